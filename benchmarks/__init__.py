@@ -1,1 +1,1 @@
-"""What supervision costs, measured beside its peers in the same run: `python -m benchmarks.…`."""
+"""Measures what supervision costs, beside its peers in the same run: `python -m benchmarks.…`."""

@@ -1,6 +1,7 @@
 """What a checkpoint costs: the stall of training, the disk, validation, loading and memory.
 
-Ours beside torch.save and torch's distributed checkpoint, each in fresh processes, in turn.
+Our saver is measured beside torch.save and torch's distributed checkpoint. Each save runs in a
+fresh process, and the savers take turns.
 """
 
 import argparse
@@ -24,11 +25,11 @@ UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
 TIMEOUT_S = 3600.0
 
 Result = dict[str, Any]
-"""What `benchmarks.saving` printed."""
+"""The JSON document that `benchmarks.saving` prints."""
 
 
 def bytes_of(text: str) -> float:
-    """`800MB` as a number. Raises ValueError."""
+    """Parse a size like `800MB` into bytes. Raises ValueError."""
     number, unit = text.strip()[:-2], text.strip()[-2:].upper()
     if unit not in UNITS:
         raise ValueError(f"{text!r}: a size ends in one of {', '.join(UNITS)}")
@@ -36,11 +37,12 @@ def bytes_of(text: str) -> float:
 
 
 def stall(windows: Sequence[dict[str, Any]]) -> float:
-    """The stall of one save, × memcpy, from several.
+    """The stall of one save in multiples of a memcpy, from several saves.
 
-    The median of what the call took, and for each of the ten steps after it the median of how
-    much longer it took than the median of the ten steps before. Each save is compared with the
-    memcpy and the steps of its own seconds: a shared machine is another one a minute later.
+    The stall is the median time of the call, plus the slow-down of each of the ten steps after it.
+    A step's slow-down is its time beyond the median of the ten steps before the save; the median
+    over the saves counts. Each save is compared with the memcpy and the steps measured beside it,
+    because the speed of a shared machine changes within a minute.
     """
     call: float = statistics.median(one["call_s"] / one["memcpy_s"] for one in windows)
     after: float = sum(map(statistics.median, zip(*map(_slow_down, windows), strict=True)))
@@ -53,14 +55,14 @@ def _slow_down(window: dict[str, Any]) -> list[float]:
 
 
 def stall_of_a_step(windows: Sequence[dict[str, Any]]) -> float:
-    """The stall of one save in percent of a step."""
+    """The stall of one save in percent of one step."""
     step_s: float = statistics.median(statistics.median(one["before_s"]) for one in windows)
     memcpy_s: float = statistics.median(one["memcpy_s"] for one in windows)
     return stall(windows) * memcpy_s / step_s * 100
 
 
 def values_of(results: Sequence[Result]) -> dict[str, float]:
-    """Everything that was measured of one way to save, by the key of its row."""
+    """Everything that was measured of one saver, by the key of its row."""
     firsts = [result["stalls"][0] for result in results]
     others = [window for result in results for window in result["stalls"][1:]]
     everything = firsts + others
@@ -94,7 +96,7 @@ def _validation(found: Sequence[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-# Smaller is better where there is a target: the rate of validation stands as a time there.
+# A target is an upper bound, so validation has its target as a time, not as a rate.
 ROWS: tuple[tuple[str, str, str, float | None], ...] = (
     ("first", "stall, first save", "× memcpy", 1.15),
     ("median", "stall, the saves after it", "× memcpy", 1.15),
@@ -110,12 +112,12 @@ ROWS: tuple[tuple[str, str, str, float | None], ...] = (
     ("load", "load, cached", "s", None),
     ("peak", "memory beyond training's, peak", "MB", None),
 )
-# A device copies while it trains: there the stall is to be a part of a step, and no memcpy.
+# A device copies while it trains, so on a device the target is a share of a step, not a memcpy.
 ON_DEVICE = {"first": None, "median": None, "of a step": 1.0}
 
 
 def report(name: str, results: dict[str, list[Result]], device: str) -> Report:
-    """One size's results as a table."""
+    """The results of one state size as a table."""
     values = {saver: values_of(found) for saver, found in results.items()}
     rows = []
     for key, what, unit, target in ROWS:
@@ -138,7 +140,7 @@ def report(name: str, results: dict[str, list[Result]], device: str) -> Report:
 
 
 def measure(saver: str, state_bytes: float, arguments: argparse.Namespace) -> Result:
-    """One way to save, in a fresh process. Raises BenchmarkError."""
+    """Measure one saver in a fresh process. Raises BenchmarkError."""
     argv = [
         sys.executable, "-m", "benchmarks.saving", "--saver", saver, "--bytes", str(state_bytes),
         "--saves", str(arguments.saves), "--threads", str(arguments.threads),
@@ -160,7 +162,10 @@ def measure(saver: str, state_bytes: float, arguments: argparse.Namespace) -> Re
 
 
 def run(arguments: argparse.Namespace) -> list[Report]:
-    """Measure all sizes. The savers take turns, so that what changes with time meets all alike."""
+    """Measure all sizes.
+
+    The savers take turns, so that changes of the machine's speed meet all alike.
+    """
     savers = [name for name in NAMES if name in (OURS, *arguments.savers.split(","))]
     reports = []
     for size in arguments.sizes.split(","):
@@ -174,7 +179,7 @@ def run(arguments: argparse.Namespace) -> list[Report]:
 
 
 def main() -> int:
-    """Exit code 0 where every target is reached, else 1."""
+    """Exit code 0 if every target is reached, else 1."""
     parser = argparse.ArgumentParser(prog="benchmarks.checkpoint", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--sizes", default=SIZES, help=f"of the state ({SIZES})")

@@ -1,4 +1,4 @@
-"""What a save's stall is to be seen beside: nothing saved, nothing written, and only written."""
+"""Controls beside a save's stall: nothing saved, a snapshot in memory only, and only dd's write."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from supervisor.torch import Checkpointer
 
 _SHARED_MEMORY = Path("/dev/shm")
 _NICE = "10"
-# It waits for a line and becomes dd: to start it then would be a part of the stall.
+# The process waits for a line and then becomes dd. Starting it at the save would add to the stall.
 _DD = """
 import os, sys
 sys.stdin.readline()
@@ -21,46 +21,46 @@ os.execvp("nice", ["nice", "-n", sys.argv[1], "dd", *sys.argv[2:]])
 
 
 class Control:
-    """Saves nothing: what is measured of it is the noise of the measurement."""
+    """Saves nothing, so its stall is the noise of the measurement."""
 
     def __init__(self, trained: Trained, directory: Path) -> None:
         pass
 
     def save(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def finish(self) -> Path | None:
-        """Nothing was saved."""
+        """Return None: nothing was saved."""
         return None
 
     def load(self, path: Path) -> None:
-        """There is nothing to read."""
+        """Raise NotImplementedError: there is nothing to read."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing: nothing was started."""
 
 
 class Snapshot(Control):
-    """Our snapshot in memory, which nobody puts onto the disk."""
+    """Our snapshot in memory, without a persister that writes it to the disk."""
 
     def __init__(self, trained: Trained, directory: Path) -> None:
         self._trained = trained
         self._keeper = Checkpointer(sources_of(trained), directory=directory, snapshot_steps=0)
 
     def save(self) -> None:
-        """Into memory."""
+        """Take a snapshot in memory. Raises RuntimeError if there is none."""
         taken = self._keeper.snapshot(self._trained.step)
         if taken.sequence is None:
             raise RuntimeError(f"no snapshot in memory: {taken.reason}")
 
     def close(self) -> None:
-        """The last one goes onto the disk, as ever; nobody looks at the clock any more."""
+        """Close the checkpointer, which writes the last snapshot to the disk; this is not timed."""
         self._keeper.close()
 
 
 class Dd(Control):
-    """No snapshot: dd writes as many bytes to the disk meanwhile, from memory, as a bare file."""
+    """No snapshot: dd writes as many bytes from memory to a bare file on the disk meanwhile."""
 
     def __init__(self, trained: Trained, directory: Path) -> None:
         size = sum(tensor.nbytes for tensor in trained.tensors())
@@ -78,20 +78,20 @@ class Dd(Control):
         )
 
     def save(self) -> None:
-        """Let it begin."""
+        """Tell dd to begin."""
         assert self._process.stdin is not None
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
 
     def finish(self) -> Path | None:
-        """When its bytes are durable; the next one waits for its word."""
+        """Wait until dd's bytes are durable, and start the next dd, which waits for its line."""
         self._end()
         self._target.unlink()
         self._process = self._start()
         return None
 
     def close(self) -> None:
-        """End it, and leave nothing."""
+        """Kill dd and remove its source."""
         self._process.kill()
         self._process.communicate()
         self._source.unlink()
@@ -103,7 +103,7 @@ class Dd(Control):
 
 
 def sources_of(trained: Trained) -> dict[str, Any]:
-    """A training's state by the names of our files."""
+    """The state of a training, by the file names of our checkpoints."""
     return {
         "model.pt": trained.model,
         "optimizer.pt": trained.optimizer,

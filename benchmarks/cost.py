@@ -14,14 +14,14 @@ _ROLLUP = re.compile(r"^(Rss|Pss):\s+(\d+) kB$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One process over a span of time."""
+    """The cost of one process over a span of time."""
 
     rss_bytes: int
     pss_bytes: int
     cpu_percent: float
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Both together. Shared pages count twice in `rss_bytes`, once in `pss_bytes`."""
+        """The sum of two costs. Shared pages count twice in `rss_bytes`, once in `pss_bytes`."""
         return Cost(
             self.rss_bytes + other.rss_bytes,
             self.pss_bytes + other.pss_bytes,
@@ -32,7 +32,7 @@ class Cost:
 def memory_bytes(pid: int) -> tuple[int, int]:
     """Resident and proportional size. Raises OSError.
 
-    smaps_rollup counts pages; statm, which ps and psutil show, lags behind by a batch for each CPU
+    smaps_rollup counts pages. statm, which ps and psutil show, lags behind by a batch for each CPU
     (proc_pid_statm(5): "inaccurate because of a kernel-internal scalability optimization").
     """
     found = dict(_ROLLUP.findall(Path(f"/proc/{pid}/smaps_rollup").read_text()))
@@ -40,9 +40,9 @@ def memory_bytes(pid: int) -> tuple[int, int]:
 
 
 def cpu_ns(pid: int) -> int:
-    """CPU time of all threads, the ended ones too, and of reaped children. Raises OSError.
+    """CPU time of all threads, ended ones included, and of reaped children. Raises OSError.
 
-    clock_getcpuclockid(3) gives nanoseconds where /proc/PID/stat counts in steps of 10 ms.
+    clock_getcpuclockid(3) gives nanoseconds; /proc/PID/stat counts in steps of 10 ms.
     """
     own = time.clock_gettime_ns((~pid << 3) | 2)
     times = psutil.Process(pid).cpu_times()
@@ -50,7 +50,7 @@ def cpu_ns(pid: int) -> int:
 
 
 def measure(pids: Mapping[str, int], seconds: float) -> dict[str, Cost]:
-    """The cost of each over `seconds`; the most memory seen. Raises OSError where one ends."""
+    """CPU and peak memory of each process over `seconds`. Raises OSError if a process ends."""
     began, before = time.monotonic(), {name: cpu_ns(pid) for name, pid in pids.items()}
     peaks = dict.fromkeys(pids, (0, 0))
     while (left := began + seconds - time.monotonic()) > 0:

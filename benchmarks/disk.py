@@ -1,4 +1,4 @@
-"""What the disk does, told by dd; and files that are in the page cache, or surely are not."""
+"""Measures the disk with dd, and puts files into the page cache or takes them out of it."""
 
 import ctypes
 import mmap
@@ -30,9 +30,9 @@ def size_of(files: Sequence[Path]) -> int:
 
 
 def write_seconds(files: Sequence[Path], target: Path) -> float:
-    """`dd bs=4M conv=fsync` of each file in turn to `target`, which is removed again.
+    """Time `dd bs=4M conv=fsync` of each file in turn to `target`, in seconds; removes `target`.
 
-    The files should be cached: what is measured is the write.
+    The files should be cached, so that only the write is measured.
     """
     seconds = 0.0
     for path in files:
@@ -42,7 +42,7 @@ def write_seconds(files: Sequence[Path], target: Path) -> float:
 
 
 def read_seconds(files: Sequence[Path]) -> float:
-    """`dd bs=4M iflag=direct` of each file in turn, past the page cache."""
+    """Time `dd bs=4M iflag=direct` of each file in turn, past the page cache, in seconds."""
     return sum(_dd(path, f"if={path}", "of=/dev/null", "iflag=direct") for path in files)
 
 
@@ -51,12 +51,12 @@ def drop(files: Sequence[Path]) -> None:
     for path in files:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            os.fsync(fd)  # dirty pages are not dropped
+            os.fsync(fd)  # dirty pages cannot be dropped
             for _ in range(_ATTEMPTS):
                 os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
                 if not is_cached(fd):
                     break
-                time.sleep(0.1)  # pages on other CPUs' lists, or being read ahead
+                time.sleep(0.1)  # pages may be on other CPUs' lists, or being read ahead
             else:
                 raise DiskError(f"{path} stays in the page cache")
         finally:
@@ -73,10 +73,10 @@ def warm(files: Sequence[Path]) -> None:
 
 
 def is_cached(fd: int) -> bool:
-    """Whether any page of a file is in memory: mincore(2), for files of this user.
+    """Whether any page of a file is in memory, by mincore(2); the file must be this user's.
 
-    A look must read nothing. RWF_NOWAIT (preadv2(2)) begins to read what it does not find: on
-    Linux 6.18 a second look at a file that was dropped found pages. Raises OSError.
+    The check must not read the file. RWF_NOWAIT (preadv2(2)) begins to read what it does not find:
+    on Linux 6.18 a second check of a dropped file found pages. Raises OSError.
     """
     if os.fstat(fd).st_size == 0:
         return False
@@ -86,7 +86,7 @@ def is_cached(fd: int) -> bool:
         first = ctypes.c_char.from_buffer(mapped)
         start, length = ctypes.c_void_p(ctypes.addressof(first)), ctypes.c_size_t(len(mapped))
         code, number = libc.mincore(start, length, pages), ctypes.get_errno()
-        del first  # a mapping that somebody looks into cannot be closed
+        del first  # a mapping with an exported buffer cannot be closed
     if code != 0:
         raise OSError(number, os.strerror(number))
     return any(page & 1 for page in bytes(pages))

@@ -1,4 +1,4 @@
-"""What the soak does to a run: which faults there are, and in which order a seed brings them."""
+"""The faults that the soak brings to a run, and the order in which a seed brings them."""
 
 import random
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Fault(StrEnum):
-    """One thing that happens to a run."""
+    """One fault or command that hits a run."""
 
     KILL_TRAINER = "kill trainer"
     KILL_DAEMON = "kill daemon"
@@ -25,13 +25,13 @@ class Fault(StrEnum):
     TERMINATE = "SIGTERM to launcher"
 
 
-# Killing the trainer is what happens most; the rest by turns.
+# A dead trainer is the most frequent fault, so killing it has the greatest weight.
 _WEIGHTS = {Fault.KILL_TRAINER: 6, Fault.KILL_DAEMON: 3, Fault.KILL_LAUNCHER: 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A fault, so many seconds after the one before; `draw` in 0 … 1 decides its details."""
+    """A fault, `after_s` seconds after the previous one; `draw` in 0 … 1 decides its details."""
 
     fault: Fault
     after_s: float
@@ -39,12 +39,12 @@ class Planned:
 
 
 def plan(seed: int, round_number: int, count: int) -> list[Planned]:
-    """The faults of one round; the same seed and round bring the same."""
+    """The faults of one round; the same seed and round give the same faults."""
     chance = random.Random(f"{seed}:{round_number}")
     faults = list(Fault)
     weights = [_WEIGHTS.get(fault, 1) for fault in faults]
     chosen = chance.choices(faults, weights, k=count)
-    # Often in quick succession: faults that meet the recovery from the one before.
+    # Delays are often short, so that a fault meets the recovery from the previous one.
     return [
         Planned(fault, chance.choice((0.02, 0.5, 2.0)) * chance.random(), chance.random())
         for fault in chosen

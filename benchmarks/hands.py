@@ -1,4 +1,4 @@
-"""The hands that bring a fault to a run, and look what a killed trainer lost."""
+"""Brings the soak's faults to a run, and checks how many steps a killed trainer lost."""
 
 import os
 import signal
@@ -14,12 +14,13 @@ from supervisor.memory.persister_status import read_board
 from supervisor.system.clock import wall_s
 
 RECOVERY_TIMEOUT_S = 150.0
-# Until its memory is laid out, in the background, an attempt has nothing but what it began from.
+# An attempt's snapshot memory is laid out in the background. Until then the attempt has only the
+# checkpoint that it resumed from.
 STEPS_TO_SETTLE = 25
 
 
 class Hands:
-    """Faults for one run. Raises SoakError where what has to follow does not."""
+    """Faults for one run. Raises SoakError if the run does not recover as it must."""
 
     def __init__(self, run: SoakedRun) -> None:
         self.run = run
@@ -28,7 +29,7 @@ class Hands:
         self._bad: set[str] = set()
 
     def bring(self, planned: Planned) -> bool:
-        """Do it; False where there was nobody to do it to."""
+        """Bring the fault; False if the process that it needs does not run."""
         match planned.fault:
             case Fault.KILL_TRAINER:
                 return self._kill_trainer()
@@ -101,7 +102,7 @@ class Hands:
         return True
 
     def _persist_s(self) -> float:
-        """The longest that a persist took so far, or has taken."""
+        """Seconds of the longest persist on the board, the current one included."""
         runtime = self.run.runtime
         board = None if runtime is None else read_board(runtime / "snapshots")
         if board is None:
@@ -119,7 +120,8 @@ class Hands:
         if len(good) < 2 or pid is None or not self._send(pid, signal.SIGSTOP):
             return False
         try:
-            # The trainer stands still: nobody is between a look at the file and its use.
+            # The trainer is stopped, so no save and no attempt's end can come between this check
+            # and the damage.
             if self.run.trainer() != pid:
                 return False
             self._bad.add(good[-1].name)
@@ -138,7 +140,7 @@ class Hands:
         try:
             if fault is Fault.HOLD:
                 self._signal("trainer", signal.SIGKILL)
-                # 75 where a SIGTERM had come before it: then the next call is refused.
+                # 75 if a SIGTERM came before the hold; the next `supervisor run` is then refused.
                 is_over: Callable[[], bool] = lambda: run.process_code() in (0, 1, 75)  # noqa: E731
             else:
                 is_over = lambda: run.process_code() in (0, 75)  # noqa: E731

@@ -1,6 +1,6 @@
-"""What it costs to be supervised: memory, CPU, a heartbeat, a look, and the time to notice a death.
+"""What supervision costs: memory, CPU, a heartbeat, a `status` call, the time to notice a death.
 
-Ours beside torchrun and ft_launcher, each with the same workload, one after the other.
+Our supervisor is measured beside torchrun and ft_launcher, with the same workload, in turn.
 """
 
 import argparse
@@ -25,7 +25,7 @@ MB = 1e6
 
 
 def measure_training(subject: Subject, seconds: float) -> tuple[dict[str, Cost], dict[str, float]]:
-    """The cost of each process while training prints and beats; for ours also looks, in ms."""
+    """The cost of each process while training prints and beats; for ours also ms per `status`."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         running = start_training(subject, Path(folder))
         try:
@@ -38,7 +38,7 @@ def measure_training(subject: Subject, seconds: float) -> tuple[dict[str, Cost],
 
 
 def measure_looks(directory: Path) -> dict[str, float]:
-    """The median of `status` by each target, in turns, beside work for one core; by row, in ms."""
+    """The median ms of `status` with one core busy: by run directory and by file."""
     targets = {"look": directory / "run", "look by file": directory / "bench.yaml"}
     found: dict[str, list[float]] = {row: [] for row in targets}
     with busy_core():
@@ -50,7 +50,7 @@ def measure_looks(directory: Path) -> dict[str, float]:
 
 @contextmanager
 def busy_core() -> Iterator[None]:
-    """A process that wants one core, as a training does; the workload itself only waits."""
+    """Keep one core busy, as a training does; the workload itself only waits."""
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         yield
@@ -60,7 +60,7 @@ def busy_core() -> Iterator[None]:
 
 
 def look_ms(target: Path) -> float:
-    """One `supervisor status`, from the shell's point of view."""
+    """Wall time of one `supervisor status` in ms, as the shell sees it."""
     argv = [sys.executable, "-m", "supervisor", "status", str(target)]
     began = time.perf_counter()
     subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
@@ -74,7 +74,7 @@ def measure_notice(subject: Subject, deaths: int) -> float:
 
 
 def measure_beat(subject: Subject) -> float:
-    """The median of the rounds, in ns a beat, as the trainer pays it."""
+    """The median over the rounds of one heartbeat's cost to the trainer, in ns."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         record = Path(folder, "beats")
         workload = ["--beat", subject.beat, "--time-beats", str(record)]
@@ -87,7 +87,7 @@ def measure_beat(subject: Subject) -> float:
 
 
 def rows_of(subject: Subject, seconds: float, deaths: int) -> dict[str, float | str]:
-    """Everything that is measured of one subject, by the name of its row."""
+    """Everything that was measured of one subject, by the key of its row."""
     progress(f"{subject.name}: {seconds:.0f} s of training")
     costs, looks = measure_training(subject, seconds)
     progress(f"{subject.name}: {deaths} deaths")
@@ -120,12 +120,12 @@ ROWS: tuple[tuple[str, str, str, float | None], ...] = (
 
 
 def progress(text: str) -> None:
-    """What is being measured, to stderr."""
+    """Print what is being measured to stderr."""
     print(f"… {text}", file=sys.stderr, flush=True)
 
 
 def run(wanted: list[str], seconds: float, deaths: int) -> Report:
-    """Measure all subjects, one after the other. Raises BenchmarkError."""
+    """Measure all subjects in turn. Raises BenchmarkError."""
     found: dict[str, Subject | Unavailable] = {OURS: Ours()}
     for name, setup in (("torchrun", peers.torchrun), ("ft_launcher", peers.ft_launcher)):
         if name in wanted:
@@ -155,7 +155,7 @@ def run(wanted: list[str], seconds: float, deaths: int) -> Report:
 
 
 def main() -> int:
-    """Exit code 0 where every target is reached, else 1."""
+    """Exit code 0 if every target is reached, else 1."""
     parser = argparse.ArgumentParser(prog="benchmarks.overhead", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--seconds", type=float, default=30.0, help="how long CPU is measured")

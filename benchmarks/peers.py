@@ -1,4 +1,4 @@
-"""The supervisors measured beside ours, and how each is set up; none is installed into `.venv`."""
+"""The supervisors that ours is compared with, and how each is set up outside `.venv`."""
 
 import subprocess
 import sys
@@ -10,16 +10,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS_VENV = ROOT / "build" / "peers"
-# Without its dependencies: they would bring another torch. What it needs beyond ours is light.
+# Installed without dependencies, which would bring another torch. defusedxml is all that it needs
+# beyond the project's packages.
 FT_LAUNCHER_PACKAGES = ("nvidia-resiliency-ext==0.4.1", "defusedxml==0.7.1")
 INSTALL_TIMEOUT_S = 600.0
-# Port 0: a free one each time, so that runs do not meet.
+# Port 0 picks a free port each time, so that runs do not collide.
 RENDEZVOUS = ("--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0")
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """How a peer starts a script, how it beats, and the line by which it says that one died."""
+    """How a peer starts a script, how it beats, and the line by which it reports a death."""
 
     name: str
     version: str
@@ -78,7 +79,7 @@ def _install_ft_launcher(python: Path) -> None:
 
 
 def make_environment(folder: Path) -> Path:
-    """Make a virtual environment that sees the project's packages; where its own are.
+    """Make a virtual environment that sees the project's packages; returns its own site-packages.
 
     Raises OSError, subprocess.SubprocessError.
     """

@@ -1,7 +1,7 @@
-"""From a trainer's SIGKILL to the next attempt's first step: where the time goes, beside the peers.
+"""Where the time goes from a trainer's SIGKILL to the next attempt's first step.
 
-A shell loop, torchrun, ft_launcher, and ours cold and warm, one after the other, each with the same
-training, which stamps what it does itself.
+A shell loop, torchrun, ft_launcher, and our cold and warm launches are measured in turn. All run
+the same training, which writes its own time stamps.
 """
 
 import argparse
@@ -20,7 +20,7 @@ COLD = f"{OURS} cold"
 HEAVY = ROOT / "build" / "heavy"
 HEAVY_PYTHON = HEAVY / "bin" / "python"
 HEAVY_SITE = HEAVY / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
-# It brings no torch: the project's own is used.
+# It needs torch, and finds the project's own.
 HEAVY_PACKAGE = "transformers==5.24.0"
 SAVES = ("--save-steps", "10", "--snapshot-steps", "1")
 WORKLOADS = {
@@ -33,7 +33,7 @@ WORKLOADS = {
         site=str(HEAVY_SITE),
     ),
 }
-# Of torchrun's time, from the death to the first step.
+# The target from the death to the first step, as a share of torchrun's time.
 PARTS = {"toy": 1 / 20, "heavy": 1 / 10}
 SHOWN = {
     "noticed": "death → noticed",
@@ -47,7 +47,7 @@ SHOWN = {
 
 
 def subjects(wanted: list[str]) -> dict[str, Subject | Unavailable]:
-    """Ours first, as the report wants it."""
+    """The subjects by name, ours first, as the report needs it."""
     found: dict[str, Subject | Unavailable] = {OURS: Ours(OURS, "warm")}
     if "cold" in wanted:
         found[COLD] = Ours(COLD, "cold")
@@ -61,9 +61,9 @@ def subjects(wanted: list[str]) -> dict[str, Subject | Unavailable]:
 
 
 def install_heavy() -> str | None:
-    """Have the heavy library in a virtual environment of its own; why not, else None.
+    """Install the heavy library into its own environment; why that failed, else None.
 
-    What the project has already is not installed again: it is seen from there.
+    Packages that the project has already are not installed again: the environment sees them.
     """
     if (HEAVY_SITE / "transformers").is_dir():
         return None
@@ -79,12 +79,12 @@ def install_heavy() -> str | None:
 
 
 def progress(text: str) -> None:
-    """What is being measured, to stderr."""
+    """Print what is being measured to stderr."""
     print(f"… {text}", file=sys.stderr, flush=True)
 
 
 def rows_of(key: str, values: dict[str, Times | str]) -> list[Row]:
-    """The rows of one workload: each column, with torchrun's part as the target of the last."""
+    """The rows of one workload, one per column; the target of `step` is a share of torchrun's."""
     rows = []
     for column, what in SHOWN.items():
         shown = {
@@ -101,7 +101,7 @@ def rows_of(key: str, values: dict[str, Times | str]) -> list[Row]:
 
 
 def run(workloads: list[str], wanted: list[str], deaths: int) -> Report:
-    """Measure everything, one after the other. Raises BenchmarkError where ours fails."""
+    """Measure everything, in turn. Raises BenchmarkError if ours fails."""
     found = subjects(wanted)
     about = {
         name: f"not available: {one.reason}" if isinstance(one, Unavailable) else _about(one)
@@ -150,7 +150,7 @@ def _about(subject: Subject) -> str:
 
 
 def main() -> int:
-    """Exit code 0 where every target is reached, else 1."""
+    """Exit code 0 if every target is reached, else 1."""
     parser = argparse.ArgumentParser(prog="benchmarks.relaunch", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--deaths", type=int, default=7, help="how many deaths are timed")

@@ -1,4 +1,4 @@
-"""One supervisor over a training that is killed again and again: what happened when, after each."""
+"""Kills a supervised training again and again, and times what happens after each kill."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from supervisor.rundir.status_file import read_status
 
 START_TIMEOUT_S = 300.0
 PARK_TIMEOUT_S = 120.0
-# Snapshots begin when memory is laid out, in the background; saves come every so many steps.
+# Snapshots begin once their memory is laid out, in the background; saves come every ten steps.
 STEPS_BEFORE_DEATH = 12
 SHOWN_STEP = "step"
 COLUMNS = ("started", "chosen", "loaded", SHOWN_STEP)
@@ -32,7 +32,7 @@ COLUMNS = ("started", "chosen", "loaded", SHOWN_STEP)
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A training, and the interpreter that has what it imports, from the packages in `site`."""
+    """A training and its interpreter; `site` holds packages that only this interpreter has."""
 
     name: str
     words: tuple[str, ...]
@@ -45,38 +45,38 @@ class Workload:
         return [SCRIPT, *stamps, *self.words]
 
     def environment(self) -> dict[str, str]:
-        """What it needs in its environment under its own interpreter."""
+        """Environment variables of the training under its own interpreter."""
         return {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
     def foreign_environment(self) -> dict[str, str]:
-        """The same under another's, which knows nothing of `site`."""
+        """The same for a peer's interpreter, which finds `site` only through PYTHONPATH."""
         path = os.pathsep.join(part for part in (str(ROOT), self.site) if part)
         return {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True, slots=True)
 class ShellLoop:
-    """What people write first: again, until it exits with 0."""
+    """The loop that people write first: start the command again until it exits with 0."""
 
     name: str = "shell loop"
     death_line: str = "the trainer died"
 
     def argv(self, python: str, script: Sequence[str]) -> list[str]:
-        """The loop."""
+        """The command line of the loop."""
         loop = f'until "$@"; do echo {self.death_line}; done'
         return ["bash", "-c", loop, "bash", python, *script]
 
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """`supervisor run`, warm or cold."""
+    """`supervisor run`, with warm or cold launches."""
 
     name: str
     mode: str
     death_line: str = r'"on": ?"Exited"'
 
     def argv(self, workload: Workload, folder: Path) -> list[str]:
-        """Write the configuration and give the command line that runs it."""
+        """Write the configuration and return the command line that runs it."""
         run_dir = folder / "run"
         body = {
             "name": "bench",
@@ -97,7 +97,7 @@ Times = dict[str, float]
 
 
 def measure(subject: Subject, workload: Workload, folder: Path, deaths: int) -> list[Times]:
-    """For each death, ms until each column, and the steps done again. Raises BenchmarkError."""
+    """Per death, ms until each column and the number of repeated steps. Raises BenchmarkError."""
     running = _start(subject, workload, folder, deaths)
     stamps_path = folder / "stamps"
     found = []
@@ -124,11 +124,11 @@ def measure(subject: Subject, workload: Workload, folder: Path, deaths: int) -> 
 
 
 def _choosing(paths: RunPaths) -> list[float]:
-    """From each exit that the daemon heard of to its choice of a checkpoint, in ms."""
+    """Times in ms from an exit that the daemon received to its choice of a checkpoint."""
     found = []
     for noted in iterate_entries(paths.ledger):
         match noted.entry:
-            # Nothing had exited before the first.
+            # The first attempt has no `exited`: nothing had exited before it.
             case AttemptStartedEntry(moments={"chosen": float(chosen), "exited": float(exited)}):
                 found.append((chosen - exited) * 1e3)
     return found
@@ -167,7 +167,7 @@ def _start(subject: Subject, workload: Workload, folder: Path, deaths: int) -> R
 
 
 def _until_trained(running: Running, path: Path, subject: Subject, folder: Path) -> int:
-    """The trainer's pid, once it has trained for a while and whoever is to be parked is."""
+    """The trainer's pid, once it has done enough steps and a warm launch's spare is parked."""
 
     def is_ready() -> bool:
         stamps = read_stamps(path)
@@ -182,7 +182,7 @@ def _until_trained(running: Running, path: Path, subject: Subject, folder: Path)
 
 
 def _launch_status(paths: RunPaths) -> LaunchStatus:
-    """How the last launch was, and what there is for the next."""
+    """How the last launch went, and the state of the parked interpreter."""
     return (read_status(paths.status) or Status()).launch or LaunchStatus()
 
 
@@ -191,7 +191,7 @@ def _is_parked(paths: RunPaths) -> bool:
 
 
 def _require_warm(paths: RunPaths) -> None:
-    """A cold launch must not be shown as a warm one. Raises BenchmarkError."""
+    """Raise BenchmarkError if the last launch was not warm: the report must not show it as one."""
     launch = _launch_status(paths)
     if launch.last != "warm":
         raise BenchmarkError(f"the launch was not warm: {launch.cold_reason}")
@@ -203,7 +203,7 @@ def _has_stepped(stamps: Sequence[Stamp], pid: int) -> bool:
 
 
 def times_of(stamps: Sequence[Stamp], pid: int, died_ns: int, told_ns: Sequence[int]) -> Times:
-    """What came after one death: ms to each column, and `replayed` steps."""
+    """The times after one death: ms to each column, and `replayed` steps."""
     after = [one for one in stamps if one.pid != pid and one.at_ns > died_ns]
     first = {one.name: one for one in reversed(after)}
     done = max(one.step for one in stamps if one.pid == pid and one.name == "step")
@@ -216,6 +216,6 @@ def times_of(stamps: Sequence[Stamp], pid: int, died_ns: int, told_ns: Sequence[
 
 
 def medians(found: Sequence[Mapping[str, float]]) -> Times:
-    """The median of each column over the deaths that have it."""
+    """The median of each column over the deaths that have the column."""
     names = dict.fromkeys(name for times in found for name in times)
     return {name: statistics.median(t[name] for t in found if name in t) for name in names}

@@ -1,4 +1,4 @@
-"""How results are shown: each beside its target and its peers, as a table or as JSON."""
+"""Shows results, each beside its target and its peers, as a table or as JSON."""
 
 import datetime
 import json
@@ -18,7 +18,7 @@ OURS = "supervisor"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One quantity: smaller is better; a text in place of a value is the reason for its absence."""
+    """One quantity, smaller is better; a text instead of a value says why there is none."""
 
     what: str
     unit: str
@@ -34,7 +34,7 @@ class Row:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the target is reached; None where there is none."""
+        """Whether the target is reached; None without a target."""
         return None if self.target is None else self.ours <= self.target
 
     def ratio(self, peer: str) -> float | None:
@@ -43,7 +43,7 @@ class Row:
         return None if value is None or isinstance(value, str) or not value else self.ours / value
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, ratios included."""
+        """The row as a dictionary, ratios included."""
         peers = [name for name in self.values if name != OURS]
         return {
             "what": self.what,
@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The rows of one benchmark with the machine they were measured on."""
+    """The rows of one benchmark and their subjects."""
 
     title: str
     subjects: Mapping[str, str]
@@ -71,11 +71,11 @@ class Report:
         return all(row.holds is not False for row in self.rows)
 
     def as_json(self) -> str:
-        """For machines."""
+        """The report as JSON text."""
         return json.dumps(self.as_document(), indent=2, ensure_ascii=False)
 
     def as_document(self) -> dict[str, Any]:
-        """The same, not yet as text."""
+        """The report as a dictionary, with the machine that it was measured on."""
         return {
             "title": self.title,
             "machine": machine(),
@@ -86,7 +86,7 @@ class Report:
         }
 
     def show(self) -> None:
-        """For people."""
+        """Print the report as a table."""
         peers = [name for name in self.subjects if name != OURS and self.shows_ratios]
         table = Table(title=self.title, title_justify="left")
         table.add_column("what")
@@ -108,19 +108,19 @@ class Report:
 
 
 def shown(value: float | str) -> str:
-    """A value with three digits, or the text that stands for it."""
+    """A value with three digits, or the text that replaces it."""
     if isinstance(value, str):
         return value
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def ratio_shown(ratio: float | None) -> str:
-    """Ours as a part of the peer's."""
+    """Our value as a fraction of the peer's."""
     return "–" if ratio is None else f"{ratio:.2g}"
 
 
 def machine() -> dict[str, str]:
-    """Where and when it was measured, and how busy the machine was besides."""
+    """The machine, the time of the measurement, and the load average."""
     models = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()

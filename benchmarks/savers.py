@@ -1,6 +1,6 @@
-"""The ways to save that are measured: torch.save, torch's distributed checkpoint, and ours.
+"""The savers that are measured: torch.save, torch's distributed checkpoint, and ours.
 
-Each in its best form: the asynchronous ones keep their staging memory from save to save.
+Each is used at its best: the asynchronous savers keep their staging memory from save to save.
 """
 
 import os
@@ -28,19 +28,19 @@ FINISH_TIMEOUT_S = 120.0
 
 
 class Saver(Protocol):
-    """One way to save; made once the training has its whole state."""
+    """One way to save; created once the training has its whole state."""
 
     def save(self) -> None:
-        """Save the state of now; returns when training may go on."""
+        """Save the current state; return when training may go on."""
 
     def finish(self) -> Path | None:
-        """Return when the last save is durable: where it is. Asked once a save."""
+        """Wait until the last save is durable and return its path. Called once per save."""
 
     def load(self, path: Path) -> None:
-        """Read a checkpoint and go on from it."""
+        """Load a checkpoint into the training."""
 
     def close(self) -> None:
-        """End what it started."""
+        """End what the saver started."""
 
 
 class _TorchSave:
@@ -74,7 +74,7 @@ class _TorchSave:
 
 
 class _Dcp:
-    """`torch.distributed.checkpoint.save`, as a group of one; it syncs its files itself."""
+    """`torch.distributed.checkpoint.save` as a group of one; it syncs its files itself."""
 
     def __init__(self, trained: Trained, directory: Path) -> None:
         self._trained = trained
@@ -137,13 +137,13 @@ class _DcpAsync(_Dcp):
 
 
 class _DcpProcess(_DcpAsync):
-    """`async_save` into a process of its own."""
+    """`async_save` with a process that writes."""
 
     kind = AsyncCheckpointerType.PROCESS
 
 
 class _Ours:
-    """`supervisor.torch`, persisting by itself as it does without a supervisor."""
+    """`supervisor.torch`, which persists by itself without a supervisor."""
 
     def __init__(self, trained: Trained, directory: Path) -> None:
         self._trained = trained
@@ -159,7 +159,7 @@ class _Ours:
         while not (news := self._keeper.news()):
             if time.monotonic() > deadline:
                 raise TimeoutError("a save does not end")
-            time.sleep(LOOK_S)  # a look is a stat; nothing else is measured meanwhile
+            time.sleep(LOOK_S)  # a look is one stat, and nothing else is measured meanwhile
         saved = news[-1]
         if not saved.ok:
             raise RuntimeError(f"not saved: {saved.error}")
@@ -186,7 +186,7 @@ SAVERS: dict[str, Callable[[Trained, Path], Saver]] = {
     "DCP thread": _DcpAsync,
     "DCP process": _DcpProcess,
 }
-# Of these the stall alone is measured.
+# Only the stall of these is measured.
 CONTROLS: dict[str, Callable[[Trained, Path], Saver]] = {
     "memory alone": Snapshot,
     "dd alone": Dd,
@@ -195,7 +195,7 @@ CONTROLS: dict[str, Callable[[Trained, Path], Saver]] = {
 
 
 def silence() -> None:
-    """Keep the peers' own warnings out of the report; nobody here can act on them."""
+    """Keep the peers' own warnings out of the report, because its reader cannot act on them."""
     warnings.filterwarnings("ignore", module=r"torch\.")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 

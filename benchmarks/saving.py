@@ -1,4 +1,4 @@
-"""One way to save, measured in a process of its own; what came out goes to standard output.
+"""Measures one saver in its own process, and prints the results as JSON to standard output.
 
 `python -m benchmarks.saving --saver NAME --bytes N --saves N --threads N --directory D`
 """
@@ -34,7 +34,7 @@ SAMPLE_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """One save: what the call took, and the ten steps before and after it; seconds."""
+    """One save in seconds: a memcpy, the call, and the ten steps before and after it."""
 
     memcpy_s: float
     call_s: float
@@ -77,7 +77,7 @@ class Session:
         self.measured.set_up_s = made_s + sum(unquiet) - sum(quiet)
 
     def measure_stalls(self, saves: int) -> None:
-        """Save while training, each save after the one before is durable."""
+        """Save while training; the next save begins only when the previous one is durable."""
         for _ in range(saves):
             before = self._trained.train(STEPS)
             memcpy_s = statistics.median(self._memcpy.seconds() for _ in range(COPIES))
@@ -90,7 +90,7 @@ class Session:
         del self._memcpy
 
     def measure_memory(self) -> None:
-        """One more save and ten steps: the most memory that all processes have beyond training."""
+        """Measure all processes' peak memory beyond training, in one more save and ten steps."""
 
         def save() -> None:
             self._saver.save()
@@ -121,7 +121,7 @@ class Session:
             self.measured.load_s.append(time.perf_counter() - began)
 
     def measure_validation(self, times: int) -> None:
-        """Validate the last checkpoint, with nothing else going on."""
+        """Validate the last checkpoint, with nothing else running."""
         self.measured.validation = asdict(measure_validation(self._path, times))
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ class Session:
         self._saver.close()
 
     def _keep_only(self, path: Path | None) -> None:
-        """Remove the checkpoints before, while nobody looks at the clock."""
+        """Remove the older checkpoints, outside the measured time."""
         for other in self._directory.iterdir():
             if other != path and not other.name.startswith("."):
                 shutil.rmtree(other)
@@ -137,7 +137,7 @@ class Session:
 
 
 def _peak(action: Callable[[], object]) -> int:
-    """The most memory of this process and its children while an action runs, proportional."""
+    """The peak proportional size of this process and its children during an action, in bytes."""
     is_over = threading.Event()
     peak = 0
 
@@ -163,13 +163,13 @@ def _used() -> int:
     for process in (me, *me.children(recursive=True)):
         try:
             total += memory_bytes(process.pid)[1]
-        except (OSError, KeyError):  # it ended meanwhile
+        except (OSError, KeyError):  # the process ended meanwhile
             continue
     return total
 
 
 def measure(name: str, state_bytes: float, saves: int, directory: Path, device: str) -> Measured:
-    """Everything of one saver. Raises what the saver raises, and DiskError."""
+    """Measure everything of one saver. Raises what the saver raises, and DiskError."""
     session = Session(name, state_bytes, directory, device)
     try:
         session.measure_stalls(saves)
@@ -186,7 +186,7 @@ def measure(name: str, state_bytes: float, saves: int, directory: Path, device: 
 
 
 def main() -> None:
-    """Measure, and print it as JSON."""
+    """Measure one saver and print the results as JSON."""
     parser = argparse.ArgumentParser(prog="benchmarks.saving", description=__doc__)
     parser.add_argument("--saver", choices=[*SAVERS, *CONTROLS], required=True)
     parser.add_argument("--bytes", type=float, required=True)

@@ -1,7 +1,7 @@
-"""Random faults over real runs: at the end the weights are those of the uninterrupted run.
+"""Random faults over real runs must not change the final weights.
 
-Rounds of a real torch training, each hit by what its seed says, until the time is over. A promise
-that does not hold ends the soak with exit code 1, and leaves the round's folder.
+Each round is a real torch training that gets the faults of its seed, until the time is over. A
+broken promise ends the soak with exit code 1, and the folder of its round stays.
 """
 
 import argparse
@@ -32,7 +32,7 @@ GONE_TIMEOUT_S = 45.0
 
 @dataclass(slots=True)
 class Counts:
-    """What was done, and what came of it."""
+    """What the soak did, and what it measured."""
 
     rounds: int = 0
     faults: Counter[str] = field(default_factory=Counter)
@@ -42,7 +42,7 @@ class Counts:
     most_steps_lost: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """For machines and people alike."""
+        """The counts as a dictionary."""
         return {
             "rounds": self.rounds,
             "faults": dict(sorted(self.faults.items())),
@@ -58,7 +58,7 @@ class Counts:
 
 
 def reference(folder: Path, steps: int) -> dict[str, Any]:
-    """The final checkpoint of the run that nothing happens to."""
+    """The final checkpoint of a run without faults."""
     run = SoakedRun(folder, steps)
     output = folder / "uninterrupted"
     subprocess.run(
@@ -69,7 +69,7 @@ def reference(folder: Path, steps: int) -> dict[str, Any]:
 
 
 def play(folder: Path, seed: int, number: int, until: float, counts: Counts) -> SoakedRun:
-    """One round. Raises SoakError."""
+    """Play one round. Raises SoakError."""
     run = SoakedRun(folder, STEPS)
     run.configure()
     run.start()
@@ -94,7 +94,7 @@ def play(folder: Path, seed: int, number: int, until: float, counts: Counts) -> 
 
 
 def check(run: SoakedRun, expected: dict[str, Any]) -> None:
-    """All promises that show at the end. Raises SoakError."""
+    """Check all promises that can be checked at the end of a round. Raises SoakError."""
     stamps = run.stamps()
     if (twice := started_twice(stamps)) is not None:
         raise SoakError(f"two trainers at once: pid {twice}; see {run.folder}")
@@ -113,7 +113,7 @@ def check(run: SoakedRun, expected: dict[str, Any]) -> None:
 
 
 def started_twice(stamps: list[Stamp]) -> int | None:
-    """A pid whose stamps come before and after those of another; None where there is none."""
+    """A pid whose stamps come before and after those of another pid, or None."""
     order = [stamp.pid for stamp in sorted(stamps, key=lambda one: one.at_ns)]
     ended: set[int] = set()
     for before, pid in pairwise(order):
@@ -125,7 +125,7 @@ def started_twice(stamps: list[Stamp]) -> int | None:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two states are equal, tensors bit for bit."""
+    """Whether two states are equal, tensors by value and type."""
     if isinstance(first, torch.Tensor):
         return bool(torch.equal(first, second)) and first.dtype == second.dtype
     if isinstance(first, dict):
@@ -136,7 +136,7 @@ def same(first: Any, second: Any) -> bool:
 
 
 def soak(minutes: float, seed: int, first: int) -> tuple[Counts, str | None]:
-    """Rounds until the time is over; the counts, and which promise was broken."""
+    """Play rounds until the time is over; the counts, and which promise was broken."""
     counts = Counts()
     with tempfile.TemporaryDirectory(prefix="soak-") as place:
         expected = reference(Path(place), STEPS)
@@ -158,7 +158,7 @@ def soak(minutes: float, seed: int, first: int) -> tuple[Counts, str | None]:
 
 
 def main() -> int:
-    """Exit code 0 where every promise held."""
+    """Exit code 0 if every promise held."""
     parser = argparse.ArgumentParser(prog="benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=2.0, help="no fault comes after that")
     parser.add_argument("--seed", type=int, default=1)

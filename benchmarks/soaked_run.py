@@ -1,4 +1,4 @@
-"""One supervised run under the soak's hands: started again when it is to go on, and looked at."""
+"""One supervised run of the soak: starts it again while it has to go on, and inspects it."""
 
 import json
 import os
@@ -19,8 +19,8 @@ from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.runtime_directory import SHARED_MEMORY
 
 SCRIPT = str(ROOT / "benchmarks" / "training.py")
-# -15: a stop that came before it was more than an interpreter that imports.
-# 69: the daemon of a launcher that was killed still lets the trainer save.
+# -SIGTERM: a stop came before the interpreter of `supervisor run` had finished its imports. 69: the
+# killed launcher's daemon still lets the trainer save, so the run is taken.
 TRIED_AGAIN = (69, -signal.SIGKILL, -signal.SIGTERM)
 GOES_ON = (75, *TRIED_AGAIN)
 START_TIMEOUT_S = 120.0
@@ -35,7 +35,7 @@ class SoakError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """One line of the training's stamps."""
+    """One line of the training's stamps file."""
 
     name: str
     pid: int
@@ -44,7 +44,7 @@ class Stamp:
 
 
 def read_stamps(path: Path) -> list[Stamp]:
-    """What a training stamped; nothing before it has begun."""
+    """The stamps that a training wrote; empty before it has begun."""
     try:
         lines = path.read_text().splitlines()
     except FileNotFoundError:
@@ -68,7 +68,7 @@ class SoakedRun:
 
     @property
     def paths(self) -> RunPaths:
-        """The names in the run directory."""
+        """The paths in the run directory."""
         return RunPaths(self.folder / "run")
 
     def script(self, output: Path) -> list[str]:
@@ -78,7 +78,7 @@ class SoakedRun:
         return [*words, "--snapshot-steps", str(SNAPSHOT_STEPS), "--step-s", str(STEP_S)]
 
     def configure(self) -> None:
-        """Write the configuration: no budget may end a run that is hit on purpose."""
+        """Write the configuration; its budgets are so large that the faults cannot exhaust them."""
         body = {
             "name": "soak",
             "command": [sys.executable, *self.script(self.paths.run_dir)],
@@ -106,36 +106,36 @@ class SoakedRun:
             )
 
     def command(self, word: str) -> int:
-        """Another `supervisor` command on this run; its exit code."""
+        """Run another `supervisor` command on this run; its exit code."""
         argv = [sys.executable, "-m", "supervisor", word, str(self.paths.run_dir)]
         return subprocess.run(
             argv, cwd=ROOT, capture_output=True, check=False, timeout=START_TIMEOUT_S
         ).returncode
 
     def environment(self) -> dict[str, str]:
-        """The training's own environment."""
+        """The environment of a training without a supervisor."""
         return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
     def process_code(self) -> int | None:
-        """How `supervisor run` ended; None while it runs."""
+        """The exit code of `supervisor run`; None while it runs."""
         assert self.process is not None
         return self.process.poll()
 
     def is_finished(self) -> bool:
-        """Whether it has ended with the run finished."""
+        """Whether `supervisor run` has ended with the run finished."""
         return self.process_code() == 0
 
     def idle(self, seconds: float) -> None:
-        """Let it go on for so long. Raises SoakError."""
+        """Keep the run going for so many seconds. Raises SoakError."""
         end = time.monotonic() + seconds
         self.until("time", lambda: time.monotonic() >= end or self.is_finished(), seconds + 60)
 
     def wait_for_end(self, is_over: Callable[[], bool], timeout_s: float) -> None:
-        """Wait until `supervisor run` has ended, and so. Raises SoakError."""
+        """Wait until `supervisor run` has ended and `is_over` holds. Raises SoakError."""
         deadline = time.monotonic() + timeout_s
         while (code := self.process_code()) is None or code in TRIED_AGAIN:
             if code is not None:
-                # The wish is obeyed by whoever gets the run: one more call.
+                # The next process that gets the run obeys the stop or hold, so call once more.
                 time.sleep(0.1)
                 self.start()
             if time.monotonic() > deadline:
@@ -145,7 +145,7 @@ class SoakedRun:
             raise SoakError(f"it ended with {self.process_code()}\n{self.tail()}")
 
     def close(self) -> None:
-        """End whatever is left of a round that failed."""
+        """Kill every process that is left of a round that failed."""
         if self.is_finished():
             return
         for process in self.parties():
@@ -156,7 +156,7 @@ class SoakedRun:
             self.process.wait()
 
     def keep_going(self) -> int | None:
-        """Start it again where it ended to go on; its exit code where it ended for good."""
+        """Start the run again if it ended to be continued; its exit code if it ended for good."""
         assert self.process is not None
         code = self.process.poll()
         if code is None:
@@ -168,7 +168,7 @@ class SoakedRun:
         return None
 
     def until(self, what: str, claim: Callable[[], bool], timeout_s: float) -> None:
-        """Wait for something while the run is kept going. Raises SoakError."""
+        """Wait for `claim` while the run is kept going. Raises SoakError."""
         deadline = time.monotonic() + timeout_s
         while not claim():
             code = self.keep_going()
@@ -179,16 +179,16 @@ class SoakedRun:
             time.sleep(0.01)
 
     def tail(self) -> str:
-        """The last that was printed, for a message."""
+        """The last lines of the output, for a message."""
         shown = (self.folder / "output.txt").read_text(errors="replace").splitlines()[-15:]
         return "\n".join([*shown, f"(all of it is in {self.folder})"])
 
     def stamps(self) -> list[Stamp]:
-        """All that the training stamped."""
+        """All stamps of the training."""
         return read_stamps(self.folder / "stamps")
 
     def pid_of(self, role: str) -> int | None:
-        """The pid of a party that lives now, told from others by what it runs."""
+        """The pid of a living process, which its command line tells from the others."""
         if role == "launcher":
             root = self.process
             return root.pid if root is not None and root.poll() is None else None
@@ -204,7 +204,10 @@ class SoakedRun:
         return None
 
     def trainer(self) -> int | None:
-        """The trainer that did the last step, if it lives; a warm one has no name of its own."""
+        """The pid of the trainer that did the last step, if it lives.
+
+        A warm trainer's command line does not name it.
+        """
         stamps = self.stamps()
         if not stamps or stamps[-1].name != "step":
             return None
@@ -215,7 +218,7 @@ class SoakedRun:
         return None if state == psutil.STATUS_ZOMBIE else stamps[-1].pid
 
     def parties(self) -> list[psutil.Process]:
-        """Every process of this run: what runs on its directories, or carries its marks."""
+        """Every process of this run: its command line or environment names the run."""
         marks = (str(self.folder), self.runtime_mark())
         found = []
         for process in psutil.process_iter():
@@ -239,7 +242,7 @@ class SoakedRun:
         return SHARED_MEMORY / f"train-supervisor-{os.getuid()}" / mark if mark else None
 
     def runtime_mark(self) -> str:
-        """What tells the run's private directory in memory from others: its run id."""
+        """The run id, which names the run's private directory in memory; empty if there is none."""
         try:
             with self.paths.ledger.open(errors="replace") as ledger:
                 found = re.search(r'"run_id": ?"([0-9a-f]+)"', ledger.readline())

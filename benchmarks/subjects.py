@@ -1,4 +1,4 @@
-"""One supervisor, whichever it is, with the workload under it: started, looked at, ended."""
+"""Starts, observes and ends one supervisor, ours or a peer, with the workload under it."""
 
 import json
 import os
@@ -24,7 +24,7 @@ FOLLOW_S = 0.0005
 
 
 class BenchmarkError(Exception):
-    """A subject did not do what it is measured at."""
+    """A subject did not do what is measured of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Ours:
     death_line: str = r'"on": ?"Exited"'
 
     def argv(self, script: Sequence[str], directory: Path) -> list[str]:
-        """Write the configuration and give the command line that runs it."""
+        """Write the configuration and return the command line that runs it."""
         config = directory / "bench.yaml"
         # JSON is YAML.
         config.write_text(
@@ -47,7 +47,8 @@ class Ours:
                     "run_dir": str(directory / "run"),
                     "restart": {"backoff": "100ms", "max_failures": 1000, "max_per_day": 1000},
                     "grace": "1s",
-                    # The parked interpreter is part of the work to come, not of watching.
+                    # A parked interpreter prepares the next attempt; it is no cost of watching this
+                    # one.
                     "launch": {"mode": "cold"},
                 }
             )
@@ -60,7 +61,7 @@ Subject = Ours | Peer
 
 @dataclass(slots=True)
 class Running:
-    """A started subject; its output is read line by line with the time each arrived."""
+    """A started subject; its output is read line by line with the arrival time of each line."""
 
     process: subprocess.Popen[str]
     directory: Path
@@ -74,7 +75,7 @@ class Running:
                 self.lines.append((time.monotonic_ns(), line.rstrip("\n")))
 
     def follow(self, log: Path) -> None:
-        """The same for a log that is a file."""
+        """Note the lines of a log file in the same way."""
         while not log.exists() and self.process.poll() is None:
             time.sleep(FOLLOW_S)
         if not log.exists():
@@ -87,7 +88,7 @@ class Running:
                     time.sleep(FOLLOW_S)
 
     def overhead_pids(self) -> dict[str, int]:
-        """Every process that is there because of the supervisor, and not the workload's own."""
+        """The pids of every process that the supervisor adds, without the workload's own."""
         pids = {"root": self.process.pid}
         for child in psutil.Process(self.process.pid).children(recursive=True):
             command = child.cmdline()
@@ -110,7 +111,7 @@ class Running:
             time.sleep(0.01)
 
     def end(self) -> None:
-        """SIGTERM, and after a while SIGKILL to all that is left of it."""
+        """Send SIGTERM, and after a while SIGKILL to the processes that are left."""
         tree = psutil.Process(self.process.pid).children(recursive=True)
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -151,7 +152,10 @@ def start(subject: Subject, directory: Path, workload: Sequence[str], restarts: 
 
 
 def start_training(subject: Subject, directory: Path) -> Running:
-    """Start ten lines and beats a second, and wait for the first. Raises BenchmarkError."""
+    """Start a workload of ten lines and beats a second, and wait for its first.
+
+    Raises BenchmarkError.
+    """
     ready = directory / "ready"
     workload = ["--beat", subject.beat, "--seconds", "3600", "--ready", str(ready)]
     running = start(subject, directory, workload)
@@ -164,9 +168,9 @@ def start_training(subject: Subject, directory: Path) -> Running:
 
 
 def noticed_ms(subject: Subject, directory: Path, deaths: int) -> list[float]:
-    """From each death to the line that tells of it, in ms. Raises BenchmarkError."""
+    """The ms from each death to the line that reports it. Raises BenchmarkError."""
     record = directory / "deaths"
-    # Not a multiple of any polling interval: each death falls elsewhere in it.
+    # Not a multiple of any polling interval, so that each death falls at another point of it.
     workload = ["--seconds", "0.737", "--deaths", str(record)]
     running = start(subject, directory, workload, restarts=deaths)
     pattern = re.compile(subject.death_line)

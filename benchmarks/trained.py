@@ -1,7 +1,7 @@
-"""What is trained while checkpoints are saved: a real model, AdamW and schedule, with real steps.
+"""The training whose checkpoints are measured: a real model, AdamW and schedule, with real steps.
 
-One step reads and writes all of the state, as steps do, and is otherwise as short as one can be:
-the slow-down of ten steps has to be seen beside a copy of the state.
+One step reads and writes all of the state, and is otherwise as short as possible. So the slow-down
+of ten steps is visible beside a copy of the state.
 """
 
 import itertools
@@ -25,11 +25,11 @@ ALIGNED_BYTES = 64
 
 
 class Trained:
-    """A GPT whose parameters and AdamW state come to about so many bytes together."""
+    """A GPT whose parameters and AdamW state have about `state_bytes` together."""
 
     def __init__(self, state_bytes: float, device: str) -> None:
         self.device = torch.device(device)
-        # 12 · layers · width² are nearly all parameters of a transformer.
+        # A transformer has about 12 · layers · width² parameters.
         width = math.sqrt(state_bytes / BYTES_PER_PARAMETER / (12 * LAYERS))
         torch.manual_seed(0)
         self.model: nn.Module = CharacterGPT(
@@ -44,7 +44,7 @@ class Trained:
         self._tokens = torch.randint(VOCABULARY, (1, BLOCK + 1), device=self.device)
 
     def train(self, steps: int) -> list[float]:
-        """Take so many steps; how long each took, in seconds."""
+        """Train so many steps; the duration of each in seconds."""
         durations = []
         for _ in range(steps):
             began = time.perf_counter()
@@ -54,14 +54,14 @@ class Trained:
             self.optimizer.step()
             self.schedule.step()
             if self.device.type == "cuda":
-                # of this stream alone: a copy on another one may well go on
+                # waits for this stream alone: a copy on another stream may go on
                 torch.cuda.current_stream().synchronize()
             self.step += 1
             durations.append(time.perf_counter() - began)
         return durations
 
     def states(self) -> dict[str, Any]:
-        """What a checkpoint holds, its tensors live."""
+        """The content of a checkpoint; its tensors are the live ones."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -69,7 +69,7 @@ class Trained:
         }
 
     def load(self, states: dict[str, Any]) -> None:
-        """Take over a state that was read."""
+        """Load a state that was read."""
         self.model.load_state_dict(states["model"])
         self.optimizer.load_state_dict(states["optimizer"])
         self.schedule.load_state_dict(states["schedule"])
@@ -81,7 +81,7 @@ class Trained:
 
 
 class Memcpy:
-    """What every save is measured by: `copy_` of the same state into memory touched before."""
+    """The unit of a stall: `copy_` of the same state into memory that was touched before."""
 
     def __init__(self, sources: list[Tensor]) -> None:
         self._sources = sources
@@ -90,10 +90,10 @@ class Memcpy:
         starts = [0, *ends[:-1]]
         size = ends[-1] * ALIGNED_BYTES
         if any(one.is_cuda for one in sources):
-            # page-locked, as whoever copies from a device would have it
+            # page-locked, because that is the fast way to copy from a device
             memory = torch.zeros(size, dtype=torch.uint8, pin_memory=True)
         else:
-            # a mapping of its own: malloc would keep some of it when this is over
+            # a mapping of its own: malloc would keep a part of the memory after the measurement
             memory = torch.frombuffer(mmap.mmap(-1, size), dtype=torch.uint8).zero_()
         self._targets = [
             memory[start * ALIGNED_BYTES :][: one.nbytes].view(one.dtype).view(one.shape)
@@ -102,7 +102,7 @@ class Memcpy:
 
     @torch.no_grad()
     def seconds(self) -> float:
-        """Copy once."""
+        """Copy once; the seconds it took."""
         began = time.perf_counter()
         for target, source in zip(self._targets, self._sources, strict=True):
             target.copy_(source)

@@ -1,8 +1,8 @@
-"""A small, exact training that any supervisor can start; it stamps what it does, and when.
+"""A small, exact training that any supervisor can start; it records its own events and times.
 
-Each line of the stamps' file: a name, the pid, a step (or -), CLOCK_MONOTONIC in nanoseconds. It is
-written by the training itself, so that all supervisors are measured alike. Batches come from the
-step's number: whatever happens in between, the weights at a step are the same.
+Each line of the stamps file holds a name, the pid, a step (or -), and CLOCK_MONOTONIC in
+nanoseconds. The training itself writes it, so that all supervisors are measured alike. Batches
+depend only on the step's number, so the weights at a step are always the same.
 """
 
 import time
@@ -24,14 +24,14 @@ class Stamps:
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def note(self, name: str, step: int | None = None, at_ns: int | None = None) -> None:
-        """One line."""
+        """Append one line."""
         when = time.monotonic_ns() if at_ns is None else at_ns
         where = "-" if step is None else step
         os.write(self._fd, f"{name} {os.getpid()} {where} {when}\n".encode())
 
 
 def parse() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--stamps", type=Path, required=True)
     parser.add_argument("--checkpoints", type=Path, required=True)
@@ -95,14 +95,14 @@ class PlainSaves:
                 shutil.rmtree(old)
 
     def run(self, first: int, train: Callable[[int], None]) -> None:
-        """The loop, for ever: whoever is measured against us is ended from outside."""
+        """Train and save until the steps are done; a benchmark ends the process before."""
         for step in range(first, ARGUMENTS.steps + 1):
             train(step)
             self.after_step(step)
 
 
 def build(width: int, layers: int) -> nn.Module:
-    """Layers of `width` squared; the same weights each time."""
+    """Layers of `width` squared, with the same weights each time."""
     torch.manual_seed(0)
     blocks = [nn.Sequential(nn.Linear(width, width), nn.Tanh()) for _ in range(layers)]
     return nn.Sequential(*blocks)

@@ -1,4 +1,4 @@
-"""What validating a checkpoint costs: from the disk, from the page cache, and not at all again."""
+"""Measures the validation of a checkpoint: from the disk, from the page cache, and remembered."""
 
 import time
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Seconds. `cold`: each with dd's direct read of the same files right after it."""
+    """Times in seconds; `cold` pairs each with dd's direct read of the files right after it."""
 
     bytes: int
     cold: list[tuple[float, float]]
@@ -47,7 +47,7 @@ def _validate_seconds(path: Path) -> float:
 
 
 def _unchanged_seconds(path: Path) -> list[float]:
-    """Choosing the newest of a directory whose checkpoints were proven before."""
+    """Times to choose the newest checkpoint of a directory whose verdicts are remembered."""
     request = SurveyRequest(directory=path.parent, existing="use", quiet=True)
     while time.time() - path.stat().st_ctime < YOUNG_S:  # verdicts on younger files are not kept
         time.sleep(POLL_S)

@@ -1,6 +1,6 @@
 """A stand-in for training that every supervisor can start: prints, beats, and dies on time.
 
-It must not import torch: what is measured is the cost of watching, not of the work.
+It must not import torch, because the cost of watching is measured, not the cost of the work.
 """
 
 import argparse
@@ -14,11 +14,11 @@ Beat = Callable[[int], None]
 
 
 def no_beat(step: int) -> None:
-    """For supervisors that know no heartbeat."""
+    """Do nothing, for supervisors without a heartbeat."""
 
 
 def supervisor_beat() -> Beat:
-    """A beat through the mapped page of `supervisor.worker`."""
+    """Attach to the supervisor; returns a beat through the mapped page of `supervisor.worker`."""
     from supervisor.worker import attach
 
     run = attach()
@@ -26,7 +26,7 @@ def supervisor_beat() -> Beat:
 
 
 def ft_launcher_beat() -> Beat:
-    """A beat through the rank monitor's socket, as its client does it."""
+    """Connect to the rank monitor as ft_launcher's client does; returns a beat through it."""
     from nvidia_resiliency_ext.fault_tolerance import RankMonitorClient
 
     client = RankMonitorClient()
@@ -42,7 +42,7 @@ BEATS: dict[str, Callable[[], Beat]] = {
 
 
 def work(beat: Beat, seconds: float, lines_per_second: float, ready: Path | None) -> None:
-    """Print a line and beat, at a steady pace, for so long; `ready` appears with the first."""
+    """Print a line and beat at a steady pace for `seconds`; create `ready` at the first step."""
     began = time.monotonic()
     step = 0
     while (now := time.monotonic()) < began + seconds:
@@ -55,7 +55,7 @@ def work(beat: Beat, seconds: float, lines_per_second: float, ready: Path | None
 
 
 def time_beats(beat: Beat, rounds: int, calls: int) -> list[float]:
-    """Nanoseconds a beat, one mean for each round."""
+    """Nanoseconds per beat, one mean for each round."""
     means = []
     for _ in range(rounds):
         began = time.perf_counter_ns()
@@ -66,7 +66,7 @@ def time_beats(beat: Beat, rounds: int, calls: int) -> list[float]:
 
 
 def main() -> None:
-    """Work, and where told so die at once, with the moment of death on record."""
+    """Work; with `--deaths`, record the moment of death and exit at once."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--beat", choices=sorted(BEATS), default="none")
     parser.add_argument("--seconds", type=float, default=1.0)
@@ -88,7 +88,7 @@ def main() -> None:
         fd = os.open(arguments.deaths, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         sys.stdout.flush()
         os.write(fd, f"{time.monotonic_ns()}\n".encode())
-        # No interpreter shutdown: its milliseconds are not the supervisor's.
+        # os._exit skips the interpreter's shutdown, whose milliseconds are not the supervisor's.
         os._exit(3)
 
 

@@ -1,6 +1,6 @@
-"""The story: a run is hit in a step, in a save, and in its newest checkpoint, and still ends right.
+"""The demo: a run is hit in a step, in a save and in its newest checkpoint, and still ends right.
 
-Every hit waits for what it needs to see; nothing here depends on how fast the machine is.
+Every hit waits for the state that it needs, so nothing here depends on the machine's speed.
 """
 
 import argparse
@@ -25,18 +25,18 @@ DIFFERENCES_SHOWN = 3
 
 
 class Story:
-    """Tells what happens, with the time it happened."""
+    """Prints what happens, with the seconds since the start."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         print(f"{time.monotonic() - self._began:6.1f} s  {text}", flush=True)
 
 
 def prepare(output: Path) -> None:
-    """Make the folder, or clear an earlier demo's. Raises DemoError for anybody else's."""
+    """Make the folder, or clear an earlier demo's. Raises DemoError if other files are in it."""
     if output.exists() and any(output.iterdir()):
         if not (output / MARK).exists():
             raise DemoError(f"{output} has files that are not an earlier demo's: choose another")
@@ -46,7 +46,7 @@ def prepare(output: Path) -> None:
 
 
 def hit_in_a_step(run: SupervisedRun, victim: Victim) -> str:
-    """SIGKILL between the ends of two steps, with steps done that no checkpoint holds."""
+    """SIGKILL the trainer in a step, when it has done steps that no checkpoint holds."""
     seen: list[tuple[int, Path]] = []
 
     def is_inside_a_step() -> bool:
@@ -62,7 +62,7 @@ def hit_in_a_step(run: SupervisedRun, victim: Victim) -> str:
 
 
 def hit_in_a_save(run: SupervisedRun, victim: Victim) -> str:
-    """SIGKILL of the trainer while a checkpoint of its is half written; the persister finishes."""
+    """SIGKILL the trainer when its checkpoint is half written; the persister finishes the write."""
     directory = run.paths.run_dir
 
     seen: list[int] = []
@@ -72,11 +72,11 @@ def hit_in_a_save(run: SupervisedRun, victim: Victim) -> str:
         try:
             seen[:] = [file.stat().st_size for file in files]
         except FileNotFoundError:
-            return False  # the persister, which is not frozen, has just put it in its place
+            return False  # the persister, which is not frozen, has just renamed the checkpoint
         return bool(files) and all(file.name != MANIFEST for file in files)
 
     def is_hit() -> bool:
-        # A save takes milliseconds: look without pause, and freeze only when there is something.
+        # A save takes milliseconds, so look without a pause, and freeze only if a stage exists.
         deadline = time.monotonic() + 0.5
         while time.monotonic() < deadline:
             if any(directory.glob(STAGES)):
@@ -91,7 +91,7 @@ def hit_in_a_save(run: SupervisedRun, victim: Victim) -> str:
 
 def hit_with_rot(run: SupervisedRun, victim: Victim) -> str:
     """Flip one bit of the newest checkpoint's weights, then SIGKILL."""
-    # Frozen first: the newest checkpoint must still be the newest when the next attempt looks.
+    # Freeze first: the newest checkpoint must still be the newest when the next attempt looks.
     victim.freeze()
     path = newest_checkpoint(run.paths.run_dir) / WEIGHTS
     place = path.stat().st_size // 2
@@ -105,7 +105,7 @@ def hit_with_rot(run: SupervisedRun, victim: Victim) -> str:
 
 
 def came_back(run: SupervisedRun, attempt: int) -> str:
-    """How attempt `attempt` went on, from the ledger."""
+    """How attempt `attempt` resumed, from the ledger."""
     source, first = run.started(attempt).checkpoint, run.first_step(attempt)
     assert first is not None
     where = Path(source.path).name if source else "the beginning"
@@ -113,7 +113,7 @@ def came_back(run: SupervisedRun, attempt: int) -> str:
 
 
 def hit_three_times(run: SupervisedRun, story: Story) -> None:
-    """The whole assault; each hit comes after new progress, so that there is something to lose."""
+    """Hit the run three times, each time after new progress, so that there is something to lose."""
     victim = run.attempt(1)
     story.say(f"attempt 1 trains (pid {victim.pid})")
     run.progress(1)
@@ -147,7 +147,7 @@ def check_story(run: SupervisedRun) -> list[tuple[str, bool]]:
 
 def compare(run: SupervisedRun, alone: UninterruptedRun) -> list[tuple[str, bool]]:
     """The final state of both runs, file by file."""
-    # Imported here: torch takes seconds, and the runs need the cores until now.
+    # Imported here: torch takes seconds to import, and the runs need the cores until now.
     from demo.comparison import compare_checkpoints, compare_curves
 
     ours = newest_checkpoint(run.paths.run_dir)
@@ -198,7 +198,7 @@ def tell(output: Path) -> bool:
 
 
 def main() -> int:
-    """Exit code 0 where all held, 1 where anything did not."""
+    """Exit code 0 if everything held, else 1."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("demo-output"), metavar="DIR")
     output = parser.parse_args().output.resolve()

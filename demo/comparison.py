@@ -1,4 +1,4 @@
-"""Whether two runs ended with the same state, bit for bit; it explains the first differences."""
+"""Compares the final states of two runs bit for bit, and describes the first differences."""
 
 import json
 import struct
@@ -12,7 +12,7 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file of the final checkpoints: what was compared and where it differs."""
+    """One file of the final checkpoints: how many values were compared, and where they differ."""
 
     name: str
     values: int
@@ -40,7 +40,7 @@ def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def is_same(first: Any, second: Any) -> bool:
-    """Equal in type and bits; a NaN equals itself."""
+    """Whether two leaves are equal in type and bits; a NaN equals a NaN with the same bits."""
     if type(first) is not type(second):
         return False
     if isinstance(first, torch.Tensor):
@@ -55,7 +55,7 @@ def is_same(first: Any, second: Any) -> bool:
 
 
 def as_bits(tensor: torch.Tensor) -> torch.Tensor:
-    """The bytes of a tensor: -0.0 is not 0.0 here, and a NaN is what it is."""
+    """The bytes of a tensor: -0.0 and 0.0 differ, and a NaN equals a NaN with the same bits."""
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
 
 
@@ -76,14 +76,14 @@ def compare_file(name: str, first: Path, second: Path) -> Part:
 
 
 def summary(leaf: Any) -> str:
-    """Enough of a value to tell two apart."""
+    """A short text that is enough to tell two values apart."""
     if isinstance(leaf, torch.Tensor):
         return f"{leaf.dtype}{list(leaf.shape)} sum {leaf.double().sum().item()!r}"
     return repr(leaf)[:60]
 
 
 def compare_checkpoints(first: Path, second: Path, required: Sequence[str]) -> list[Part]:
-    """Compare every saved tensor file; what is required and in neither is a difference too."""
+    """Compare every saved tensor file; a file that is not in both checkpoints is a difference."""
     names = {path.name for place in (first, second) for path in place.glob("*.pt")}
     return [
         compare_file(name, first, second)

@@ -1,4 +1,4 @@
-"""The two runs of the demo: one under the supervisor, one left alone. It decides nothing."""
+"""The two runs of the demo: one under the supervisor, one without it. It checks no result."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ from supervisor.rundir.paths import RunPaths
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "configs" / "demo.yaml"
 POLL_S = 0.02
-# Both runs on two cores, and sums in the same order: the thread count is part of the arithmetic.
+# The thread count decides the order of sums, so both runs get the same; each then has its own core.
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 Found = TypeVar("Found")
@@ -29,11 +29,11 @@ E = TypeVar("E", bound=Entry)
 
 
 class DemoError(Exception):
-    """Something did not happen that should have; the message says what was waited for."""
+    """An expected event did not happen; the message names it."""
 
 
 def newest_checkpoint(directory: Path) -> Path:
-    """The checkpoint with the most steps, as its manifest says. Raises DemoError without any."""
+    """The checkpoint with the highest step in its manifest. Raises DemoError if there is none."""
     found: list[tuple[int, int, Path]] = []
     for manifest in directory.glob(f"checkpoint-*/{MANIFEST}"):
         path = manifest.parent
@@ -47,7 +47,7 @@ def newest_checkpoint(directory: Path) -> Path:
 
 
 def step_of(checkpoint: Path) -> int:
-    """The step that its manifest says. Raises OSError, ManifestError."""
+    """The step in the manifest. Raises OSError, ManifestError."""
     return Manifest.from_bytes((checkpoint / MANIFEST).read_bytes()).step
 
 
@@ -76,7 +76,7 @@ class Run:
             raise DemoError(f"{self.name} did not end within {timeout_s:.0f} s") from None
 
     def end(self) -> None:
-        """Leave nothing behind: ask, wait, and only then force."""
+        """End the process: SIGTERM, a wait of 30 s, then SIGKILL."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -86,7 +86,7 @@ class Run:
                 self.process.wait()
 
     def last_lines(self, count: int = 15) -> str:
-        """The end of what it printed."""
+        """The end of the process's output."""
         lines = self.output.read_text(errors="replace").splitlines()
         return "\n".join(f"    {line}" for line in lines[-count:])
 
@@ -111,7 +111,7 @@ class SupervisedRun(Run):
         return [entry for entry in entries if isinstance(entry, kind)]
 
     def attempt(self, number: int, timeout_s: float = 60.0) -> Victim:
-        """Attempt `number`, once it has finished its first step."""
+        """The trainer of attempt `number`, once the attempt has finished its first step."""
         self.until(
             f"the first step of attempt {number}",
             lambda: self.first_step(number),
@@ -122,15 +122,15 @@ class SupervisedRun(Run):
         return Victim.of_attempt(pid, number)
 
     def started(self, number: int) -> AttemptStartedEntry:
-        """The start of this attempt, which is on record."""
+        """The entry of this attempt's start. Raises StopIteration if the ledger has none."""
         return next(one for one in self.entries(AttemptStartedEntry) if one.attempt == number)
 
     def first_step(self, number: int) -> FirstStepEntry | None:
-        """The first step of this attempt, once it is on record."""
+        """The entry of this attempt's first step; None before the ledger has it."""
         return next((one for one in self.entries(FirstStepEntry) if one.attempt == number), None)
 
     def progress(self, number: int) -> int:
-        """Wait until attempt `number` has saved what it did, validated; the step of that."""
+        """Wait until attempt `number` has a new, validated checkpoint; the checkpoint's step."""
         source = self.started(number).checkpoint
         before = (source.step if source is not None else None) or 0
 
@@ -141,7 +141,7 @@ class SupervisedRun(Run):
         return self.until(f"a validated checkpoint of attempt {number}", newer)
 
     def until(self, what: str, seen: Callable[[], Found | None], timeout_s: float = 60.0) -> Found:
-        """Poll until `seen` gives something. Raises DemoError at the timeout or the run's end."""
+        """Poll until `seen` returns something. Raises DemoError at the timeout or the run's end."""
         deadline = time.monotonic() + timeout_s
         while True:
             has_ended = self.process.poll() is not None
@@ -155,7 +155,7 @@ class SupervisedRun(Run):
             time.sleep(POLL_S)
 
     def ask(self, *arguments: str) -> str:
-        """What another shell would see: `supervisor` with these arguments and the run directory."""
+        """The output of `supervisor` with these arguments and the run directory."""
         done = subprocess.run(
             [sys.executable, "-m", "supervisor", *arguments, str(self.paths.run_dir)],
             capture_output=True, text=True, cwd=ROOT, timeout=60, check=False,
@@ -164,7 +164,7 @@ class SupervisedRun(Run):
 
 
 class UninterruptedRun(Run):
-    """The same command with nobody to hit it, and without a supervisor."""
+    """The same command without hits and without a supervisor."""
 
     def __init__(self, directory: Path, command: list[str]) -> None:
         self.directory = directory / "uninterrupted"

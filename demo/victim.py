@@ -1,7 +1,7 @@
-"""The trainer process that is hit: it is frozen, looked at and only then killed.
+"""The trainer process that is hit: freeze it, look at it, and only then kill it.
 
-What one sees while it runs may be over by the time a signal arrives; what one sees in a stopped
-process is what it dies of.
+The state of a running process may change before a signal arrives. The state of a stopped process is
+the state in which it dies.
 """
 
 import os
@@ -20,7 +20,7 @@ FREEZE_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """One attempt's main process, held by pidfd: a recycled pid is never hit."""
+    """The main process of one attempt, held by pidfd, so that a recycled pid is never hit."""
 
     pid: int
     pidfd: int
@@ -29,7 +29,7 @@ class Victim:
 
     @classmethod
     def of_attempt(cls, pid: int, attempt: int) -> "Victim":
-        """Hold the process. Raises ProcessLookupError where it is gone or somebody else's."""
+        """Hold the process. Raises ProcessLookupError if it is gone or not this attempt's."""
         pidfd = open_pidfd(pid)
         text = Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "replace")
         environment = dict(entry.partition("=")[::2] for entry in text.split("\0"))
@@ -39,7 +39,7 @@ class Victim:
         return cls(pid, pidfd, attempt, Path(environment["SUPERVISOR_HEARTBEAT"]))
 
     def page(self) -> Page | None:
-        """The heartbeat page of its first rank, None before it attached."""
+        """The heartbeat page of the attempt's first rank; None before that rank has attached."""
         pages = read_pages(self.heartbeats)
         return pages[0] if pages else None
 
@@ -48,7 +48,10 @@ class Victim:
         signal_pidfd(self.pidfd, number)
 
     def freeze(self) -> None:
-        """Stop it and wait until it stands still. Raises ProcessLookupError, TimeoutError."""
+        """Stop the process and wait until the kernel shows it stopped.
+
+        Raises ProcessLookupError, TimeoutError.
+        """
         self.send(signal.SIGSTOP)
         deadline = time.monotonic() + FREEZE_TIMEOUT_S
         while self._state() != "T":
@@ -64,7 +67,7 @@ class Victim:
         return stat.rpartition(")")[2].split()[0]
 
     def kill_if(self, seen: Callable[[], bool]) -> bool:
-        """Freeze it and look: SIGKILL where `seen` holds, else let it go on."""
+        """Freeze the process and call `seen`: SIGKILL if it holds, else SIGCONT."""
         self.freeze()
         if seen():
             self.send(signal.SIGKILL)

@@ -22,7 +22,7 @@ class Box(NamedTuple):
 
 
 class Arrow(NamedTuple):
-    """From one box to another, with what goes that way."""
+    """From one box to another, with a label for what goes that way."""
 
     start: str
     end: str
@@ -80,7 +80,7 @@ ARROWS = (
 
 
 def picture() -> str:
-    """The whole file."""
+    """The whole picture as SVG text."""
     by_name = {box.name: box for box in BOXES}
     arrows = [_arrow(arrow, by_name[arrow.start], by_name[arrow.end]) for arrow in ARROWS]
     parts = [
@@ -124,7 +124,7 @@ def _arrow(arrow: Arrow, start: Box, end: Box) -> str:
 
 
 def _edge(box: Box, other: Box) -> tuple[float, float]:
-    """Where the line from the middle of a box to the other's leaves it."""
+    """The point where the line between the middles of two boxes leaves the first box."""
     dx, dy = other.x - box.x, other.y - box.y
     scale = min(
         box.width / 2 / abs(dx) if dx else float("inf"),

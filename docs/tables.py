@@ -1,7 +1,7 @@
 """Writes the tables in docs/ that are made from the code, for `make docs`.
 
-The text below a field is what the page says of it. What stands around the tables is written by
-hand.
+The text below a field in the code becomes its description on the page. The text around the tables
+is written by hand.
 """
 
 import ast
@@ -25,20 +25,23 @@ from supervisor.core.status import NoDaemon, Status, StillRunning
 RUN_DIRECTORY, CONFIGURATION = map(
     Path(__file__).with_name, ("run-directory.md", "configuration.md")
 )
-# What `supervisor status --json` says besides.
+# Documents that `supervisor status --json` prints besides the status.
 _ADDED = {"no_daemon": NoDaemon, "still_running": StillRunning}
-# Where a key's documentation says what holds without it, the model knows only None.
+# A key's documentation may name its default; the model then has only None.
 _DEFAULT = re.compile(r" ?Default: (.+?)\.(?= |$)")
 
 
 def run_directory(page: str) -> str:
-    """The page with its tables as the code has them now. Raises ValueError without their marks."""
+    """The page with tables made from the present code.
+
+    Raises ValueError without the table marks.
+    """
     page = _between(page, "status", _table("key | | its keys", status_rows()))
     return _between(page, "ledger", _table("type | | keys", ledger_rows()))
 
 
 def configuration(page: str) -> str:
-    """The same for the page of what a configuration may say: a part for each section."""
+    """The same for the configuration page, with a table for each section."""
     page = _between(page, "top", _keys("", RunConfig))
     for name, field in RunConfig.model_fields.items():
         if (section := section_below(field)) is not None:
@@ -48,7 +51,7 @@ def configuration(page: str) -> str:
 
 
 def _keys(above: str, section: type[Section]) -> list[str]:
-    """The table of the keys that stand in a section."""
+    """The table of a section's keys."""
     meanings, rows = key_meanings(), []
     for name, field in section.model_fields.items():
         if section_below(field) is None:
@@ -60,7 +63,7 @@ def _keys(above: str, section: type[Section]) -> list[str]:
 
 
 def _default(field: FieldInfo) -> str:
-    """What holds where a key is not given, as the file would have it."""
+    """The default of a key, as the file would write it."""
     if field.is_required():
         return "required"
     match field.get_default(call_default_factory=True):
@@ -75,7 +78,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def status_rows() -> Iterator[str]:
-    """A row for each key of `status.json`, and for what `--json` adds."""
+    """A row for each key of `status.json`, and for each document that `--json` adds."""
     said = sentences(Status)
     for field in _fields(Status):
         yield from _row(_key(field), said.get(field.name), _record_in(field.type))
@@ -84,20 +87,20 @@ def status_rows() -> Iterator[str]:
 
 
 def ledger_rows() -> Iterator[str]:
-    """A row for each kind of entry, and for each record in one."""
+    """A row for each kind of entry, and for each record in an entry."""
     for name, kind in KINDS.items():
         yield from _row(name, _about(kind), kind)
 
 
 def sentences(kind: type) -> dict[str, str]:
-    """What stands below each field of a class, in one line."""
+    """The text below each field of a class, in one line."""
     (definition,) = ast.parse(inspect.getsource(kind)).body
     assert isinstance(definition, ast.ClassDef)
     return {name: " ".join(text.split()) for name, text in texts_below(definition)}
 
 
 def _row(name: str, text: str | None, kind: type | None) -> Iterator[str]:
-    """What is said of a name, with the fields of its record; then a row for each record in it."""
+    """The row of a name: its text and its record's fields; then a row for each record in it."""
     told = [] if kind is None else _fields(kind)
     said = {} if kind is None else sentences(kind)
     inner = {field.name: found for field in told if (found := _record_in(field.type))}
@@ -113,7 +116,7 @@ def _row(name: str, text: str | None, kind: type | None) -> Iterator[str]:
 
 
 def _fields(kind: type) -> "list[Field[Any]]":
-    """Those that stand on record."""
+    """The fields of a record without those of its base class."""
     base = {field.name for field in fields(JsonObject)} if issubclass(kind, JsonObject) else set()
     return [field for field in fields(kind) if field.name not in base]
 
@@ -123,7 +126,7 @@ def _key(field: "Field[Any]") -> str:
 
 
 def _record_in(annotation: Any) -> type | None:
-    """The dataclass that a field holds, if it holds one or several."""
+    """The dataclass that a field holds, alone or in a collection; None if it holds none."""
     if isinstance(annotation, type) and is_dataclass(annotation):
         return annotation
     return next(filter(None, map(_record_in, get_args(annotation))), None)
@@ -135,7 +138,7 @@ def _about(kind: type) -> str:
 
 
 def _phrase(sentence: str | None) -> str:
-    """A sentence as a table has it: without a full stop, and with a small letter."""
+    """A sentence as a table shows it: without a full stop, and with a small first letter."""
     text = (sentence or "").removesuffix(".")
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 

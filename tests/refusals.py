@@ -1,7 +1,8 @@
 """A Python without functions for some system calls, and a kernel that refuses those calls.
 
-As a program, `python refusals.py ENOSYS|EPERM COMMAND…`: a seccomp(2) filter that all descendants
-inherit, and then the command. `without_functions` is for what PYTHONPATH reaches, `site` or not.
+`python refusals.py ENOSYS|EPERM COMMAND…` sets a seccomp(2) filter, which all descendants inherit,
+and executes the command. `without_functions` serves programs that read PYTHONPATH, with or without
+`site`.
 """
 
 import ctypes
@@ -23,7 +24,7 @@ for module, name in ((os, "pidfd_open"), (signal, "pidfd_send_signal"), (os, "me
     if hasattr(module, name):
         delattr(module, name)
 """
-# The launcher runs with -S: `site` and what it imports are not there, PYTHONPATH is.
+# The launcher runs with -S: Python does not import `site`, but it does read PYTHONPATH.
 _SIGNAL = """
 import os, sys
 with open(os.path.join(os.path.dirname(os.__file__), "signal.py")) as file:
@@ -35,7 +36,7 @@ for name in ("pidfd_open", "memfd_create"):
 
 
 def without_functions(folder: Path, *, no_site: bool = False) -> dict[str, str]:
-    """The environment of a Python that has none of the functions, as conda's and uv's."""
+    """The environment for a Python that lacks the functions, as conda's and uv's Pythons do."""
     folder.mkdir()
     if no_site:
         (folder / "signal.py").write_text(_SIGNAL)
@@ -45,7 +46,7 @@ def without_functions(folder: Path, *, no_site: bool = False) -> dict[str, str]:
 
 
 def refusing(error: str) -> list[str]:
-    """What to put before a command so that the kernel refuses the calls with this error."""
+    """The words to put before a command so that the kernel refuses the calls with this error."""
     return [sys.executable, str(Path(__file__).resolve()), error]
 
 
@@ -53,7 +54,8 @@ def _refuse(error: int) -> None:
     machine = platform.machine()
     numbers = _NUMBERS[machine]
     last = len(numbers)
-    # A jump counts the lines that are left out after it: to the last one, or the one before.
+    # A BPF jump counts the instructions to skip: here up to the refusal, the last, or the
+    # permission.
     program = [(_LOAD, 0, 0, 4), (_EQUAL, 0, last + 1, _AUDIT_ARCH[machine]), (_LOAD, 0, 0, 0)]
     program += [(_EQUAL, last - at, 0, number) for at, number in enumerate(numbers)]
     program += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _ERRNO | error)]

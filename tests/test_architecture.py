@@ -1,4 +1,4 @@
-"""The shape of the code base: who may import whom, and what every file owes its reader."""
+"""The shape of the code base: which module may import which, and what every file must have."""
 
 import ast
 import subprocess
@@ -11,10 +11,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 300
 
-# Each folder of `supervisor/` by its floor: it imports from the floors below its own. Those of one
-# floor do not know each other. Rooms that are named and not built yet: `integrations` (adapters to
-# training libraries), `agent` (the launcher of a further node), `gpu`, `history` (the ledger over
-# time), `notify`, `report`, `web`.
+# The folders of `supervisor/`, lowest floor first. A folder imports only from floors below its own,
+# and folders on one floor do not import each other. Named and not built yet: `integrations`
+# (adapters to training libraries), `agent` (the launcher of a further node), `gpu`, `history` (the
+# ledger over time), `notify`, `report`, `web`.
 FLOORS = (
     {"worker"},
     {"system"},
@@ -33,7 +33,7 @@ CORE_MAY_IMPORT = frozenset(
     {"__future__", "abc", "bisect", "collections", "dataclasses", "enum", "functools", "itertools"}
     | {"hashlib", "math", "operator", "types", "typing"}
 )
-# The processes that have to be small, and what a user's training script imports.
+# These processes must be small, or a user's training script imports these modules.
 STANDARD_LIBRARY_ONLY = (
     "supervisor.launcher",
     "supervisor.worker",
@@ -41,13 +41,13 @@ STANDARD_LIBRARY_ONLY = (
     "supervisor.system.identity",
 )
 CHECKPOINT_MAY_IMPORT = frozenset({"isal", "xxhash"})
-# What everybody may import of the core; it brings `enum` in, and nothing else.
+# Every module may import this part of the core; it brings in `enum` and nothing else.
 VOCABULARY = "supervisor.core.vocabulary"
-# Of this the vocabulary has the words of trainers: their Pythons know no core.
+# The trainer's words in the vocabulary come from here: trainers' Pythons do not load the core.
 WORKER_CONTRACT = "supervisor.worker.contract"
 TRAIN_MAY_IMPORT = ("supervisor.worker", "supervisor.checkpoint", "supervisor.torch")
 WITH_TORCH = ("supervisor.torch", "supervisor.integrations")
-# Where only stubs are left for what lives through an upgrade, and where they lead to.
+# Old folders that hold only stubs for processes that live through an upgrade, and where each leads.
 PATHS_OF_BEFORE = {"parked": "standby", "snapshot": "memory", "watch": "daemon"}
 
 
@@ -58,12 +58,12 @@ def module_name(path: Path) -> str:
 
 
 def sources(package: str) -> list[Path]:
-    """All modules of a top-level package."""
+    """Return all modules of a top-level package."""
     return sorted((ROOT / package).rglob("*.py"))
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Every module imported anywhere in a file, inside functions too, with its line."""
+    """Yield every module that a file imports, inside functions too, with its line."""
     package = module_name(path).split(".")
     if path.name != "__init__.py":
         package = package[:-1]
@@ -84,12 +84,12 @@ def imports(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def is_within(module: str, packages: tuple[str, ...]) -> bool:
-    """Whether a module is one of these or inside one of them."""
+    """Whether a module is one of these packages or inside one of them."""
     return any(module == package or module.startswith(package + ".") for package in packages)
 
 
 def floor(module: str) -> int:
-    """On which floor a module of `supervisor` is, the lowest first. Raises KeyError: on none."""
+    """The floor of a module of `supervisor`, 0 for the lowest. Raises KeyError if it has none."""
     part = module.split(".")[1]
     part = PATHS_OF_BEFORE.get(part, part)
     for number, rooms in enumerate(FLOORS):
@@ -117,7 +117,7 @@ def offences(paths: list[Path], rule: Rule) -> list[str]:
 
 
 def lower_floors_only(module: str, imported: str) -> bool:
-    """Allow the floors below, the same folder, and everybody the package itself: its version."""
+    """Allow the floors below, the same folder, and `supervisor` itself for its version."""
     if not is_within(imported, ("supervisor",)) or imported == "supervisor":
         return True
     if module in ("supervisor", "supervisor.__main__"):
@@ -127,7 +127,7 @@ def lower_floors_only(module: str, imported: str) -> bool:
 
 
 def pure_modules_only(module: str, imported: str) -> bool:
-    """Allow what takes facts and time as arguments: no clock, no file, no process."""
+    """Allow modules that take facts and time as arguments: no clock, no file, no process."""
     return (
         is_within(imported, ("supervisor.core",))
         or imported.split(".")[0] in CORE_MAY_IMPORT
@@ -136,9 +136,9 @@ def pure_modules_only(module: str, imported: str) -> bool:
 
 
 def never_torch(module: str, imported: str) -> bool:
-    """Allow torch in `supervisor.torch` and `integrations` alone, and these to each other alone.
+    """Allow torch only in `supervisor.torch` and `integrations`, which may import each other.
 
-    Nobody imports what is built on the supervisor.
+    Other modules may import neither, and none may import what builds on the supervisor.
     """
     if is_within(imported, ("train", "demo", "benchmarks", "tests")):
         return False
@@ -146,12 +146,12 @@ def never_torch(module: str, imported: str) -> bool:
 
 
 def only_itself(module: str, imported: str) -> bool:
-    """Allow the worker its own modules and Python's: it is loaded into users' interpreters."""
+    """Allow the worker its own modules and Python's: users' interpreters load it."""
     return is_within(imported, ("supervisor.worker",)) or is_standard(imported)
 
 
 def only_the_contract(module: str, imported: str) -> bool:
-    """Allow the trainer the worker's interface and the checkpoint format, nothing of the daemon."""
+    """Allow the trainer the worker's interface, the checkpoint format and `supervisor.torch`."""
     return not is_within(imported, ("supervisor",)) or is_within(imported, TRAIN_MAY_IMPORT)
 
 
@@ -174,7 +174,7 @@ def test_imports_keep_their_direction(folder: str, rule: Rule) -> None:
 
 
 def test_no_circle() -> None:
-    """No two modules need each other, over however many others, for their types included."""
+    """No import circle exists over any number of modules, imports for types included."""
     known = {module_name(path): path for path in (*sources("supervisor"), *sources("train"))}
     needs = {
         name: {imported for imported, _ in imports(path) if imported in known and imported != name}
@@ -185,7 +185,7 @@ def test_no_circle() -> None:
 
 
 def circle_in(needs: dict[str, set[str]]) -> list[str]:
-    """The nodes that are left once all that need nothing, or that nobody needs, are gone."""
+    """The nodes left after removing, repeatedly, nodes that need nothing or that none needs."""
     left = dict(needs)
     while True:
         needed = set().union(*left.values()) if left else set()
@@ -197,7 +197,7 @@ def circle_in(needs: dict[str, set[str]]) -> list[str]:
 
 @pytest.mark.parametrize("path", sources("supervisor/worker"), ids=lambda path: path.stem)
 def test_the_worker_can_be_loaded_under_another_name(path: Path) -> None:
-    """Its imports of itself are relative, and Python 3.9 can read it."""
+    """The worker's imports of itself are relative, and Python 3.9 can parse it."""
     tree = ast.parse(path.read_text(), feature_version=(3, 9))
     for node in ast.walk(tree):
         assert not isinstance(node, ast.Match), f"{path}:{node.lineno}: Python 3.10"
@@ -206,7 +206,7 @@ def test_the_worker_can_be_loaded_under_another_name(path: Path) -> None:
 
 
 def closure(module: str) -> dict[str, Path]:
-    """The modules of `supervisor` that importing this one brings in, itself included."""
+    """The modules of `supervisor` that importing this module brings in, itself included."""
     found: dict[str, Path] = {}
     pending = [module]
     while pending:
@@ -225,7 +225,7 @@ def closure(module: str) -> dict[str, Path]:
 
 
 def modules_under(name: str) -> list[str]:
-    """A package's modules, or the module itself."""
+    """The modules of a package, or the module itself."""
     place = ROOT / name.replace(".", "/")
     return [module_name(path) for path in sorted(place.rglob("*.py"))] if place.is_dir() else [name]
 
@@ -238,7 +238,7 @@ def modules_under(name: str) -> list[str]:
     ],
 )
 def test_small_parts_stay_small(package: str, allowed: frozenset[str]) -> None:
-    """Neither they nor anything that they bring in uses a package beyond those allowed."""
+    """Neither a small part nor any module that it brings in uses a package beyond those allowed."""
     assert closure(package)
     foreign = {
         f"{name} imports {imported}"
@@ -260,7 +260,7 @@ def test_small_parts_stay_small(package: str, allowed: frozenset[str]) -> None:
     ],
 )
 def test_small_parts_take_words_alone_from_the_core(package: str, also: tuple[str, ...]) -> None:
-    """Decisions are made in the daemon: what is small shares the vocabulary with it."""
+    """The daemon makes the decisions: small parts share only the vocabulary with it."""
     taken = {
         f"{name} imports {imported}"
         for name in modules_under(package)
@@ -271,7 +271,7 @@ def test_small_parts_take_words_alone_from_the_core(package: str, also: tuple[st
 
 
 def test_the_vocabulary_is_light() -> None:
-    """The launcher and a parked interpreter may import the words: no tables come with them."""
+    """The vocabulary imports no tables, so the launcher and a parked interpreter may import it."""
     code = (
         f"import enum, sys; sys.path.insert(0, {str(ROOT)!r}); before = set(sys.modules);"
         f"import {VOCABULARY}; print(*sorted(set(sys.modules) - before))"
@@ -286,7 +286,7 @@ def test_the_vocabulary_is_light() -> None:
 
 @pytest.mark.parametrize("module", ["supervisor.cli", "supervisor.daemon.__main__"])
 def test_nothing_heavy_is_loaded(module: str) -> None:
-    """Importing the program does not load torch or numpy by any detour."""
+    """Importing the program does not load torch, numpy or the trainer by any detour."""
     code = f"import sys, {module}; print(sorted({{'torch', 'numpy', 'train'}} & set(sys.modules)))"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
@@ -294,14 +294,14 @@ def test_nothing_heavy_is_loaded(module: str) -> None:
     assert loaded.stdout.strip() == "[]"
 
 
-# A name that stands twice all the same, with the reason.
+# Names that two modules may share, each with the reason.
 NAMED_TWICE = {
     "ConfigurationError": "supervisor.torch is used alone too, and its users catch it by this name",
 }
 
 
 def test_a_class_name_stands_once() -> None:
-    """One word, one thing: no name is a class in one module and a class or alias in another."""
+    """No name is a class in one module and a class or alias in another."""
     found: dict[str, set[str]] = {}
     for path in (*sources("supervisor"), *sources("train")):
         for name in class_names(ast.parse(path.read_text())):
@@ -316,7 +316,7 @@ def class_names(tree: ast.Module) -> Iterator[str]:
     for node in tree.body:
         match node:
             case ast.Assign([ast.Name(name)], ast.Subscript() | ast.Call() | ast.BinOp()):
-                # Constants are in capitals, and some are private.
+                # Constants are in capitals, and a few are private.
                 yield from [name] if name.lstrip("_")[0].isupper() and not name.isupper() else []
             case _:
                 pass
@@ -328,7 +328,7 @@ SHIPPED = [path for package in OURS for path in sources(package)]
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_says_why_it_exists(path: Path) -> None:
-    """Each has a docstring, and is short enough to hold one idea."""
+    """Each module has a docstring and at most 300 lines, so that it holds one idea."""
     text = path.read_text()
     assert ast.get_docstring(ast.parse(text)), "no docstring"
     assert text.count("\n") <= MAX_LINES
@@ -336,7 +336,7 @@ def test_a_module_says_why_it_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_silent_except(path: Path) -> None:
-    """A broad `except` does something: it logs, counts or raises."""
+    """A broad `except` does more than `pass`: it logs, counts or raises."""
     silent = [
         node.lineno
         for node in ast.walk(ast.parse(path.read_text()))
@@ -348,7 +348,7 @@ def test_no_silent_except(path: Path) -> None:
 
 
 def test_every_test_says_what_it_holds() -> None:
-    """One line on each test, so that a failure reads as a broken promise."""
+    """Each test has a docstring, so that a failure reads as a broken promise."""
     mute = [
         f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
         for path in sources("tests")
@@ -361,7 +361,7 @@ def test_every_test_says_what_it_holds() -> None:
 
 
 def test_the_rules_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each rule reports a planted offence, relative and nested imports included."""
+    """Each rule reports a planted offence, including relative and nested imports."""
     core = tmp_path / "supervisor" / "core"
     core.mkdir(parents=True)
     for package in (core.parent, core, tmp_path / "train", tmp_path / "supervisor" / "daemon"):

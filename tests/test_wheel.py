@@ -1,4 +1,4 @@
-"""What the wheel installs: one package, and no `train` where users have a script of that name."""
+"""The wheel installs one package, and no `train`: users have scripts of that name."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this tree, unpacked as pip would."""
+    """The wheel of this tree, unpacked as pip would unpack it."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     shutil.copytree(ROOT / "supervisor", source / "supervisor")
@@ -32,14 +32,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_is_one_package(wheel: Path) -> None:
-    """`train` is not among what it installs; types are."""
+    """The wheel installs `supervisor` with its types, and no `train`."""
     tops = {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")}
     assert tops == {"supervisor"}
     assert (wheel / "supervisor" / "py.typed").is_file()
 
 
 def test_a_script_called_train_imports_the_library(wheel: Path, tmp_path: Path) -> None:
-    """`from supervisor.torch import Checkpointer` in somebody's own train.py."""
+    """A user's own train.py can run `from supervisor.torch import Checkpointer`."""
     script = tmp_path / "train.py"
     script.write_text(
         "from supervisor.torch import Checkpointer, load\nprint(Checkpointer.__module__)\n"
@@ -51,7 +51,7 @@ def test_a_script_called_train_imports_the_library(wheel: Path, tmp_path: Path) 
 
 
 def test_without_torch_one_sentence_says_what_to_install(wheel: Path, tmp_path: Path) -> None:
-    """No traceback through our modules."""
+    """Without torch, one sentence says what to install, and no traceback shows our modules."""
     (tmp_path / "torch.py").write_text("raise ImportError('none here')\n")
     code = "try:\n    import supervisor.torch\nexcept ImportError as error:\n    print(error)"
     done = subprocess.run(

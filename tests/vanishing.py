@@ -1,6 +1,6 @@
-"""A directory that is taken away from under the processes that write into it (logind's RemoveIPC).
+"""A directory that is removed while processes write into it (logind's RemoveIPC).
 
-`shutil.rmtree` races against them: what they make after its listing lets its rmdir fail.
+`shutil.rmtree` races against the writers: a file made after its listing makes its rmdir fail.
 """
 
 import shutil
@@ -11,13 +11,13 @@ PATIENCE_S = 90.0
 
 
 def vanish(folder: Path) -> None:
-    """Remove a directory with all that is in it, at one moment for all that look it up by name.
+    """Remove a directory with its content; its name is gone at one moment for all processes.
 
-    Raises OSError if it is not there.
+    Raises OSError if the directory is not there.
     """
     moved = folder.with_name(f".{folder.name}.vanished")
     folder.rename(moved)
-    # What was opened before the rename is written on: one more file may come while it is removed.
+    # A process that opened the directory before the rename may still add files while it is removed.
     until = time.monotonic() + PATIENCE_S
     while moved.exists():
         shutil.rmtree(moved, ignore_errors=True)

@@ -29,7 +29,7 @@ from train.resume import (
 )
 from train.state import TrainingState
 
-# How long a save waits while an earlier save waits for the disk. After that it replaces that one.
+# How long a save waits for an earlier save to reach the disk. After that it replaces that save.
 PATIENCE_S = 10.0
 
 
@@ -185,7 +185,7 @@ class Checkpoints:
             self.log.warn(f"{path} holds weights that are not finite")
 
     def _description(self) -> dict[str, Any]:
-        """What a checkpoint of the present position says beside its states."""
+        """The description of a checkpoint at the present position, beside its states."""
         position = self.state.position
         return {
             "epoch": current_epoch(position),

@@ -1,4 +1,4 @@
-"""From YAML and `--set` to a TrainConfig, with all problems told at once. It names no key."""
+"""From YAML and `--set` to a TrainConfig; reports all problems at once. It must name no key."""
 
 import dataclasses
 import difflib

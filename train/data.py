@@ -1,4 +1,4 @@
-"""Batches of a text or of the user's dataset, in an order that only seed and epoch decide.
+"""Batches of a text or of the user's dataset, in an order that depends only on seed and epoch.
 
 So training can go on at any batch. This module must never draw from training's random numbers.
 """
@@ -41,7 +41,7 @@ class TextBlocks(Dataset[tuple[Tensor, Tensor]]):
 
 
 class BatchOrder(NamedTuple):
-    """The samples of a batch, and the seed for what the dataset draws while it makes the batch."""
+    """The samples of a batch, and the seed of the random numbers that the dataset draws for it."""
 
     seed: int
     indices: list[int]
@@ -142,7 +142,7 @@ class TrainingData:
         )
         # SLURM and Ctrl-C send a stop to whole process groups. A worker that dies of it makes the
         # trainer fail before it has saved. So workers are forked with these signals blocked.
-        # `ignore_stop_signals` then has them find out who sent one.
+        # `ignore_stop_signals` then lets a worker find out who sent a signal.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
             return iter(loader)

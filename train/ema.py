@@ -17,7 +17,8 @@ class EMA:
         self._average: list[Tensor] = []
         self._trained: list[Tensor] = []
         self.weights: dict[str, Tensor] = {}
-        # the model's own name of each weight to the average's name: torch.compile prefixes names
+        # maps the model's own name of each weight to the average's name: torch.compile prefixes
+        # names
         self.names: dict[str, str] = {}
         clones: dict[tuple[int, torch.Size], Tensor] = {}
         for name, tensor in model.state_dict(keep_vars=True).items():
@@ -61,7 +62,7 @@ class EMA:
 
     @torch.no_grad()
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Copy checked weights in; names are canonical, shapes fit."""
+        """Copy in checked weights: their names are canonical and their shapes fit."""
         for name, tensor in weights.items():
             self.weights[name].copy_(tensor)
 

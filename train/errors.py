@@ -20,4 +20,4 @@ class ConfigurationError(TrainingError):
 
 
 class StopRequested(Exception):  # noqa: N818 - a control signal, not an error
-    """A stop was asked for, and the training may be left at this point."""
+    """A stop was requested, and the training may be left at this point."""

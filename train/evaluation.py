@@ -17,7 +17,7 @@ Forward = Callable[[Any, Any], torch.Tensor]
 def evaluate(state: TrainingState, batches: Any, forward: Forward, run: Worker) -> float | None:
     """Mean loss over batches, with the EMA weights if there are any; None without batches.
 
-    `forward(model, batch)` computes a loss. Raises StopRequested as soon as a stop was asked for:
+    `forward(model, batch)` computes a loss. Raises StopRequested as soon as a stop was requested:
     an evaluation can take long, and can be repeated after the resume.
     """
     modes = {module: module.training for module in state.model.modules()}

@@ -1,4 +1,7 @@
-"""The user's own model or dataset by import path. It must not depend on which of them it makes."""
+"""Calls the user's factory for a model or dataset, named by import path.
+
+It must not depend on which of the two it makes.
+"""
 
 import importlib
 import inspect

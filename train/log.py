@@ -15,7 +15,7 @@ class Log:
         self.lost_lines = 0
 
     def open_file(self, path: Path | None) -> None:
-        """Append all lines to this file, too, also those said so far. None: only stdout."""
+        """Append all lines to this file, too, the earlier ones included. None: only stdout."""
         early, self._early = self._early, None
         if path is None:
             return

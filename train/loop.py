@@ -49,7 +49,7 @@ class Trainer:
         self.last_step = self._last_step()
 
     def train(self) -> None:
-        """Train to the end and save the result. Leaves by SystemExit(75) if a stop was asked for.
+        """Train to the end and save the result. Raises SystemExit(75) if a stop was requested.
 
         Raises TrainingError if the last save fails, FloatingPointError on a non-finite loss.
         """
@@ -217,13 +217,16 @@ class Trainer:
         self.log.warn(f"non-finite loss at step {step}")
 
     def _snapshot(self) -> None:
-        """Put the present state into memory. A resume from it counts on the metrics, too."""
+        """Put the present state into memory.
+
+        A resume from it needs the metrics on the disk, too.
+        """
         self._collect_metrics()
         self._write_metrics()
         self.checkpoints.snapshot()
 
     def _save(self, kind: Kind) -> None:
-        """Have the present state saved. Training goes on even if the disk does not take it."""
+        """Save the present state. Training goes on even if the disk does not take it."""
         self._collect_metrics()
         self._write_metrics()
         self.speed.pause()

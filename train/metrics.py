@@ -28,9 +28,9 @@ class StepMetrics(NamedTuple):
 class Metrics:
     """The file, and the steps that are not in it yet.
 
-    Steps are kept in memory first: to fetch each one's numbers would mean to wait for the GPU at
-    each step. Before a checkpoint is committed the lines are written and synced. So a checkpoint at
-    step S means that lines 1 to S are on the disk. A resume at S cuts later lines off, and training
+    Steps wait in memory, because fetching the numbers of each step would wait for the GPU at each
+    step. Before a checkpoint is committed the lines are written and synced. So a checkpoint at step
+    S means that lines 1 to S are on the disk. A resume at S cuts later lines off, and training
     writes them again.
     """
 
@@ -49,7 +49,7 @@ class Metrics:
     def amend(self, step: int, **values: float) -> None:
         """Add values to the line of a step that is not written yet.
 
-        It was added since the last write, or `cut_after` has reopened it.
+        The step was added since the last write, or `cut_after` has reopened its line.
         """
         if any(item.step == step for item in self._waiting):
             self._extra[step] = values
@@ -110,7 +110,7 @@ class Metrics:
                 if reopen_last and _step_of(last) == step:
                     self._lines.append(last)
                     end -= len(last)
-                # a single call that needs no space on a full disk: it happens or it does not
+                # a single call that needs no space on a full disk: it succeeds or changes nothing
                 file.truncate(end)
                 os.fsync(file.fileno())
         except FileNotFoundError:

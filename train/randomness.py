@@ -25,7 +25,7 @@ def seed_everything(seed: int) -> None:
 def seed_host(seed: int) -> None:
     """Seed only the generators of the CPU, which a dataset may draw from."""
     random.seed(seed)
-    # NumPy is optional; code that draws from it has loaded it by now
+    # NumPy is optional; code that draws from NumPy has loaded it by now
     if (numpy := sys.modules.get("numpy")) is not None:
         numpy.random.seed(seed % 2**32)
     torch.default_generator.manual_seed(seed)
@@ -34,7 +34,7 @@ def seed_host(seed: int) -> None:
 def capture(*, devices: bool = True) -> dict[str, Any]:
     """All states, as tensors and plain values that load with `weights_only=True`.
 
-    Without `devices`, only those of the CPU: to read a GPU's state means to wait for the GPU.
+    Without `devices`, only the CPU's states: reading a GPU's state would wait for the GPU.
     """
     version, words, gauss = random.getstate()
     state: dict[str, Any] = {
@@ -49,7 +49,7 @@ def capture(*, devices: bool = True) -> dict[str, Any]:
             "has_gauss": int(has_gauss),
             "cached_gaussian": float(cached),
         }
-    # to ask for the state of a device that is not in use would start CUDA there
+    # asking for the state of a device that is not in use would start CUDA there
     if devices and _has_cuda_started():
         state["cuda"] = torch.cuda.get_rng_state_all()
     if devices and torch.backends.mps.is_available():
@@ -58,7 +58,10 @@ def capture(*, devices: bool = True) -> dict[str, Any]:
 
 
 def restore(state: dict[str, Any]) -> list[str]:
-    """Put the states back. Returns, in words, those that could not be. Raises KeyError if torn."""
+    """Put the states back; returns a text for each that cannot be.
+
+    Raises KeyError if one is missing.
+    """
     python = state["python"]
     random.setstate((python["version"], tuple(python["words"].tolist()), python["gauss"]))
     torch.set_rng_state(state["torch"])

@@ -31,8 +31,8 @@ def start(
 ) -> Trainer:
     """Load data, model and checkpoint, and make the Trainer.
 
-    Before all of them have been read it writes nothing, except that it rescues a snapshot of a dead
-    trainer (`settle`). Raises ConfigurationError and TrainingError.
+    It writes nothing before all of them are read, except that `settle` rescues a dead trainer's
+    snapshot. Raises ConfigurationError and TrainingError.
     """
     log = Log()
     checkpoint = _choose_checkpoint(output_dir, resume, run, log, fresh=fresh)
@@ -79,8 +79,8 @@ def _choose_checkpoint(
         return Path(resume)
     if not fresh and not run.is_supervised and (existing := list_checkpoints(output_dir)):
         raise ConfigurationError(
-            f"{existing[0]} is there from an earlier run: add --resume auto to go on from the"
-            " newest, or --fresh to set the old checkpoints aside and start over"
+            f"{existing[0]} exists from an earlier run: add --resume auto to go on from the"
+            " newest checkpoint, or --fresh to set the old checkpoints aside and start over"
         )
     return None
 
@@ -102,7 +102,7 @@ def _claim(
             steps = steps_of(path)
             is_later = steps > state.position.step or checkpoint is None
             if is_later and (checkpoint is None or path.resolve() != checkpoint.resolve()):
-                # left in place, the next `--resume auto` would undo this rollback
+                # left in place, the checkpoint would be what the next `--resume auto` takes
                 place = set_aside.put_aside(
                     path, set_aside.SUPERSEDED, f"the run went back to step {state.position.step}"
                 )

@@ -41,7 +41,7 @@ class TrainingState:
     scaler: torch.amp.GradScaler | None
     device: torch.device
     position: Position = Position()
-    # the evaluation that belongs to the last step is still to be done: a stop came before it
+    # a stop came before the evaluation of the last step was done
     evaluation_due: bool = False
 
 
@@ -50,8 +50,8 @@ def prepare_torch(config: TrainConfig) -> torch.device:
     training = config.training
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigurationError(
-            "this trainer runs in one process: WORLD_SIZE is"
-            f" {os.environ['WORLD_SIZE']} (several would write the same checkpoints)"
+            "this trainer runs in one process, but WORLD_SIZE is"
+            f" {os.environ['WORLD_SIZE']} (several processes would write the same checkpoints)"
         )
     if training.threads is not None:
         torch.set_num_threads(training.threads)
@@ -80,13 +80,14 @@ def _find_device(name: str) -> torch.device:
         ) from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigurationError(
-            f"training.device: {name} is not here ({torch.cuda.device_count()} CUDA devices seen)"
+            f"training.device: {name} does not exist here ({torch.cuda.device_count()} CUDA devices"
+            " seen)"
         )
     return device
 
 
 def build_state(config: TrainConfig, data: TrainingData, device: torch.device) -> TrainingState:
-    """Make model, optimizer and the other parts as they are before the first step."""
+    """Make model, optimizer and the other parts in their state before the first step."""
     randomness.seed_everything(config.seed)
     # the weights are drawn on the CPU, so that a seed gives the same weights on each device
     model = build_model(config, data.vocabulary).to(device)

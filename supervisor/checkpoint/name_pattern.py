@@ -1,6 +1,7 @@
-"""The user's own expression for checkpoints' names: what it reads in one, each name tried once.
+"""Applying the user's own regular expression to checkpoint names. Results are cached.
 
-A name on which it takes too long is none of its names: one that it matches, it matches at once.
+A name on which the expression takes too long counts as not matched. A name that it does match, it
+matches at once.
 """
 
 import re
@@ -10,7 +11,8 @@ from functools import cache, lru_cache
 from supervisor.system.bounded_pattern import BoundedPattern, PatternTimeoutError
 
 NAME_CPU_S = 0.05
-# A directory may hold a thousand names that it is slow on: after some, each has a tick.
+# A directory may hold a thousand names on which the expression is slow. Once slow names have cost
+# this much CPU time (four of them), each further name gets one tick.
 _SLOW_CPU_S = 0.2
 _TICK_S = 0.001
 _slow: dict[str, list[str]] = {}
@@ -23,7 +25,10 @@ def _compiled(pattern: str) -> BoundedPattern:
 
 @lru_cache(maxsize=1 << 14)
 def step_text(name: str, pattern: str) -> str | None:
-    """What the group `step` matched, "" where it matched nothing; None for a name of others."""
+    """Return what the group `step` matched in a name, "" if the group matched nothing.
+
+    None if the expression does not match the whole name, or took too long on it.
+    """
     slow = _slow.setdefault(pattern, [])
     allowed_s = NAME_CPU_S if len(slow) * NAME_CPU_S < _SLOW_CPU_S else _TICK_S
     try:
@@ -35,12 +40,15 @@ def step_text(name: str, pattern: str) -> str | None:
 
 
 def slow_name(pattern: str | None) -> str | None:
-    """The first name that the expression was too slow on in this process, if there was one."""
+    """Return the first name on which the expression was too slow in this process, or None."""
     return next(iter(_slow.get(pattern or "", ())), None)
 
 
 class Patience:
-    """How long one look at a directory may try names, where the user has an expression."""
+    """A bound on the CPU time for trying names in one look at a directory.
+
+    `pattern`: the user's expression. With None there is no bound.
+    """
 
     __slots__ = ("_until",)
 
@@ -49,5 +57,5 @@ class Patience:
 
     @property
     def is_over(self) -> bool:
-        """Whether the names that are left have to wait for the next look."""
+        """Whether the time is used up: the remaining names have to wait for the next look."""
         return self._until is not None and time.process_time() > self._until

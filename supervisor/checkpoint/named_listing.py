@@ -1,4 +1,7 @@
-"""A checkpoint's files with what its name says: the tools that know names use listings too."""
+"""Listing a checkpoint's files together with what its name says.
+
+This is not in `listing.py`, because the tool formats that `names.py` needs import that module.
+"""
 
 from pathlib import Path
 
@@ -7,9 +10,9 @@ from supervisor.checkpoint.names import parse_marked, parse_name
 
 
 def list_files(path: Path, pattern: str | None = None) -> FileListing:
-    """List a checkpoint. Raises OSError, FileNotFoundError if it is gone.
+    """List a checkpoint's files and parse its name. Raises OSError; FileNotFoundError: it is gone.
 
-    `pattern`: how the user names checkpoints, as `parse_name` takes it.
+    `pattern`: the user's expression for checkpoint names, as in `parse_name`.
     """
     stock = list_unnamed(path)
     named = parse_name(path.name, pattern)

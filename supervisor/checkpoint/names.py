@@ -1,4 +1,4 @@
-"""What a checkpoint's name says: trainers number theirs by step or by epoch. It reads no file."""
+"""Reading a checkpoint's name: trainers number checkpoints by step or by epoch. No file is read."""
 
 from collections.abc import Container
 from itertools import chain
@@ -16,15 +16,15 @@ from supervisor.checkpoint.formats.table import TOOLS
 from supervisor.checkpoint.name_pattern import step_text
 from supervisor.checkpoint.suffixes import SINGLE_FILE_SUFFIXES
 
-# Files that make a checkpoint of a directory which a number names.
+# A directory named by a bare number is a checkpoint if it holds any of these files.
 MARKS = tuple(chain.from_iterable(tool.marks for tool in TOOLS))
-# `.zip` and `.tar` alone would be anybody's.
+# A tool adds its own endings here. `.zip` and `.tar` alone would not tell a checkpoint.
 _KNOWN_FILE_SUFFIXES = (
     *SINGLE_FILE_SUFFIXES,
     *chain.from_iterable(tool.file_endings for tool in TOOLS),
 )
 _TORCHS = r"\.(?:pt|pth|ckpt|safetensors)"
-# What no tool has as its own.
+# Names that trainers of all kinds use.
 _ANYBODYS = (
     NameRule("ckpt", r"ckpt[-_]?(?P<step>\d+)" + _TORCHS, "periodic"),
     NameRule("checkpoint", r"checkpoint[-_]?(?P<step>\d+)" + _TORCHS, "periodic"),
@@ -53,10 +53,10 @@ _BEST = r"(?<![A-Za-z])[Bb]est(?![a-z])|(?<=[a-z])Best(?![a-z])|(?<![A-Za-z])BES
 
 
 def parse_name(name: str, pattern: str | None = None) -> CheckpointName | None:
-    """What a checkpoint's name says; None for a name that no trainer gives to a checkpoint.
+    """Return what a checkpoint's name says; None for a name that no trainer gives a checkpoint.
 
-    `pattern`: the user's own regular expression for whole names, with a group `step`; names that
-    it does not match are read as those of known trainers all the same.
+    `pattern`: the user's own regular expression for whole names, with a group `step`. A name that
+    it does not match is read as a known trainer's name.
     """
     own = None if pattern is None else parse_by_pattern(name, pattern)
     if own is not None:
@@ -69,18 +69,19 @@ def parse_name(name: str, pattern: str | None = None) -> CheckpointName | None:
 
 
 def shared_name(name: str) -> SharedName | None:
-    """What tells a checkpoint where evaluations give its directory's name, too: `epoch_3`.
+    """Return what tells a checkpoint from an evaluation that uses the same name: `epoch_3`.
 
-    None for a name that only checkpoints have.
+    None for a name that no evaluation is known to use.
     """
     fitting = (rule for rule in _SHARED if compiled(rule.pattern).fullmatch(name) is not None)
     return next((rule.shared for rule in fitting), None)
 
 
 def parse_by_pattern(name: str, pattern: str) -> CheckpointName | None:
-    """What the user's pattern reads in a name; None where it matches none.
+    """Read a name with the user's pattern. None if the pattern does not match the whole name.
 
-    Its group `step` may match nothing, for a checkpoint whose step its name does not say.
+    If the group `step` matches nothing, the name is a checkpoint's and its step is unknown. If the
+    group matches anything but a number of at most 18 digits, the answer is None, too.
     """
     digits = step_text(name, pattern)
     if digits is None:
@@ -92,9 +93,9 @@ def parse_by_pattern(name: str, pattern: str) -> CheckpointName | None:
 
 
 def parse_marked(name: str, files: Container[str]) -> CheckpointName | None:
-    """What the name of a directory says that only the files in it tell for a checkpoint: orbax's.
+    """Read the name of a directory that is a bare number, as orbax names its checkpoints.
 
-    `files`: names relative to the directory.
+    None if no file in it marks it as a checkpoint. `files`: names relative to the directory.
     """
     if not _is_number(name) or not any(mark in files for mark in MARKS):
         return None
@@ -102,31 +103,34 @@ def parse_marked(name: str, files: Container[str]) -> CheckpointName | None:
 
 
 def may_be_checkpoint(name: str, pattern: str | None = None) -> bool:
-    """Whether a name is one that a checkpoint has, as far as a name can tell."""
+    """Whether a checkpoint may have this name: a bare number, or a name that `parse_name` reads."""
     return _is_number(name) or parse_name(name, pattern) is not None
 
 
 def has_file_suffix(name: str) -> bool:
-    """Whether a known trainer's single file ends so; a file of a directory's name is none."""
+    """Whether a name ends like a known trainer's single file; the file `checkpoint-10` does not."""
     return name.endswith(_KNOWN_FILE_SUFFIXES)
 
 
 def is_checkpoint_name(name: str, pattern: str | None, *, is_directory: bool) -> bool:
-    """Whether the name alone makes a checkpoint of what it stands for."""
+    """Whether a file or directory of this name is a checkpoint by its name alone."""
     if pattern is not None and parse_by_pattern(name, pattern) is not None:
         return True
     return parse_name(name) is not None and (is_directory or has_file_suffix(name))
 
 
 def is_best_name(name: str) -> bool:
-    """Whether a tool, or the user, calls it the best: it is never pruned."""
+    """Whether the word `best` in a name calls the checkpoint the best: it is never pruned.
+
+    False if the word belongs to the user's name for the model, as in kohya's `my-best-lora-state`.
+    """
     if "best" not in name.lower() or first_match(_OF_THE_USERS, name) is not None:
         return False
     return compiled(_BEST).search(name) is not None
 
 
 def series(name: str) -> str:
-    """What the names of one trainer's checkpoints have in common: `checkpoint-#`."""
+    """Return what the names of one trainer's checkpoints share, `#` for numbers: `checkpoint-#`."""
     return compiled(r"\d+").sub("#", name)
 
 
@@ -135,10 +139,9 @@ def _is_number(name: str) -> bool:
 
 
 def parse_step(name: str) -> tuple[str, int] | None:
-    """`("step", N)` for `checkpoint-N` and its like, `("epoch", E)` where only the epoch is named.
+    """Return `("step", N)` if a name says the step, else `("epoch", E)` if it says the epoch.
 
-    E is the epoch's index from 0: `checkpoint-epoch-118` holds epoch 117. None where the name
-    says neither.
+    None if it says neither. E is the epoch's index from 0: `checkpoint-epoch-118` holds epoch 117.
     """
     parsed = parse_name(name)
     if parsed is None:

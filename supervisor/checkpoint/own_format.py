@@ -1,7 +1,8 @@
-"""Files of an ending that several programs use, beside the same files of the checkpoints before.
+"""Finding an overwritten file by comparing it with the same file of older checkpoints.
 
-A `.ckpt` of MindSpore is whole, and one of torch whose head was overwritten is not: what its
-series is like tells them apart.
+Several programs use endings like `.ckpt`. A MindSpore `.ckpt` is whole, a torch `.ckpt` with an
+overwritten head is not, and both are neither zip archives nor pickles. Their series tells them
+apart.
 """
 
 import os
@@ -16,9 +17,10 @@ _HEAD_BYTES = 256
 
 
 def find_other_format(member: Member, older: Iterable[Member]) -> str | None:
-    """What is wrong with the first file that is neither archive nor pickle, where one was before.
+    """Return what is wrong with the first file that is neither a zip archive nor a pickle.
 
-    Raises OSError.
+    Only a file whose counterpart in an older checkpoint is one of these counts. None if there is
+    no such file. `older`: checkpoints of the same series. Raises OSError.
     """
     mine = {
         key: name
@@ -32,7 +34,9 @@ def find_other_format(member: Member, older: Iterable[Member]) -> str | None:
         for key, name in sorted(mine.items()):
             if key in theirs and _is_known(other.stock, theirs[key]):
                 where = other.stock.path.name
-                return f"{name} is neither a zip archive nor a pickle, as it is in {where}"
+                return (
+                    f"{name} is neither a zip archive nor a pickle, although it is one in {where}"
+                )
     return None
 
 

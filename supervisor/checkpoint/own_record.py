@@ -1,6 +1,6 @@
-"""What a trainer has written down of its own training: how many steps of how many it has made.
+"""Reading a trainer's own record of its training: how many steps of how many it has made.
 
-It is read as data, and only what this attempt wrote.
+The record is read as data. Only a record that this attempt wrote counts.
 """
 
 import json
@@ -11,17 +11,19 @@ from supervisor.checkpoint.formats.table import TOOLS
 from supervisor.checkpoint.formats.tool_format import TrainingRecord
 from supervisor.core.ending import OwnRecord
 
-# A log of a million steps; one that is larger says nothing worth the memory.
+# Enough for a log of a million steps. A larger record is not worth the memory.
 _MOST_BYTES = 64 << 20
-# Clocks of file systems tick less often than ours; where they keep no fractions, FAT's are even.
+# A file system's clock ticks less often than ours, so a new file may look a little older. A time
+# without a fraction may come from FAT, whose clock ticks every 2 s.
 _MARGIN_S, _WHOLE_SECONDS_S = 0.1, 2.0
 _NEWEST = 3
 
 
 def read_own_record(directory: Path, since_wall: float) -> OwnRecord | None:
-    """The furthest record written since `since_wall` (seconds since 1970); None where none was.
+    """Return the record of the highest step written since `since_wall`, or None.
 
-    Of two records of one step the final one is taken. A file that cannot be read is no record.
+    `since_wall` is in seconds since 1970. Among records of one step, one written at the end of
+    training is preferred. A file that cannot be read is passed over.
     """
     found = [
         said
@@ -53,7 +55,7 @@ def _fresh(paths: list[Path], since_wall: float) -> Iterator[Path]:
         try:
             status = path.stat()
         except OSError:
-            continue  # most trainers have none
+            continue  # most trainers write no record
         is_whole = status.st_mtime == int(status.st_mtime)
         margin_s = _WHOLE_SECONDS_S if is_whole else _MARGIN_S
         if status.st_mtime >= since_wall - margin_s and status.st_size <= _MOST_BYTES:

@@ -1,6 +1,7 @@
-"""Whose a checkpoint directory is, in a file beside it or in it; it does not judge what it reads.
+"""Owner marks: a file beside a checkpoint directory, or in it, names the run that saves there.
 
 Two runs that save into one directory would resume from each other's checkpoints, and prune them.
+This module reads and writes the marks. It does not judge whether a mark still counts.
 """
 
 import contextlib
@@ -23,35 +24,35 @@ from supervisor.system.mounts import mount_point, mount_points
 
 SUFFIX = ".supervised-by"
 _MOST_BYTES = 64 << 10
-# Other users have to see whose it is; there is no secret in it.
+# Other users have to see whose the directory is. The mark holds no secret.
 _MODE = 0o644
 
 
 @dataclass(frozen=True, slots=True)
 class OwnerMark:
-    """The run that saves into a directory, and where it can be asked whether it still does."""
+    """The run that saves into a directory, and the run directory that shows if it still exists."""
 
     run_id: str
     name: str
     run_dir: str
     """Absolute, links resolved."""
     mount: str | None
-    """Where the file system of `run_dir` was mounted; None where that was not known."""
+    """Where the file system of `run_dir` was mounted; None if that was not known."""
     host: str
     machine_id: str
     user: str
     uid: int
     since: str
-    """When it was first marked, RFC 3339; for people, since age proves nothing."""
+    """When the run first marked the directory, RFC 3339. For people only: age proves nothing."""
     inode: int | None = None
-    """Of the marked directory, where the mark lies in it: a mount may give it another name."""
+    """The directory's inode, if the mark lies in it: a mount may give it another name."""
 
     def is_here(self) -> bool:
-        """Whether it was made on this machine."""
+        """Whether the mark was made on this machine."""
         return self.machine_id == machine_id() and self.host == socket.gethostname()
 
     def is_like(self, other: "OwnerMark") -> bool:
-        """Whether both say the same, but for when it was said."""
+        """Whether two marks say the same, apart from `since` and `inode`."""
         return replace(self, since="", inode=None) == replace(other, since="", inode=None)
 
     def describe(self) -> str:
@@ -59,7 +60,7 @@ class OwnerMark:
         return f"the run {self.name!r} ({_on_one_line(self.run_dir)})"
 
     def describe_fully(self) -> str:
-        """The same with `, of me on gpu01 since 2026-01-02T03:04:05.678Z`."""
+        """Like `describe`, followed by `, of me on gpu01, 2026-01-02T03:04:05.678Z`."""
         return f"{self.describe()}, of " + _on_one_line(f"{self.user} on {self.host}, {self.since}")
 
     def to_json(self) -> bytes:
@@ -68,41 +69,41 @@ class OwnerMark:
 
     @classmethod
     def from_json(cls, data: bytes) -> "OwnerMark":
-        """The inverse; keys of later versions are passed over. Raises ValueError."""
+        """Read a mark from a file's content. Ignores keys of later versions. Raises ValueError."""
         body = parse(data)
         if not isinstance(body, dict):
-            raise ValueError("holds no object")
+            raise ValueError("it holds no JSON object")
         known: dict[str, Any] = {field.name: body.get(field.name) for field in fields(cls)}
         for key in ("run_id", "name", "run_dir", "host", "machine_id", "user", "since"):
             if not isinstance(known[key], str):
-                raise ValueError(f"has no {key}")
+                raise ValueError(f"it has no valid {key}")
         run_dir = known["run_dir"]
         if not known["run_id"] or not Path(run_dir).is_absolute() or "\0" in run_dir:
-            raise ValueError("names no run and run directory")
+            raise ValueError("it does not name a run and its run directory")
         if not isinstance(known["uid"], int) or not isinstance(known["inode"], int | None):
-            raise ValueError("has no such user or inode")
+            raise ValueError("its user or inode is not valid")
         if not isinstance(known["mount"], str | None):
-            raise ValueError("has no such mount")
+            raise ValueError("its mount is not valid")
         return cls(**known)
 
 
 @dataclass(frozen=True, slots=True)
 class MarkFile:
-    """One mark as it was found; `mark` is None where it cannot be understood, for `problem`."""
+    """A mark's file as it was found. If unreadable, `mark` is None and `problem` says why."""
 
     path: Path
     mark: OwnerMark | None
     problem: str | None
     identity: tuple[int, int, int] | None
-    """Inode, change of content in nanoseconds, size: a rename keeps them. None: not seen."""
+    """Inode, mtime in nanoseconds, size: a rename keeps them. None: `lstat` failed."""
 
     def is_still(self, path: Path) -> bool:
-        """Whether the very file that was read is what lies there. Raises OSError."""
+        """Whether `path` is the file that was read; True if that is not known. Raises OSError."""
         return self.identity is None or self.identity == _identity(path.lstat())
 
 
 def mark_of(run_id: str, name: str, run_dir: Path) -> OwnerMark:
-    """What this process would write for a run."""
+    """Return the mark that this process would write for a run."""
     place = os.path.realpath(run_dir)
     mount = mount_point(Path(place))
     return OwnerMark(
@@ -112,7 +113,8 @@ def mark_of(run_id: str, name: str, run_dir: Path) -> OwnerMark:
 
 
 def _user() -> str:
-    """For people; the environment's word, since a directory service may not answer for minutes."""
+    """The user's name, for people."""
+    # The environment is asked first: a directory service may not answer for minutes.
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user often has no name
@@ -120,7 +122,7 @@ def _user() -> str:
 
 
 def resolved(directory: Path) -> Path:
-    """The directory itself, whatever links lead to it."""
+    """Return the directory's path with all links resolved."""
     return Path(os.path.realpath(directory))
 
 
@@ -135,15 +137,15 @@ def inside(directory: Path) -> Path:
 
 
 def is_mount_root(directory: Path) -> bool:
-    """Whether what lies beside a resolved directory is on another file system, or would be."""
-    # A bind mount within one file system has its parent's device: ismount does not tell.
+    """Whether a resolved directory is a mount point: a mark beside it is outside the mount."""
+    # `ismount` compares devices. A bind mount within one file system has its parent's device.
     return os.path.ismount(directory) or directory in (mount_points() or ())
 
 
 def find(directory: Path) -> tuple[MarkFile, ...]:
-    """The marks of a resolved directory, beside it and in it. Never raises, never waits.
+    """Return the marks of a resolved directory, beside it and in it. Never raises, never waits.
 
-    Also those that were moved from a place that has none.
+    If a mark's place is empty, the marks that were moved aside from it are returned too.
     """
     named: list[MarkFile | None] = []
     for place in (beside(directory), inside(directory)):
@@ -156,7 +158,10 @@ def find(directory: Path) -> tuple[MarkFile, ...]:
 
 
 def _may_be_of(found: MarkFile, directory: Path) -> bool:
-    """Whether a mark under this directory's name is its own, not that of `ckpt/ckpt` in `ckpt`."""
+    """Whether a mark with this directory's name is its own.
+
+    The mark beside `ckpt/ckpt` lies in `ckpt`, and has the name of a mark inside `ckpt`.
+    """
     if found.mark is None:
         return True
     if found.mark.inode is not None:
@@ -165,7 +170,7 @@ def _may_be_of(found: MarkFile, directory: Path) -> bool:
 
 
 def _others_inside(directory: Path) -> Iterator[Path]:
-    """Marks that were made where the directory had another name."""
+    """Yield the marks in a directory under other names: it may have had another name before."""
     try:
         with os.scandir(directory) as entries:
             paths = [directory / e.name for e in entries if e.name[0] == "." and SUFFIX in e.name]
@@ -179,7 +184,7 @@ def _others_inside(directory: Path) -> Iterator[Path]:
 
 
 def _is_of(found: MarkFile, directory: Path) -> bool:
-    """Whether a mark in a directory is the directory's own; it may be that of one in it."""
+    """Whether a mark in a directory has the directory's inode. Else it may be a subdirectory's."""
     if found.mark is None or found.mark.inode is None:
         return False
     try:
@@ -189,13 +194,13 @@ def _is_of(found: MarkFile, directory: Path) -> bool:
 
 
 def read(path: Path) -> MarkFile | None:
-    """One mark, None where there is none. A link or a pipe in its place is a problem to tell."""
+    """Read a mark; None if there is none. A link or a pipe in its place gives a `problem`."""
     identity = None
     try:
         at = path.lstat()
         identity = _identity(at)
         if not stat.S_ISREG(at.st_mode):
-            return MarkFile(path, None, "it is no file", identity)
+            return MarkFile(path, None, "it is not a file", identity)
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             data = os.read(fd, _MOST_BYTES)
@@ -208,7 +213,7 @@ def read(path: Path) -> MarkFile | None:
     try:
         return MarkFile(path, OwnerMark.from_json(data), None, identity)
     except ValueError as error:
-        return MarkFile(path, None, f"it is damaged: {error}", identity)
+        return MarkFile(path, None, f"the mark is damaged: {error}", identity)
 
 
 def _on_one_line(text: str) -> str:
@@ -220,22 +225,22 @@ def _identity(at: os.stat_result) -> tuple[int, int, int]:
 
 
 def make(path: Path, mark: OwnerMark) -> bool:
-    """Claim the place, at once and durably; False where somebody else was quicker.
+    """Write a mark into a free place, atomically and durably. Raises OSError.
 
-    Raises OSError.
+    False if another process was quicker.
     """
     try:
         made = create_durably(path, mark.to_json(), mode=_MODE)
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise
-        return False  # tidied away by another maker
+        return False  # another maker's `_tidy` removed our temporary file
     _tidy(path)
     return made
 
 
 def renew(path: Path, mark: OwnerMark) -> None:
-    """Write the run's own mark anew. Raises OSError; the old one stays then."""
+    """Replace the run's own mark. Raises OSError; the old or the new mark is in place then."""
     stage = stage_for(path)
     write_new(stage, mark.to_json(), mode=_MODE)
     try:
@@ -245,10 +250,11 @@ def renew(path: Path, mark: OwnerMark) -> None:
 
 
 def replace_other(found: MarkFile, mark: OwnerMark) -> bool:
-    """Put a mark in the place of one that was judged; False where another came in between.
+    """Replace a mark that was judged. False if another process changed it in the meantime.
 
-    Of several runs that judged the same mark only one gets the place. Raises OSError; the mark is
-    in its place then, or where `find` finds it.
+    If several runs judged the same mark, only one gets the place. A mark that was found moved aside
+    is put back, and the answer is False. Raises OSError; a mark is then in the place, or aside,
+    and `find` finds it.
     """
     path = found.path
     if moved_mark.place_of(path) is not None:
@@ -261,7 +267,7 @@ def replace_other(found: MarkFile, mark: OwnerMark) -> bool:
     except FileNotFoundError:
         return False  # another run had it first, or put it back
     if not is_still:
-        # Made since then: it goes back, unless a third run was quicker.
+        # The mark was made after the judgement. It goes back, unless a third run has the place.
         moved_mark.restore(aside, path)
         return False
     try:
@@ -274,7 +280,7 @@ def replace_other(found: MarkFile, mark: OwnerMark) -> bool:
 
 
 def put_back(found: MarkFile) -> bool:
-    """Whether a mark had been moved and is in its place again. Never raises."""
+    """Put back a mark that was moved aside. True if it is no longer aside. Never raises."""
     if moved_mark.place_of(found.path) is None:
         return False
     with contextlib.suppress(OSError):
@@ -283,7 +289,7 @@ def put_back(found: MarkFile) -> bool:
 
 
 def _tidy(path: Path) -> None:
-    """Remove what killed makers left; a living one that loses its file begins again."""
+    """Remove what killed makers left. A living maker whose file is removed tries again."""
     moved_mark.drop_old(path)
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:

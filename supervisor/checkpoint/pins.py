@@ -1,4 +1,4 @@
-"""Which checkpoints must never be pruned: one empty file for each, so that nothing is rewritten."""
+"""Pins mark checkpoints that must never be pruned. Each is an empty file: none is rewritten."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from supervisor.system.durable import fsync_directory
 
 
 def pin(folder: Path, name: str) -> None:
-    """Keep the checkpoint of that name for good; twice is once. Raises SupervisorError, OSError."""
+    """Pin the checkpoint of that name, if it is not pinned yet. Raises SupervisorError, OSError."""
     _check(name)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -18,7 +18,7 @@ def pin(folder: Path, name: str) -> None:
 
 
 def unpin(folder: Path, name: str) -> bool:
-    """Let it be pruned again; False if it was not pinned. Raises SupervisorError, OSError."""
+    """Remove a checkpoint's pin; False if it was not pinned. Raises SupervisorError, OSError."""
     _check(name)
     try:
         (folder / name).unlink()

@@ -1,8 +1,8 @@
-"""A trainer's own pointers to its newest checkpoint, corrected once that one was set aside.
+"""Correcting a trainer's pointers to its newest checkpoint after that checkpoint was set aside.
 
-DeepSpeed's `latest`, Megatron's `latest_checkpointed_iteration.txt`, `last_checkpoint` of
-detectron2 and mmengine, and links. None is made. None is touched that names a checkpoint which is
-there, or says what is not understood.
+Pointers are DeepSpeed's `latest`, Megatron's `latest_checkpointed_iteration.txt`, `last_checkpoint`
+of detectron2 and mmengine, and links. This module adds no pointer, and leaves a pointer alone that
+names an existing checkpoint or cannot be understood.
 """
 
 import os
@@ -24,11 +24,11 @@ from supervisor.checkpoint.set_aside import (
 from supervisor.system.durable import replace_file, replace_link
 
 _MOST_BYTES = 4096  # PATH_MAX
-# What `put_aside` appends to a taken name.
+# `put_aside` appends such a number to a name that is taken.
 _AGAIN = re.compile(r"(.+)\.\d+")
 _FILE = re.compile(r"(?:latest|last)(?:[-_][a-z]+)*(?:\.txt)?(?:\.\d+)?", re.IGNORECASE)
 # Files in which a number alone means a checkpoint. `last_step`, `last_epoch` and `last_iter` may be
-# counters of the trainer's own, which say how far it came and not what it saved.
+# the trainer's own counters: they say how far it came, not what it saved.
 _NUMBER = re.compile(
     "|".join(
         [
@@ -45,10 +45,10 @@ _NUMBERED = re.compile(r"((?:.*\D)?)(\d{1,18})(\D*)", re.ASCII)
 
 
 class Pointer(NamedTuple):
-    """One that names what was set aside. `content[start:end]` is the name, or its number.
+    """A pointer to a checkpoint that was set aside, and stands at `aside` now.
 
-    `content`: a file's text as it is, or where a link leads. `name`: of the checkpoint that it
-    means, which stands at `aside` now.
+    `content`: the file's text unchanged, or the link's target. `name`: the checkpoint's former
+    name. `content[start:end]` is that name, or the number in it.
     """
 
     path: Path
@@ -61,7 +61,7 @@ class Pointer(NamedTuple):
 
 
 class Correction(NamedTuple):
-    """What became of a pointer: it says `to` now, or, that being None, stands at `place`."""
+    """How a pointer was corrected: it says `to` now; if `to` is None, it was moved to `place`."""
 
     path: Path
     was: str
@@ -70,29 +70,30 @@ class Correction(NamedTuple):
 
 
 class _Series(NamedTuple):
-    """What a checkpoint's name is made of, around its last number."""
+    """A checkpoint's name, split around its last number."""
 
     before: str
     number: int
     behind: str
 
     def is_of(self, other: "_Series") -> bool:
-        """Whether two names differ in their number alone."""
+        """Whether two names differ only in their number."""
         return (self.before, self.behind) == (other.before, other.behind)
 
 
 def is_pointer_name(name: str) -> bool:
-    """Whether a file of this name may be a trainer's pointer, also where it was set aside."""
+    """Whether a file of this name may be a trainer's pointer, or one set aside as `latest.2`."""
     return _FILE.fullmatch(name) is not None or _NUMBER.fullmatch(name) is not None
 
 
 def find_pointers(
     directory: Path, roots: Sequence[Path], cwd: Path, chosen: Path | None = None
 ) -> list[Pointer]:
-    """Those in a checkpoint directory that name what is not there but on a shelf of `roots`.
+    """Find the pointers in a directory whose checkpoint is not there, but on a shelf of `roots`.
 
-    Relative paths in a file may be meant from `cwd`, the trainer's. A number that two of them have
-    means the one of the series of `chosen`, the checkpoint to go on from. Raises OSError.
+    A relative path in a file is tried from the directory and from `cwd`, the trainer's working
+    directory. If several checkpoints have a pointer's number, the pointer means the checkpoint in
+    the series of `chosen`, the checkpoint to resume from. Raises OSError.
     """
     aside = _names_on_shelves(roots)
     found: list[Pointer] = []
@@ -115,16 +116,17 @@ def find_pointers(
 
 
 def correct(pointer: Pointer, chosen: Path | None, roots: Sequence[Path]) -> Correction:
-    """Let a pointer name the chosen checkpoint, in the form it had, atomically.
+    """Make a pointer name the chosen checkpoint, in the pointer's own form, atomically.
 
-    Where none is chosen, or the chosen one cannot be named so, the pointer is set aside beside
-    what it names, or onto another of `roots`. Raises OSError; the pointer is as it was then.
+    If none is chosen, or that form cannot name it, the pointer is set aside: on its checkpoint's
+    shelf, else in one of `roots`. Raises OSError; the pointer is whole then, unchanged unless only
+    the last fsync failed.
     """
     path, was = pointer.path, pointer.content.strip()
     content = None if chosen is None else _renamed(pointer, chosen)
     if content is None:
         shelf = pointer.aside.parent
-        reason = f"it names {was}, which is set aside as {pointer.aside.name}"
+        reason = f"the pointer names {was}, which was set aside as {pointer.aside.name}"
         place = put_aside(path, shelf.name, reason, roots=(shelf.parent, *roots))
         return Correction(path, was, None, place)
     stage = path.parent / staging.staging_name(path.name)
@@ -137,7 +139,7 @@ def correct(pointer: Pointer, chosen: Path | None, roots: Sequence[Path]) -> Cor
 
 
 def _names_on_shelves(roots: Sequence[Path]) -> dict[str, Path]:
-    """Where each is that was set aside, by the name it had."""
+    """Map the former name of everything that was set aside to where it stands now."""
     found: dict[str, Path] = {}
     again: dict[str, Path] = {}
     for folder in (root / shelf for root in roots for shelf in (INVALID, SUPERSEDED)):
@@ -145,7 +147,7 @@ def _names_on_shelves(roots: Sequence[Path]) -> dict[str, Path]:
             continue
         try:
             names = sorted(path.name for path in folder.iterdir())
-        except OSError:  # not there, or not ours
+        except OSError:  # the shelf is not there, or is another user's
             continue
         for name in names:
             if name.endswith(REASON_SUFFIX):
@@ -171,7 +173,7 @@ def _read_link(path: Path, aside: dict[str, Path]) -> Pointer | None:
 
 
 def _is_dangling(path: Path) -> bool:
-    """Raises OSError where that cannot be known."""
+    """Whether a link leads to nothing. Raises OSError if that cannot be known."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -203,7 +205,7 @@ def _read_file(
 
 
 def _read(path: Path) -> str | None:
-    """A small text; None for whatever else has the name."""
+    """Read a text of up to 4 KiB; None if it is blank, larger or binary, or in no regular file."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -224,7 +226,7 @@ def _read(path: Path) -> str | None:
 def _find_name(
     text: str, directory: Path, bases: Sequence[Path], aside: dict[str, Path]
 ) -> tuple[int, int] | None:
-    """Which part of a path is the name of something in the directory that was set aside."""
+    """Return the span of a path that names a checkpoint set aside from this directory."""
     for match in re.finditer(r"[^/]+", text):
         name = match[0]
         if name not in aside or ".." in text[match.end() :].split("/"):
@@ -239,15 +241,16 @@ def _find_name(
 def _find_number(
     number: int, directory: Path, aside: dict[str, Path], chosen: Path | None
 ) -> str | None:
-    """The checkpoint of that number that was set aside, if it is not in the directory.
+    """Return the set-aside checkpoint with that number, if it is not in the directory again.
 
-    Of several, the one of the chosen checkpoint's series; if that has none, the number may mean
-    any of them, and all are gone.
+    If several have the number, the number means the checkpoint in the chosen checkpoint's series.
+    If that series has none, the number may mean any of these checkpoints. Then the answer is None
+    if any of these checkpoints is in the directory.
     """
     wanted = None if chosen is None else _series(chosen.name)
     named: dict[str, _Series] = {}
     for name in sorted(aside):
-        # `iter_30.2` is another `iter_30`, which is listed by that name too.
+        # `iter_30.2` was a second `iter_30`: `aside` has it under the name `iter_30` too.
         if is_pointer_name(name) or _AGAIN.fullmatch(name):
             continue
         series = _series(name)
@@ -266,10 +269,10 @@ def _series(name: str) -> _Series | None:
 
 
 def _renamed(pointer: Pointer, chosen: Path) -> str | None:
-    """What a pointer has to say to name the chosen one; None where it cannot."""
+    """Return the content that makes a pointer name the chosen checkpoint; None if none can."""
     directory = pointer.path.parent
     if os.path.realpath(chosen.parent) != os.path.realpath(directory):
-        return None  # a snapshot in memory
+        return None  # the chosen checkpoint is a snapshot in memory
     before, said = pointer.content[: pointer.start], pointer.content[pointer.start : pointer.end]
     behind = pointer.content[pointer.end :]
     if said != pointer.name:
@@ -282,11 +285,11 @@ def _renamed(pointer: Pointer, chosen: Path) -> str | None:
         is_alike = is_alike and Path(pointer.name).suffix == chosen.suffix
     if pointer.is_link and not _means_newest(pointer.path.name):
         return None
-    # A link may lead to one file within it.
+    # A link may lead to a file within a checkpoint: the chosen checkpoint must have it, too.
     is_there = os.path.lexists(f"{directory / chosen.name}{behind.rstrip()}")
     return before + chosen.name + behind if is_alike and is_there else None
 
 
 def _means_newest(name: str) -> bool:
-    """Whether a link says by its name that it leads to the newest; `best.ckpt` would lie."""
+    """Whether a link may lead to the newest checkpoint, by its name: `best.ckpt` may not."""
     return bool(_NEWEST.search(name)) or not _PARTICULAR.search(name)

@@ -1,4 +1,4 @@
-"""Where in the training a checkpoint stands, and the order that follows; unpickles nothing."""
+"""A checkpoint's step and epoch, and the order of checkpoints by them. It unpickles nothing."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from supervisor.checkpoint.listing import FileListing, read_object
 
 
 class StepAndEpoch(NamedTuple):
-    """Optimizer steps done and the epoch's index from 0; None is unknown."""
+    """Optimizer steps done, the epoch's index from 0, and the kind of save. None: unknown."""
 
     step: int | None
     epoch: int | None
@@ -18,7 +18,7 @@ class StepAndEpoch(NamedTuple):
 
 
 def read_position(stock: FileListing) -> StepAndEpoch:
-    """A foreign checkpoint's place: from its state file, else from its name. Raises OSError."""
+    """Read a checkpoint's step and epoch: from its state file, else its name. Raises OSError."""
     step, epoch, kind = stock.named or (None, None, None)
     for progress in PROGRESS_FILES:
         if not stock.is_directory:
@@ -32,19 +32,19 @@ def read_position(stock: FileListing) -> StepAndEpoch:
 
 
 def is_marked(stock: FileListing) -> bool:
-    """Whether `training_state.json` says that this program's format was used. Raises OSError."""
+    """Whether `training_state.json` has the key `format`, as ours has. Raises OSError."""
     return "format" in read_object(stock, TRAINING_STATE)
 
 
 def _whole(value: object) -> int | None:
-    """A step or epoch from JSON; HF's epoch is a fraction."""
+    """Return a step or epoch from JSON as a whole number, or None. HF's epoch is a fraction."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 0 <= value < 2**63 else None
 
 
 class OrderKey(NamedTuple):
-    """What the order is made from; `mtime` in seconds since 1970."""
+    """What a checkpoint is ordered by; `mtime` in seconds since 1970."""
 
     step: int | None
     epoch: int | None
@@ -53,11 +53,11 @@ class OrderKey(NamedTuple):
 
 
 def order(places: Sequence[OrderKey]) -> list[int]:
-    """Indices, newest first.
+    """Return the indices of `places`, newest checkpoint first.
 
-    By step; the same step by time. One whose step is unknown stands after the highest step that
-    was on disk before it; those that name an epoch keep the order of their epochs even where
-    their times say otherwise (copied files).
+    Checkpoints are ordered by step, those of one step by mtime. A checkpoint without a step counts
+    as just newer than the highest step with the same or an earlier mtime. Checkpoints with an epoch
+    but no step keep the order of their epochs, even if their mtimes disagree (copied files).
     """
     known = sorted((place.mtime, place.step) for place in places if place.step is not None)
     times = [mtime for mtime, _ in known]

@@ -1,4 +1,4 @@
-"""Which of the run's checkpoints are more than should be kept, and their removal."""
+"""Choosing which of the run's checkpoints are more than should be kept, and removing them."""
 
 import contextlib
 import os
@@ -23,12 +23,14 @@ def plan(
     *,
     include_foreign: bool = False,
 ) -> tuple[CheckpointEntry, ...]:
-    """Those beyond the `keep` newest, oldest first; never the newest valid one.
+    """Return the checkpoints beyond the `keep` newest, oldest first. A `keep` of None keeps all.
 
-    `entries` newest first, as a survey has them. Only this run's own on disk are counted, those of
-    other trainers only with `include_foreign` (the user set `keep`). Bad and unproven ones are
-    neither counted nor removed: they are for the shelf. Pinned ones are not counted either, best
-    ones only among the `keep` newest; neither is ever removed. None keeps all.
+    `entries`: newest first, as a survey lists them. Only valid candidates on disk that this run
+    made are counted. Other trainers' formats count only with `include_foreign` (the user set
+    `keep`). Invalid and unproven checkpoints are neither counted nor removed: invalid ones are
+    set aside instead. Pinned checkpoints are not counted. Best checkpoints are counted among the
+    `keep` newest. Pinned checkpoints, best checkpoints and the newest resumable checkpoint are
+    never removed.
     """
     if keep is None:
         return ()
@@ -52,24 +54,24 @@ def plan(
 
 
 def remove(entry: CheckpointEntry, run_root: Path | None = None) -> None:
-    """Take a checkpoint out of sight, durably, then delete it: it is never there by half.
+    """Rename a checkpoint to a hidden name, durably, then delete it: no half of it is ever seen.
 
-    `run_root`: the run directory's place for what is set aside, tried first. Gone already is fine.
-    Raises OSError; a checkpoint that was hidden by then goes with `finish_removals`.
+    `run_root`: the run directory's root for what is set aside, tried first. A checkpoint that is
+    gone already is no error. Raises OSError; `finish_removals` deletes what was hidden by then.
     """
     path = entry.path
     if entry.tier != Tier.SET_ASIDE:
         remove_path(path, set_aside.roots_of(path.parent, run_root))
     elif not any(set_aside.is_no_folder(one) for one in (path.parent, path.parent.parent)):
-        # what stands beyond a link is not ours
+        # If the shelf or its root is a link, what it leads to is not ours.
         remove_path(path, (path.parent.parent,), is_aside=True)
 
 
 def remove_path(path: Path, roots: Sequence[Path] = (), *, is_aside: bool = False) -> None:
-    """The same by its path, out of sight in the first of the roots that takes it.
+    """Remove a checkpoint by its path, as `remove` does. The first root that takes it hides it.
 
-    Without roots, inside its own directory: a writer of checkpoints has one there that is its own.
-    `is_aside`: it stands on a shelf. Raises OSError.
+    Without roots the checkpoint is hidden in `.set-aside` beside it, as writers of checkpoints do:
+    that folder is their own. `is_aside`: the checkpoint stands on a shelf. Raises OSError.
     """
     try:
         target = _hide(path, roots)
@@ -84,7 +86,7 @@ def remove_path(path: Path, roots: Sequence[Path] = (), *, is_aside: bool = Fals
 
 
 def _hide(path: Path, roots: Sequence[Path]) -> Path:
-    """Rename into the first root that takes it, durably."""
+    """Rename a path into the first root that takes it, durably. Returns the new path."""
     *others, last = roots or (path.parent / SET_ASIDE,)
     for root in others:
         with contextlib.suppress(OSError):
@@ -98,7 +100,7 @@ def _hide_in(root: Path, path: Path) -> Path:
     for tries_left in reversed(range(set_aside.MOST_TRIES)):
         try:
             set_aside.make(root)
-            # What an interrupted removal of the same name left would be in the way of the rename.
+            # An interrupted removal of the same name may have left a directory in the way.
             discard(target)
             rename_durably(path, target)
             break
@@ -113,13 +115,13 @@ def _hide_in(root: Path, path: Path) -> Path:
 
 
 def finish_removals(directory: Path, run_root: Path | None = None) -> tuple[Path, ...]:
-    """Delete what removals that were interrupted left behind. Raises OSError."""
+    """Delete what interrupted removals left behind. Returns what it deleted. Raises OSError."""
     removed: list[Path] = []
     for root in set_aside.roots_of(directory, run_root):
         try:
             left = [path for path in root.iterdir() if path.name.startswith(_DELETING)]
         except (FileNotFoundError, NotADirectoryError, PermissionError):
-            continue  # nothing of ours is there
+            continue  # we have hidden nothing there
         removed += [path for path in left if discard(path)]
         set_aside.remove_if_empty(root)
     return tuple(removed)

@@ -1,4 +1,4 @@
-"""What is known of one checkpoint, as values that travel between processes as JSON."""
+"""What is known of checkpoints, as values that processes send each other as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from supervisor.core.vocabulary import Tier
 
 Proof = Literal["hashes", "structure", "files"]
 NOT_FINITE = "not all of its weights are finite"
-# Said of a valid one.
+# A valid checkpoint may have this reason.
 NO_OPTIMIZER = "it holds no optimizer state: resuming resets the optimizer and its schedule"
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A verdict of before, as the ledger has it. `own_run`: this run made the checkpoint.
+    """An earlier verdict on a checkpoint, from the ledger. `own_run`: this run made the checkpoint.
 
-    `names_best`: whom its own record calls the best, names with `/` between them; None where
-    nobody has looked yet.
+    `names_best`: names of the checkpoints that its own record calls the best, joined by `/`. None:
+    the record was not read yet, or could not be read.
     """
 
     fingerprint: str
@@ -37,9 +37,9 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A checkpoint that is on record since `seen`, in seconds since 1970.
+    """A checkpoint that has been on record since `seen`, in seconds since 1970.
 
-    `is_proven`: it was found valid; else it was only seen, too young for a verdict.
+    `is_proven`: it was found valid. Otherwise it was only seen, too young for a verdict.
     """
 
     path: str
@@ -51,9 +51,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Checkpoints on record that are not on the disk, newest first, in a sentence.
+    """Checkpoints on record that are not on the disk. `sentence` says which, for people.
 
-    `unmounted` is the mount point that held them, if nothing is mounted on it now.
+    `paths`: newest first. `unmounted`: the mount point that held them, if nothing is mounted on it
+    now.
     """
 
     sentence: str
@@ -70,12 +71,12 @@ class Missing:
 class CheckpointEntry:
     """One checkpoint, as far as it is known.
 
-    `valid` is None where nothing was proven: it is still being written, cannot be read, or was
-    not looked at. `ours`: it has our manifest or mark. `own_run`: this run made it. `candidate`:
-    this run may resume from it. `rememberable`: the verdict may be kept under `fingerprint`.
-    `mtime` is in seconds since 1970, `epoch` an index from 0. What is in memory (`tier`) is gone
-    after a power cut. `best`: a tool's record, or its name, calls it the best; `names_best`: whom
-    its own record calls so, as in `Remembered`.
+    `valid` is None if nothing was proven: the checkpoint is still being written, cannot be read,
+    or was not looked at. `ours`: it has our manifest or mark. `own_run`: this run made it.
+    `candidate`: this run may resume from it. `rememberable`: the verdict may be kept under
+    `fingerprint`. `mtime` is in seconds since 1970, `epoch` an index from 0. A checkpoint in memory
+    (`tier`) is lost in a power cut. `best`: a tool's record, or its name, calls it the best.
+    `names_best`: as in `Remembered`.
     """
 
     path: Path
@@ -102,7 +103,7 @@ class CheckpointEntry:
     names_best: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """What `supervisor checkpoints --json` shows of it."""
+        """The fields that `supervisor checkpoints --json` prints."""
         return {
             "path": str(self.path),
             "step": self.step,
@@ -118,7 +119,7 @@ class CheckpointEntry:
         }
 
     def as_remembered(self) -> Remembered | None:
-        """What to put into the next request's memory; None if the verdict must not be kept."""
+        """Return the verdict for the next request's memory; None if it must not be kept."""
         if self.valid is None or not self.rememberable:
             return None
         return Remembered(

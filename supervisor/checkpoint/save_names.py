@@ -1,6 +1,6 @@
-"""What a name says of an unknown file or directory: a save, one of a series of saves, or neither.
+"""Judging an unknown file or directory by its name: a save, one of a series of saves, or neither.
 
-It reads no file. A name that says too little is no save: a false one would hold a training.
+It reads no file. A name that says too little is no save: a false one would hold the run.
 """
 
 import re
@@ -41,7 +41,7 @@ from supervisor.checkpoint.suffixes import (
     TEXT_ENDINGS,
 )
 
-# XGBoost and LightGBM save as text: `xgb_model_10.json`, but not `model_summary_10.txt`.
+# XGBoost and LightGBM save as text: `xgb_model_10.json`. But `model_summary_10.txt` is no save.
 _BOOSTERS = re.compile(
     r"(?:.*[-_.])?(?:model|booster|xgb|xgboost|lgb|lgbm|lightgbm|gbm|gbdt)[-_]?\d+\.(?:json|txt)",
     re.IGNORECASE,
@@ -49,20 +49,21 @@ _BOOSTERS = re.compile(
 
 
 class NameClaim(Enum):
-    """What a name says for itself."""
+    """What a name claims to be."""
 
     NOTHING = "nothing"
     SERIES = "series"
-    """With others of its series it may be a save; alone it is as well something else."""
+    """It may be a save if its series has others. Alone it may as well be something else."""
     SAVE = "save"
 
 
 class NamePlace(NamedTuple):
-    """Where a name stands.
+    """The directory that a name is in.
 
-    `folder`: its directory's name. `above`: the names above it, up to where the search began.
-    `is_named`: the trainer's arguments name it or what is above it. `is_told`: they name it itself,
-    or the trainer works in it.
+    `folder`: the directory's name. `above`: the names of the directories above it, up to where the
+    search began, joined by `/`; a start that `is_told` is left out. `is_named`: the trainer's
+    arguments name the directory, or one above it. `is_told`: they name the directory itself, or it
+    is the trainer's working directory.
     """
 
     folder: str
@@ -75,18 +76,18 @@ class NamePlace(NamedTuple):
         return has_save_word(self.folder)
 
     def is_of_products(self) -> bool:
-        """Whether by-products lie here, or in what is above it."""
+        """Whether the directory or one above it has a name for by-products. False if `is_told`."""
         return not self.is_told and any(map(_holds_products, (self.folder, *self.above.split("/"))))
 
     def may_be_of_products(self) -> bool:
-        """The same, or results, which some trainers' saves are."""
+        """Whether `is_of_products`, or the directory is for results: some trainers save in one."""
         is_of_results = not RESULT_FOLDERS.isdisjoint(words(self.folder)) and not self.is_told
         return is_of_results or self.is_of_products()
 
     def takes(self, *, is_known: bool) -> bool:
-        """Whether a save without a word that says so may lie here: no data, no by-products.
+        """Whether a name without a word for saves may be a save here: no data, no by-products.
 
-        `is_known`: a trainer is known to give its checkpoints such names.
+        `is_known`: a known trainer gives its checkpoints such names.
         """
         if self.is_told or has(self.folder, CERTAIN_WORDS):
             return True
@@ -98,22 +99,22 @@ class NamePlace(NamedTuple):
         of_data = DATA_FOLDERS | DATA_WORDS | PRODUCT_WORDS
         is_all_data = all(word in of_data for word in found if len(word) > 1)
         return found.isdisjoint(DATA_FOLDERS) or (
-            # `image_classifier` is no directory of images.
+            # `image_classifier` has a word for data, but is no directory of images.
             (is_known or self.is_named) and not is_all_data
         )
 
 
 def _holds_products(folder: str) -> bool:
-    """Whether by-products lie in a directory: `eval`, but not `exp-eval-1`."""
+    """Whether a directory's name says that it holds by-products: `eval`, but not `exp-eval-1`."""
     found = words(folder)
     return not PRODUCT_FOLDERS.isdisjoint(found) and found.isdisjoint(EXPERIMENT_WORDS)
 
 
 def claim_of_file(name: str, place: NamePlace, *, is_enough: bool) -> NameClaim:
-    """What a file may be, by its name and its place.
+    """Return what a file may be, by its name and its place.
 
-    `is_enough`: an ending that weights and data share makes it one of a series (an argument names
-    the place, and steps are seen).
+    `is_enough`: an ending that weights and data share is enough to make the file one of a series.
+    The caller sets it once steps are seen, if an argument names the place or the ending is `.bin`.
     """
     own = claim_of_name(name, is_named=place.is_named)
     if own is NameClaim.NOTHING or name.lower().endswith((".ckpt", ".ckpt.tar")):
@@ -131,7 +132,7 @@ def claim_of_file(name: str, place: NamePlace, *, is_enough: bool) -> NameClaim:
 
 
 def claim_of_name(name: str, *, is_named: bool) -> NameClaim:
-    """What a file's name says wherever it lies."""
+    """Return what a file may be by its name, whatever its place. `is_named`: as in `NamePlace`."""
     lower = name.lower()
     found = words(name)
     if (
@@ -148,7 +149,7 @@ def claim_of_name(name: str, *, is_named: bool) -> NameClaim:
     has_word = has(name, SAVE_WORDS)
     if not has_word and _is_data(name, is_named=is_named):
         return NameClaim.NOTHING
-    # `curves`, `flowers`: what is many is seldom a model.
+    # `curves`, `flowers`: a plural is seldom a model.
     is_many = not has_word and is_plural(head(stem(name)))
     if lower.endswith(SHARDS):
         return NameClaim.SAVE
@@ -171,22 +172,22 @@ def _is_data(name: str, *, is_named: bool) -> bool:
     of_data = DATA_WORDS if is_named else DATA_WORDS | SUBJECT_WORDS
     if own.isdisjoint(of_data):
         return False
-    # A count of steps is of a training, and its last word says what is trained.
+    # A count of steps belongs to a training. Then the name's last word says what is trained.
     is_counted = any(number.weight for number in numbers(name))
     return not is_counted or head(stem(name)) in (of_data | {""})
 
 
 def stem(name: str) -> str:
-    """A name without an ending that is known for weights."""
+    """Return a name without its ending, if files of weights may have that ending."""
     lower = name.lower()
     endings = (one for one in (*CERTAIN_ENDINGS, *POSSIBLE_ENDINGS) if lower.endswith(one))
     return name[: len(name) - max(map(len, endings), default=0)]
 
 
 def is_numbered_folder(name: str, place: NamePlace, *, is_enough: bool) -> bool:
-    """Whether a directory's name is that of a numbered save: `checkpoint-20`, `step_5`, `25`.
+    """Whether a directory is a numbered save by its name: `checkpoint-20`, `step_5`, `25`.
 
-    `is_enough`: a number alone makes it one.
+    `is_enough`: a number alone is enough.
     """
     found = words(name)
     if name.startswith(".") or not TEMPORARY_WORDS.isdisjoint(found):
@@ -202,38 +203,38 @@ def is_numbered_folder(name: str, place: NamePlace, *, is_enough: bool) -> bool:
 
 
 def claim_of_content(name: str) -> NameClaim:
-    """What a file says of a directory like `step_20` that holds it; pictures make it no save."""
+    """Judge a directory like `step_20` by the name of one file in it: pictures make it no save."""
     claim = claim_of_name(name, is_named=False)
     lower = name.lower()
     if claim is not NameClaim.NOTHING or lower.endswith((*NEVER_ENDINGS, *TEXT_ENDINGS)):
         return claim
     is_other = not is_product(name) and not _is_data(name, is_named=False)
-    # A file without an ending: orbax names its own by their hashes.
+    # orbax names its files by their hashes, without an ending.
     return NameClaim.SAVE if is_other and "." not in name else NameClaim.NOTHING
 
 
 def speaks_for_itself(name: str) -> bool:
-    """Whether a directory's name makes any content a save: `checkpoint-20`, not `step_20`."""
+    """Whether a directory is a save whatever it holds: `checkpoint-20`, but not `step_20`."""
     return has(name, SAVE_WORDS)
 
 
 def is_tensor_name(name: str) -> bool:
-    """Whether an ending is that of data sets as well."""
+    """Whether a name has an ending that data sets use, too."""
     return name.lower().endswith(TENSOR_ENDINGS)
 
 
 def names_model(name: str) -> bool:
-    """Whether a file's name says of which model it is: `featurenet_3.pt`, `text_encoder_3.pt`."""
+    """Whether a file's name says which model it holds: `featurenet_3.pt`, `text_encoder_3.pt`."""
     return has(name, SAVE_WORDS) or is_model(head(stem(name)))
 
 
 def is_certain(name: str) -> bool:
-    """Whether an ending is that of weights alone, as far as endings tell."""
+    """Whether a name has an ending for weights alone, as far as endings tell."""
     return name.lower().endswith(CERTAIN_ENDINGS)
 
 
 def is_companion(name: str) -> bool:
-    """Whether a file goes with the weights, which are the ones to name: optimizer, EMA, scaler."""
+    """Whether a file goes with the weights: optimizer, EMA, scaler. A report names the weights."""
     return has(name, ("optim", "sched", "scaler", "rng", "random")) or (
         not words(name).isdisjoint({"ema", "opt"})
     )

@@ -1,4 +1,4 @@
-"""The numbers in the names of saves: which of them counts steps, and what a series shares.
+"""The numbers in the names of saves: which number counts steps, and what a series shares.
 
 It reads no file.
 """
@@ -30,10 +30,11 @@ _STEPS_AFTER = re.compile(
     r"[-_]?k?(?P<progress>steps?|iters?|iterations?)?(?:epochs?|ep)?(?![\da-z])", re.IGNORECASE
 )
 MOST_DIGITS = 18
-# Names may have 255 characters: a hundred numbers, each with all that is before it, took minutes.
+# A name may have 255 characters. A hundred numbers, each matched with all the text before it, took
+# minutes.
 _MOST_NUMBERS = 8
 _CHARACTERS_BEFORE = 16
-# Letters that make a number a part of a word.
+# Letters before a number that make it a part of a word.
 _LETTER = re.compile(r"[^\W\d_]\Z")
 _GLUED = re.compile(r"(?:[a-z]{2}|(?<![a-z])v)\Z", re.IGNORECASE)
 _SPECIAL = re.compile(r"([.^$*+?{}\[\]\\|()])")
@@ -42,7 +43,8 @@ _SPECIAL = re.compile(r"([.^$*+?{}\[\]\\|()])")
 class Number(NamedTuple):
     """One run of digits in a name.
 
-    `weight`: 2 where the name calls it steps, 1 where epochs or a save, 0 where it says nothing.
+    `weight`: 2 if the name calls the number steps. 1 if it calls it epochs or a save, or if the
+    number stands alone or has a suffix such as `k`. 0 otherwise.
     """
 
     start: int
@@ -51,7 +53,7 @@ class Number(NamedTuple):
 
 
 class _Digits(NamedTuple):
-    """One run of digits; `counts`: it may count steps; `varies`: it may differ in a series."""
+    """One run of digits. `counts`: it may count steps. `varies`: it may differ in a series."""
 
     start: int
     end: int
@@ -60,7 +62,7 @@ class _Digits(NamedTuple):
 
 
 def _digits(name: str) -> list[_Digits]:
-    """All runs of digits, in order; of those that may count only the last eight do."""
+    """Return all runs of digits, in order. Only the last eight that may count steps do count."""
     other = [(*match.span(), match.lastgroup != "other") for match in _OTHER_DIGITS.finditer(name)]
     found = []
     for match in _DIGITS.finditer(name):
@@ -73,7 +75,7 @@ def _digits(name: str) -> list[_Digits]:
 
 
 def numbers(name: str) -> tuple[Number, ...]:
-    """The runs of digits that may count steps, in order; of many the last eight."""
+    """Return the runs of digits that may count steps, in order: at most the last eight."""
     return tuple(
         Number(one.start, one.end, _weight(name, one.start, one.end))
         for one in _digits(name)
@@ -85,7 +87,7 @@ def _weight(name: str, start: int, end: int) -> int:
     before = _STEPS_BEFORE.search(name, max(start - _CHARACTERS_BEFORE, 0), start)
     after = _STEPS_AFTER.match(name, end)
     if after is None:
-        return 0  # `7b`, `50m`: glued to a word that is no count
+        return 0  # `7b`, `50m`: a letter that means no count follows at once
     if (before and before["progress"]) or after["progress"]:
         return 2
     is_alone = start == 0 and (end == len(name) or name[end] == ".")
@@ -93,7 +95,7 @@ def _weight(name: str, start: int, end: int) -> int:
 
 
 def series_key(name: str) -> str:
-    """What all names of one series share: their digits put out of sight, ranks and decimals too."""
+    """Return what all names of a series share: digits that may differ are replaced, ranks too."""
     parts, at = [], 0
     for one in _digits(name):
         if one.varies:
@@ -103,21 +105,21 @@ def series_key(name: str) -> str:
 
 
 def counts(name: str) -> tuple[int, ...]:
-    """The numbers of a name that may be steps; () for a name without any."""
+    """Return the numbers of a name that may be steps; () if it has none."""
     return tuple(int(name[number.start : number.end]) for number in numbers(name))
 
 
 def all_numbers(name: str) -> tuple[int, ...]:
-    """All numbers of a name, ranks too: to sort very many names in little time."""
+    """Return all numbers of a name, ranks too: a quick key to sort very many names by."""
     return tuple(map(int, _DIGITS.findall(name)))
 
 
 def step_number(names: Sequence[str]) -> int | None:
-    """Which of the numbers of a series counts its steps, as an index into `numbers`.
+    """Return which number counts the steps of a series, as an index into `numbers`.
 
-    `names` oldest first, of one series. That which is called steps is taken before others, one
-    that grows before one that does not, the last before the first. None where no number is called
-    a count and none differs: `word2vec.model`.
+    `names`: of one series, oldest first. A number that grows is preferred, then a higher weight,
+    then a later place in the name. None if every number has weight 0 and is the same in all names:
+    `word2vec.model`.
     """
     if not names:
         return None
@@ -135,16 +137,17 @@ def step_number(names: Sequence[str]) -> int | None:
 
 
 def suggest_pattern(names: Sequence[str]) -> str:
-    r"""A value for `checkpoints.pattern`: `weights-(?P<step>\d+)\.bin`; `names` oldest first.
+    r"""Return a value for `checkpoints.pattern`: `weights-(?P<step>\d+)\.bin`.
 
-    A name without a number that counts gets an empty group at its end.
+    `names`: of one series, oldest first. If no number counts steps, the pattern ends in an empty
+    group.
     """
     name = names[-1]
     chosen = step_number(names)
     step = None if chosen is None else numbers(name)[chosen].start
     parts, at = [], 0
     for one in _digits(name):
-        # In a name without a step its numbers are parts of words; ranks differ all the same.
+        # If no number counts steps, the numbers are parts of words. Ranks differ even then.
         if one.varies and (step is not None or not one.counts):
             parts.append(_escaped(name[at : one.start]))
             parts.append(r"(?P<step>\d+)" if one.start == step else r"\d+")
@@ -153,14 +156,15 @@ def suggest_pattern(names: Sequence[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """As `re.escape`, but what needs no backslash gets none: people have to read it."""
+    """Escape as `re.escape` does, with backslashes only where needed: people have to read it."""
     return _SPECIAL.sub(r"\\\1", text)
 
 
 def is_set_apart(name: str, *, after_letter: bool) -> bool:
-    """Whether a number of a name stands for itself: `net_10.pt`, not `resnet50.pt`.
+    """Whether any number of a name stands apart from a word: `net_10.pt`, not `resnet50.pt`.
 
-    `after_letter`: also after a single one, `w10.pt`, unless it is of a version: `large-v2.pt`.
+    `after_letter`: a single letter before it is allowed (`w10.pt`), except a version's `v`
+    (`large-v2.pt`).
     """
     glued = _GLUED if after_letter else _LETTER
     return any(

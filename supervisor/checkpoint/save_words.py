@@ -1,6 +1,7 @@
-"""The words in names around a training: which speak of a save, of data, or of a by-product.
+"""The words in the names of files: which speak of a save, of data, or of a by-product.
 
-It reads no file. The tables are wide where a word too few would hold a training over its plots.
+It reads no file. The tables of data and by-products are wide: a missing word could hold a run over
+its plots.
 """
 
 import re
@@ -17,7 +18,7 @@ SAVE_WORDS = (
     *("encoder", "decoder", "transformer", "diffusion", "discriminator"),
 )
 PROGRESS_WORDS = ("step", "epoch", "iter")
-# A save under a name for people (`checkpoint-10.txt`) has one of these in it.
+# A file with one of these words is a save even if its ending is one of texts: `checkpoint-10.txt`.
 CERTAIN_WORDS = ("ckpt", "checkpoint", "chkpt", "chkpnt", "weight")
 SINGLE_WORDS = frozenset({"last", "latest", "best", "final", "resume", "net", "ema", "actor"})
 DATA_WORDS = _table(
@@ -27,12 +28,12 @@ DATA_WORDS = _table(
     " items mol mols molecule molecules frame frames sentence sentences document documents doc docs"
     " scene scenes target targets input inputs fineweb webdataset"
 )
-# What a model is of, and what its data are: `image_classifier_3.pt`, `image_3.pt`.
+# Subjects, which models and data have in their names: `image_classifier_3.pt`, `image_3.pt`.
 SUBJECT_WORDS = _table(
     "text texts graph graphs image video audio speech mel attention attn feature latent embedding"
     " sample mask map token"
 )
-# What trainers make by the way, also under a save's name: `model_predictions_epoch_3.pt`.
+# By-products. Their names may have a word for saves, too: `model_predictions_epoch_3.pt`.
 PRODUCT_WORDS = _table(
     "samples images img imgs figure figures fig figs plot plots prediction predictions pred"
     " preds output outputs logit logits embeddings embed emb embs features"
@@ -53,9 +54,9 @@ _PRODUCTS = re.compile(
     r"(?:attention|attn|sample|class|loss)[-_]?weights?|(?:gpu|cuda|vram|oom)[-_]?snapshots?",
     re.IGNORECASE,
 )
-# An archive of one of these is a copy of the program.
+# An archive with one of these words in its name is a copy of the program.
 SOURCE_WORDS = _table("code src source sources repo git backup script scripts project")
-# Saved beside a model, under a name and a number of their own.
+# Companions: trainers save them beside a model, under a name and a number of their own.
 COMPANION_WORDS = _table(
     "optim optims optimizer optimizers sched scheduler schedulers scaler rng ema"
 )
@@ -65,7 +66,7 @@ MODEL_WORDS = _table(
     " generator critic encoder decoder transformer discriminator snapshot"
 )
 TEMPORARY_WORDS = frozenset({"tmp", "temp", "partial", "incomplete", "staging", "deleting"})
-# A folder `train` or `logs` is where many a trainer saves; these are not.
+# Directories of data. `train` and `logs` are not among them: many trainers save there.
 DATA_FOLDERS = _table(
     "data dataset datasets token tokens tokenized tokenised tokenizer shard shards corpus raw"
     " processed preprocessed cache cached sample samples image images audio latents embeddings"
@@ -80,7 +81,7 @@ PRODUCT_FOLDERS = _table(
     " profile profiler profiling analysis report reports summary summaries benchmark benchmarks"
 )
 EXPERIMENT_WORDS = _table("exp expt experiment")
-# Some trainers save there and some evaluate: only a name that is known counts.
+# Some trainers save in such a directory, others evaluate there. Only a known name counts there.
 RESULT_FOLDERS = _table("result results")
 # `val_loss=0.12` and `consumed_samples=800` in a name tell of a training, not of data.
 _MEASURES = re.compile(
@@ -89,52 +90,55 @@ _MEASURES = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-# Words that do not say what a thing is.
+# Words that do not say what a file holds.
 _BESIDE = _table(
     "step steps epoch epochs ep iter iters iteration iterations global ba rank last latest final"
     " best new old small base large tiny of at"
 )
-# What models are called, at a word's end or as all of it, and data that are called so too.
+# Names of models: as the end of a word, or as a whole word. Then data sets with such an end.
 _MODELS = ("net", "former", "gan", "bert", "gpt", "vae", "rnn", "lstm", "network", "agent", "yolo")
 _SHORT_MODELS = _table("lm llm mlp cnn gnn gcn gru vit dqn ppo sac ddpg trpo classifier regressor")
 _NO_MODELS = _table("imagenet shapenet wordnet internet")
-# Endings of words that are one thing all the same: `loss`, `corpus`, `analysis`.
+# Endings of words in the singular: `loss`, `corpus`, `analysis`.
 _SINGULAR = ("ss", "us", "is")
 
 
 def words(name: str) -> frozenset[str]:
-    """The words of a name in lower case; `bestModel_10.pt` has best, model and pt."""
+    """Return the words of a name in lower case; `bestModel_10.pt` has best, model and pt."""
     return frozenset(in_order(name))
 
 
 def in_order(name: str) -> list[str]:
-    """The words of a name in lower case, as they stand in it."""
+    """Return the words of a name in lower case, in order, without measures such as `val_loss`."""
     return [word.lower() for word in _WORD.findall(_MEASURES.sub(" ", name))]
 
 
 def is_product(name: str) -> bool:
-    """Whether a name says that a trainer made it by the way, whatever else it says."""
+    """Whether a name has a word for by-products, whatever other words it has."""
     return not PRODUCT_WORDS.isdisjoint(words(name)) or _PRODUCTS.search(name) is not None
 
 
 def head(stem: str) -> str:
-    """What a name without its ending says that a thing is: `classifier` of `image_classifier_3`."""
+    """Return the word that says what a file holds: `classifier` of `image_classifier_3`, or "".
+
+    `stem`: the file's name without its ending.
+    """
     telling = [word for word in in_order(stem) if len(word) > 1 and word not in _BESIDE]
     return telling[-1] if telling else ""
 
 
 def is_plural(word: str) -> bool:
-    """Whether a word names several things; a model is one."""
+    """Whether a word is a plural. A model's name is a singular."""
     return len(word) > 3 and word.endswith("s") and not word.endswith(_SINGULAR)
 
 
 def is_model(word: str) -> bool:
-    """Whether a word, in lower case, is what a model is called: `featurenet`."""
+    """Whether a word, in lower case, is a name for a model: `featurenet`."""
     return word in _SHORT_MODELS or (word.endswith(_MODELS) and word not in _NO_MODELS)
 
 
 def has(name: str, parts: Iterable[str]) -> bool:
-    """Whether one of the parts, in lower case, stands anywhere in a name."""
+    """Whether any of the parts, in lower case, stands anywhere in a name, whatever its case."""
     lower = name.lower()
     return any(part in lower for part in parts)
 
@@ -145,5 +149,5 @@ def has_save_word(name: str) -> bool:
 
 
 def is_called_save(name: str) -> bool:
-    """Whether a name speaks of a save; progress alone is made by evaluations too."""
+    """Whether a name speaks of a save. A word for progress alone may be an evaluation's."""
     return has(name, SAVE_WORDS) or not SINGLE_WORDS.isdisjoint(words(name))

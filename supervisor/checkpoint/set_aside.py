@@ -1,6 +1,7 @@
-"""What is set aside: out of the trainers' sight, with the reason, never deleted here.
+"""Sets checkpoints aside: out of the trainers' sight, each beside a file that gives the reason.
 
-A folder that takes it is a root; on it stand the shelves `invalid` and `superseded`.
+A root is a folder for what was set aside. It holds the shelves `invalid` and `superseded`. This
+module never deletes a checkpoint.
 """
 
 import contextlib
@@ -18,18 +19,19 @@ SUPERSEDED = "superseded"
 REASON_SUFFIX = ".reason.txt"
 _MOST_OF_A_NAME = 10_000
 _MOST_REASON_BYTES = 64 << 10
-# Another process may remove a folder that it finds empty, between our making and our using it.
+# Another process may remove an empty folder after this process made it and before it is used.
 MOST_TRIES = 10
 
 
 def roots_of(directory: Path, run_root: Path | None = None) -> tuple[Path, ...]:
-    """Where what a checkpoint directory held may stand, in the order in which it is tried.
+    """The roots for what a checkpoint directory held, in the order in which they are tried.
 
-    `run_root`: the run directory's. Then beside the directory, by its resolved name: trainers
-    refuse an output directory that holds a name of ours (transformers' `run_clm.py`: "already
-    exists and is not empty"). Inside it last, where a rename always gets to. Which one takes a
-    rename is only known when it was tried: a bind mount of one file system gives EXDEV. A link
-    in the name of one is none: it leads to what is not ours.
+    `run_root`, the run directory's root, comes first. The second root stands beside the checkpoint
+    directory and is named after its resolved path: trainers refuse an output directory that holds a
+    folder of ours (transformers' `run_clm.py`: "already exists and is not empty"). The last root is
+    inside the checkpoint directory, because a rename always reaches it. Only a try shows whether a
+    rename reaches a root: a bind mount of the same file system gives EXDEV. A link with the name of
+    a root is left out, because it leads to a place that is not ours.
     """
     real = Path(os.path.realpath(directory))
     beside = real.with_name(f".{real.name}{SET_ASIDE}") if real.name else None
@@ -39,7 +41,7 @@ def roots_of(directory: Path, run_root: Path | None = None) -> tuple[Path, ...]:
 
 
 def is_no_folder(path: Path) -> bool:
-    """Whether something has the name of a root or a shelf and is none: a link, a file."""
+    """Whether the path of a root or a shelf holds something that is no folder: a link, a file."""
     try:
         return not stat.S_ISDIR(path.lstat().st_mode)
     except OSError:
@@ -47,7 +49,7 @@ def is_no_folder(path: Path) -> bool:
 
 
 def _is_strangers(beside: Path) -> bool:
-    """Whether another user has laid it there, where everybody may: in /tmp."""
+    """Whether another user made this folder where everybody may write, as in /tmp."""
     try:
         there, above = beside.lstat(), beside.parent.stat()
     except OSError:
@@ -58,13 +60,14 @@ def _is_strangers(beside: Path) -> bool:
 def put_aside(
     source: Path, shelf: str, reason: str, *, name: str | None = None, roots: Sequence[Path] = ()
 ) -> Path:
-    """Move a checkpoint onto a shelf, durably; returns where it is now.
+    """Move a checkpoint onto a shelf, durably; returns its new path.
 
-    `roots` are tried in turn; without them, inside its own directory: a writer of checkpoints has
-    one there that is its own. Where that is a link, beside the directory. `name`: what it is
-    called there, if not as here. A taken name gets a number. A kill between any two calls leaves
-    the checkpoint in one of the two places, whole.
-    Raises OSError, FileNotFoundError if the checkpoint is gone.
+    `roots` are tried in turn. Without them the root is inside the checkpoint's directory: a writer
+    of checkpoints may put a root into its own directory. If a link or a file has that root's name,
+    the root is beside the directory. `name`: the checkpoint's name on the shelf, by default the
+    present one. If the shelf has that name already, a number is appended. If the process is killed
+    at any time, the whole checkpoint is in one of the two places.
+    Raises OSError; FileNotFoundError if the checkpoint is gone.
     """
     source.lstat()
     inside = source.parent / SET_ASIDE
@@ -72,7 +75,7 @@ def put_aside(
         roots = roots_of(source.parent)
     *others, last = roots or (inside,)
     for root in others:
-        # Another file system, another user's directory, one that is read-only: the next.
+        # A rename fails if the root is another user's, read-only, or on another file system.
         with contextlib.suppress(OSError):
             return _put_onto(root / shelf, source, name or source.name, reason)
         source.lstat()
@@ -96,43 +99,46 @@ def _put_onto(folder: Path, source: Path, name: str, reason: str) -> Path:
 
 
 def put_back(place: Path, target: Path) -> None:
-    """Undo `put_aside`. Raises OSError."""
+    """Move a checkpoint from its shelf back to `target`, and `forget` it. Raises OSError."""
     rename_durably(place, target)
     forget(place)
 
 
 def forget(place: Path) -> None:
-    """Remove the reason of what stands on a shelf no more, and the folders if they are empty."""
+    """Remove the reason file of a checkpoint that left its shelf, and shelf and root if empty.
+
+    Raises OSError if the reason file cannot be removed.
+    """
     _reason_path(place).unlink(missing_ok=True)
     remove_if_empty(place.parent, place.parent.parent)
 
 
 def read_reason(place: Path) -> str | None:
-    """Why something stands on a shelf; None if its reason file is not there."""
+    """The reason why a checkpoint was set aside; None if its reason file cannot be read."""
     try:
-        # A pipe of that name must not hang whoever lists the shelf.
+        # A pipe of that name must not hang a process that lists the shelf.
         fd = os.open(_reason_path(place), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return None
     try:
         return os.read(fd, _MOST_REASON_BYTES).decode(errors="replace").strip()
-    except OSError:  # a directory of that name, or an empty pipe
+    except OSError:  # the name is that of a directory, or of an empty pipe
         return None
     finally:
         os.close(fd)
 
 
 def remove_if_empty(*folders: Path) -> None:
-    """Remove each folder in turn in which nothing is."""
+    """Remove each of these folders, in this order, if it is empty."""
     for one in folders:
-        with contextlib.suppress(OSError):  # not there, or not empty: others stand there
+        with contextlib.suppress(OSError):  # it is absent, or something else is in it
             one.rmdir()
 
 
 def make(root: Path, *below: str) -> None:
-    """Make a root and a shelf on it, durably; what it stands in has to be there.
+    """Make a root, and the shelf in it that `below` names, durably.
 
-    Raises OSError, also where a link has the name of either.
+    Raises OSError, also if the root's parent is missing or a link has the name of root or shelf.
     """
     if not root.parent.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root.parent))
@@ -165,7 +171,9 @@ def _take_name(folder: Path, name: str) -> Path:
         except FileExistsError:
             continue
         return target
-    raise FileExistsError(errno.EEXIST, "too many of this name were set aside", str(folder / name))
+    raise FileExistsError(
+        errno.EEXIST, "too many checkpoints of this name were set aside", str(folder / name)
+    )
 
 
 def _write_reason(target: Path, reason: str) -> None:
@@ -174,8 +182,8 @@ def _write_reason(target: Path, reason: str) -> None:
         os.write(fd, f"{reason}\n".encode())
         os.fsync(fd)
     except OSError as error:
-        # A full disk is no reason to leave a bad checkpoint where it is found; the ledger has
-        # the reason too.
+        # A bad checkpoint is set aside even if the disk is full, so that no trainer finds it.
+        # The ledger has the reason too.
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
     finally:

@@ -1,6 +1,7 @@
-"""Directories under names that evaluations give to theirs, too: what is in them has to tell.
+"""Tells checkpoints from the directories of evaluations that have the same kind of name.
 
-`step_150/` may be a checkpoint, or the pictures of that step. It reads no file.
+`step_150/` may be a checkpoint, or hold the pictures of that step. The names of the files in it
+decide. No file is read.
 """
 
 import os
@@ -20,9 +21,9 @@ _MOST_NAMES = 2_000
 
 
 def is_save(name: str, files: Iterable[str]) -> bool:
-    """Whether a directory of that name is a save, by the names of the files in it.
+    """Whether a directory of this name is a save, judged by the names of the files in it.
 
-    `files`: relative to the directory. True for a name that only checkpoints have.
+    `files` are relative to the directory. If only checkpoints have such a name, it is a save.
     """
     shared = shared_name(name)
     if shared is None:
@@ -35,7 +36,10 @@ def is_save(name: str, files: Iterable[str]) -> bool:
 
 
 def is_save_at(path: str) -> bool:
-    """The same of a directory on the disk, some levels and names deep; what cannot be read is."""
+    """As `is_save`, for a directory on the disk. The walk ends after about 2,000 files.
+
+    A directory that cannot be read counts as a save.
+    """
     name = path.rpartition("/")[2]
     if shared_name(name) is None:
         return True

@@ -1,4 +1,7 @@
-"""Foreign checkpoints beside one another: what one lacks that its series has. Pure."""
+"""Compares a foreign checkpoint with its series, to find what it lacks and the others have.
+
+It compares the listings of their files, and reads no file.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,13 +18,13 @@ from supervisor.checkpoint.records import Remembered
 from supervisor.checkpoint.suffixes import INDEX_SUFFIX
 
 _STATE_FILES = (*(progress.name for progress in PROGRESS_FILES), INDEX_SUFFIX)
-# These differ with the number of ranks, which may change at any restart, and the trainers resume
-# without them or check them by an index of their own: one of a kind is enough.
+# There is one such file for each rank, and the number of ranks may change at any restart. One file
+# of a kind is enough: trainers resume without the others, or check them by an index of their own.
 _PER_RANK = tuple(chain.from_iterable(tool.per_rank for tool in TOOLS))
 
 
 class Member(NamedTuple):
-    """One foreign checkpoint among the others."""
+    """A foreign checkpoint as a member of its series. `own_run`: this run made it."""
 
     stock: FileListing
     step: int | None
@@ -29,9 +32,11 @@ class Member(NamedTuple):
 
 
 class Families:
-    """Foreign checkpoints by series: names alike but for numbers, of one run, of one kind of file.
+    """Foreign checkpoints, grouped by series.
 
-    Each is looked at once, however many there are.
+    The names in a series differ in their numbers alone. All its members are directories, or all are
+    files. This run made all of them, or none. Each checkpoint is looked at once, however many there
+    are.
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
@@ -52,11 +57,11 @@ class Families:
                 self._with_optimizer.add(key)
 
     def before(self, member: Member) -> Member | None:
-        """The next older one of its series."""
+        """The next older member of its series; None for the oldest."""
         return self._before.get(member.stock.path)
 
     def older(self, member: Member, count: int) -> Iterator[Member]:
-        """Up to so many older ones of its series, the next older one first."""
+        """Up to `count` older members of its series, from newer to older."""
         before = self.before(member)
         for _ in range(count):
             if before is None:
@@ -65,16 +70,16 @@ class Families:
             before = self.before(before)
 
     def siblings(self, member: Member) -> Sequence[Member]:
-        """All of its series, newest first, itself among them."""
+        """All members of its series, newest first, `member` included."""
         return self._by_key[_key(member)]
 
     def neighbours(self, member: Member) -> tuple[Member, ...]:
-        """The next older and the next newer one of its series, as far as there are any."""
+        """The next older and the next newer member of its series, if they exist."""
         path = member.stock.path
         return tuple(found[path] for found in (self._before, self._after) if path in found)
 
     def has_optimizer(self, member: Member) -> bool:
-        """Whether any of its series, itself included, has optimizer state."""
+        """Whether any member of its series, itself included, has optimizer state."""
         return _key(member) in self._with_optimizer
 
 
@@ -83,21 +88,25 @@ def _none(name: str) -> bool:
 
 
 def lacks(member: Member, before: Member, is_told: Callable[[str], bool] = _none) -> str | None:
-    """The first file of state that the one before has and this one lacks; None if it has all.
+    """The first state file, by name, that `before` has and `member` lacks; None if it has all.
 
-    `is_told`: names of files of which a checkpoint says itself how many there must be.
+    `is_told`: whether `member` need not have the file of this name, by its own record.
     """
     names, names_before = member.stock.files.keys(), before.stock.files.keys()
     if names >= names_before and not _name_a_step(names_before, before.step):
-        return None  # of thousands, most: the rest takes a while
-    # A rank, too, may have the step's number: rank 2 of step 2 is there under its own name.
+        return None  # most of thousands of checkpoints end here; the rest is slow
+    # In a name the step's number may be a rank's: rank 2 of step 2. A file that is there under its
+    # own name is not missing.
     needed = _file_set(before.stock, before.step, lambda name: name in names or is_told(name))
     missing = needed - _file_set(member.stock, member.step)
     return min(missing) if missing else None
 
 
 def lacks_optimizer(member: Member, families: Families) -> bool:
-    """Whether it has no optimizer state while others have: it cannot be resumed from."""
+    """Whether a directory has no optimizer state, but others of its series have.
+
+    Training cannot resume from such a checkpoint.
+    """
     return (
         member.stock.is_directory
         and not _has_optimizer(member.stock)
@@ -106,9 +115,10 @@ def lacks_optimizer(member: Member, families: Families) -> bool:
 
 
 def resets_optimizer(member: Member, families: Families) -> bool:
-    """Whether a tool saved its weights, and an optimizer in none of the series.
+    """Whether a tool saved the weights, but no member of the series has an optimizer.
 
-    HF's `save_only_model` does: resuming begins with a new optimizer and the start of its schedule.
+    HF's `save_only_model` makes such saves. Resuming from one begins with a new optimizer and the
+    start of its schedule.
     """
     stock = member.stock
     return (
@@ -119,7 +129,10 @@ def resets_optimizer(member: Member, families: Families) -> bool:
 
 
 def _holds_weights(stock: FileListing, tool: ToolFormat) -> bool:
-    """Whether a tool saved more than what it saves beside weights, as far as that is known."""
+    """Whether a tool's save has state other than the `companions` that it saves beside weights.
+
+    False if the save does not hold the tool's progress file, or its companions are not known.
+    """
     companions, progress = tool.companions, tool.progress
     if companions is None or progress is None or progress.name not in stock.files:
         return False
@@ -127,7 +140,7 @@ def _holds_weights(stock: FileListing, tool: ToolFormat) -> bool:
 
 
 def plain_name(name: str, step: int | None) -> str:
-    """A file's name, the same for every step."""
+    """A file's name with `{step}` for the step's number, so that every step has the same name."""
     if step is None:
         return name
     digits = str(step)
@@ -135,9 +148,10 @@ def plain_name(name: str, step: int | None) -> str:
 
 
 def by_plain_name(member: Member) -> dict[str, str]:
-    """Names of its plain files, by what each is called at every step.
+    """The names of its regular files, by their plain names.
 
-    The name of a single file may say more than its step: a metric, the epoch.
+    For a single file the key is the name of its series, because a single file's name may hold
+    numbers beside the step: a metric, the epoch.
     """
     stock = member.stock
     return {
@@ -161,11 +175,12 @@ def _key(member: Member) -> tuple[str, bool, bool]:
 
 
 def unexplained_change(stock: FileListing, hashes: dict[str, str], known: Remembered) -> str | None:
-    """What changed since a checkpoint was first proven, unless the whole of it was written anew.
+    """A sentence on what changed since a checkpoint was first proven; None if nothing did.
 
-    Trainers do rewrite in place (nanoGPT's one file; HF after a rollback). Then every file of
-    state has a newer time than any had before. New weights beside an old optimizer are a save
-    that was cut off; a change under an old time is rot.
+    None also if the whole checkpoint was rewritten. Trainers do rewrite in place (nanoGPT's one
+    file; HF after a rollback). Then every state file has a newer time than any had before. New
+    weights beside an old optimizer come from a save that was cut off. A changed file with an old
+    time has rotted.
     """
     counted = state_files(known.hashes) if stock.is_directory else frozenset(known.hashes)
     before = {name: value for name, value in known.hashes.items() if name in counted}
@@ -181,11 +196,13 @@ def unexplained_change(stock: FileListing, hashes: dict[str, str], known: Rememb
     if not untouched:
         return None
     what = "changed" if changed[0] in hashes else "vanished"
-    return f"{changed[0]} {what} since it was first validated, {untouched[0]} was not written anew"
+    return (
+        f"{changed[0]} {what} since the first validation, but {untouched[0]} was not written anew"
+    )
 
 
 def _newest_mtime_ns(fingerprint: str) -> int:
-    """The newest mtime when a fingerprint was taken (`HEX@NS`)."""
+    """The newest mtime in a fingerprint (`HEX@NS`), in ns since 1970; 0 if it has none."""
     _, _, newest = fingerprint.rpartition("@")
     return int(newest) if newest.isdecimal() else 0
 
@@ -197,7 +214,10 @@ def _has_optimizer(stock: FileListing) -> bool:
 def _file_set(
     stock: FileListing, step: int | None, is_told: Callable[[str], bool] = _none
 ) -> set[str]:
-    """Names of the files of state, the same for every step and number of ranks."""
+    """The names of the state files, in a form that is the same at every step and number of ranks.
+
+    Empty for a single file. Files that `is_told` accepts are left out.
+    """
     if not stock.is_directory:
         return set()
     names = set()

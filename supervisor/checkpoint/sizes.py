@@ -1,4 +1,7 @@
-"""Files of a kind that nobody can check, beside the same files of the checkpoint before."""
+"""Finds files that were cut off by comparing their sizes with the checkpoint before.
+
+It compares only files for which no other check would show the cut.
+"""
 
 import os
 from collections import Counter
@@ -14,29 +17,31 @@ from supervisor.checkpoint.proofs.pickles import TORCH_MAGIC
 from supervisor.checkpoint.siblings import Member, by_plain_name
 from supervisor.checkpoint.suffixes import METADATA, SHARD_SUFFIX
 
-_PART = 2  # smaller than one of so many parts is cut off
-# A write this small is never cut in two (a disk's sector); a counter may well lose its digits.
+_PART = 2  # a file below 1/_PART of its earlier size counts as cut off
+# A file that was smaller than this (a disk's sector) is not compared. A write this small is never
+# cut in two, and a counter may lose digits.
 _LEAST_BYTES = 512
-# Checked as what they are, or by the file that names their extents.
+# Other checks cover these: by the file's own kind, or by the file that names its extents.
 _CHECKED = (".json", ".safetensors", SHARD_SUFFIX, METADATA)
-# Logs and notes begin anew with a process; weights beside them do not.
+# In a directory, logs and notes are left out: each process may begin them anew.
 _NOTES = (".txt", ".log", ".csv", ".tsv", ".jsonl", ".md", ".yaml", ".yml", ".toml", ".py", ".html")
 _EVENTS = "tfevents"
 _STORE_MARKS = frozenset({".zarray", ".zgroup", "zarr.json", "manifest.ocdbt"})
-# Every record of an archive has a checksum, and a pickle that ends was followed to its end, but
-# for the raw storages that torch once wrote behind it.
+# The structure of these shows that the end is missing: every record of an archive has a checksum,
+# and a pickle was followed to its end. Only torch's legacy format has raw storages behind a pickle.
 _ZIP = b"PK"
 _PICKLE = b"\x80"
 
 
 def find_shrunk(member: Member, before: Member) -> str | None:
-    """The first file less than half as large as in the checkpoint before, as a whole sentence.
+    """A sentence on the first file that is less than half as large as in the checkpoint before.
 
-    Of files whose number changed, as those of ranks do, none is compared. Arrays in chunks are
-    one: which chunks there are differs from save to save. Raises OSError.
+    None if there is none. Files are not compared if the number of their kind changed, as it does
+    with the number of ranks. Arrays in chunks are compared by their sum, because each save may have
+    other chunks. Raises OSError.
     """
     if not _stores(before.stock) and _least(member.stock) * _PART >= _largest(before.stock):
-        return None  # of thousands, most
+        return None  # most of thousands of checkpoints end here
     mine, theirs = _Parts(member), _Parts(before)
     name_before = before.stock.path.name
     if theirs.chunk_bytes >= _LEAST_BYTES and mine.chunk_bytes * _PART < theirs.chunk_bytes:
@@ -51,17 +56,18 @@ def find_shrunk(member: Member, before: Member) -> str | None:
 
 
 class _Parts:
-    """The files of state of one checkpoint: those of arrays in chunks summed up, the others each.
+    """The sizes of one checkpoint's state files.
 
-    `files`: name and size by what a file is called at every step.
+    `chunk_bytes`: the sum over all arrays in chunks. `files`: name and size of each other file, by
+    its key in `by_plain_name`. `counts`: how many names differ in their numbers alone, by `series`.
     """
 
     def __init__(self, member: Member) -> None:
         stock = member.stock
         stores = _stores(stock)
-        # By-products may well be smaller: a picture, a table of results.
+        # By-products, such as a picture or a table of results, may shrink without damage.
         state = state_files(stock.files) if stock.is_directory else stock.files.keys()
-        # The name of a single file may say more than its step: a metric, the epoch.
+        # A single file is a checkpoint by its name, so it counts as state whatever its ending.
         skipped = (*_CHECKED, *_NOTES) if stock.is_directory else _CHECKED
         self.chunk_bytes = sum(
             facts.size for name, facts in stock.files.items() if stores and _is_in(name, stores)
@@ -84,13 +90,13 @@ def _is_state(name: str) -> bool:
 
 
 def _stores(stock: FileListing) -> frozenset[str]:
-    """The folders of zarr and OCDBT: whatever lies in one is a chunk, or says where chunks are."""
+    """The folders of zarr and OCDBT: every file in one is a chunk, or says where the chunks are."""
     split = (name.rpartition("/") for name in stock.files)
     return frozenset(folder for folder, _, leaf in split if leaf in _STORE_MARKS)
 
 
 def _is_in(name: str, stores: Set[str]) -> bool:
-    """Whether a file lies in one of these folders, however deep; `""` is the checkpoint itself."""
+    """Whether a file lies in one of these folders, at any depth; `""` is the checkpoint itself."""
     folder = name
     while folder:
         folder = folder.rpartition("/")[0]
@@ -108,7 +114,10 @@ def _largest(stock: FileListing) -> int:
 
 
 def has_shrunk(stock: FileListing, bytes_before: int) -> str | None:
-    """Whether a single file, rewritten in place, is less than half of what it was. OSError."""
+    """A sentence if a single file, rewritten in place, is less than half as large as before.
+
+    Otherwise None. Raises OSError.
+    """
     name, size = stock.path.name, stock.total_bytes
     if (
         stock.is_directory
@@ -116,7 +125,7 @@ def has_shrunk(stock: FileListing, bytes_before: int) -> str | None:
         or not _is_cut(stock, name, size, bytes_before)
     ):
         return None
-    return f"{name} has {size} bytes, less than half of the {bytes_before} that it had"
+    return f"{name} has {size} bytes, less than half of the {bytes_before} that it had before"
 
 
 def _is_cut(stock: FileListing, name: str, size: int, before: int) -> bool:
@@ -124,10 +133,10 @@ def _is_cut(stock: FileListing, name: str, size: int, before: int) -> bool:
 
 
 def _is_unchecked(stock: FileListing, name: str) -> bool:
-    """Whether the file's end could be missing, and no look at its structure would show it."""
+    """Whether the file's end could be missing and its structure would not show it."""
     with open_root(stock) as root_fd, open(open_inside(root_fd, name), "rb", buffering=0) as file:
         head = os.pread(file.fileno(), len(TORCH_MAGIC), 0)
     if head.startswith(_PICKLE):
         return head.startswith(TORCH_MAGIC)
-    # How well content is compressed may change with it.
+    # Compressed files are left out too: other content may compress better.
     return not head.startswith((_ZIP, *COMPRESSED))

@@ -1,4 +1,7 @@
-"""Directories being written: named after their writer, so that only dead ones are removed."""
+"""Staging names, for files and directories that are still being written.
+
+A name identifies the writing process, so that only what dead writers left is removed.
+"""
 
 import errno
 import itertools
@@ -13,22 +16,22 @@ from supervisor.checkpoint.layout import STAGING_PREFIX
 from supervisor.system.clock import wall_s
 from supervisor.system.identity import has_ended, read_stat
 
-# A writer that cannot be looked up (another machine on a shared file system, another boot,
-# another container) is taken for dead when nothing was written for this long.
+# Some writers cannot be looked up: on another machine of a shared file system, in another boot or
+# another container. Such a writer counts as dead when nothing was written for this long.
 UNKNOWN_WRITER_QUIET_S = 24 * 3600.0
-_NAME_CHARACTERS = 100  # file names end at 255 bytes
+_NAME_CHARACTERS = 100  # bytes; a file name has at most 255 (NAME_MAX)
 
 _count = itertools.count()
 _given_up: set[str] = set()
 
 
 def _place() -> str:
-    """Where a pid means something: machine, boot and pid namespace, as eight hex digits."""
+    """Machine, boot and pid namespace, within which a pid is unique, hashed to eight hex digits."""
     facts = [os.uname().nodename]
     for path in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
         try:
             facts.append(Path(path).read_text().strip())
-        except OSError:  # containers without a machine id; the host name stands for it
+        except OSError:  # a container without a machine id; its host name must do
             facts.append("")
     try:
         facts.append(str(os.stat("/proc/self/ns/pid").st_ino))  # noqa: PTH116 - one of a pair
@@ -38,13 +41,16 @@ def _place() -> str:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """When a living process started; None if it lives no more. Raises OSError on a shortage."""
+    """When a process started, in clock ticks since boot; None if it has ended.
+
+    Raises OSError on a shortage of descriptors or memory.
+    """
     found = read_stat(pid)
     return None if found is None or has_ended(found[1]) else int(found[1][19])
 
 
 def staging_name(name: str) -> str:
-    """A new name for what this process writes: place, pid, start time, a number, and the name."""
+    """A new name for this process to write under: place, pid, start time, a count, and `name`."""
     pid = os.getpid()
     owner = f"{_place()}-{pid}-{_start_ticks(pid) or 0}-{next(_count)}"
     short = os.fsdecode(os.fsencode(name)[:_NAME_CHARACTERS])
@@ -52,16 +58,16 @@ def staging_name(name: str) -> str:
 
 
 def give_up(path: Path) -> None:
-    """Say that this process writes a staging directory no more, though it could not remove it.
+    """Note that this process no longer writes a staging directory, but could not remove it.
 
-    The next `clean_staging` tries again: a persister that lives for weeks on a disk that fails
-    now and then would fill it.
+    The next `clean_staging` tries again. Otherwise a persister that runs for weeks would fill a
+    disk that fails now and then.
     """
     _given_up.add(path.name)
 
 
 def _writer_is_dead(entry_name: str) -> bool | None:
-    """Whether the writer named in a staging directory's name is gone; None if nobody can say."""
+    """Whether the writer in a staging name is dead; None if this process cannot find out."""
     if entry_name in _given_up:
         return True
     parts = entry_name.removeprefix(STAGING_PREFIX).split("-", 4)
@@ -78,7 +84,8 @@ def clean_staging(parent: Path, *, quiet: bool = False) -> tuple[Path, ...]:
     """Remove what dead writers left in a checkpoint directory; returns what was removed.
 
     `quiet`: the caller knows that no writer of this directory lives anywhere (it holds the run's
-    lock and no attempt is alive), so those of unknown writers go too. Raises OSError.
+    lock, and no attempt is alive). Then what unknown writers left is removed at once. Raises
+    OSError.
     """
     removed = []
     try:
@@ -104,17 +111,19 @@ def discard(path: Path) -> bool:
         else:
             path.unlink()
     except FileNotFoundError:
-        # Two cleaners at once: the other one has it, or has taken a part of it.
+        # Another cleaner has removed it, or a part of it, at the same time.
         if not os.path.lexists(path):
             return False
         return discard(path)
     except RecursionError as error:  # shutil calls itself for each level of folders
-        raise OSError(errno.ELOOP, "its folders are too deep to be removed", str(path)) from error
+        raise OSError(
+            errno.ELOOP, "its folders are nested too deeply to be removed", str(path)
+        ) from error
     return True
 
 
 def _newest_change(path: Path) -> float:
-    """The newest modification (wall seconds) in a tree that may be changing."""
+    """The newest mtime in a tree, in seconds since 1970. Files may vanish meanwhile."""
     newest = 0.0
     pending = [path]
     while pending:

@@ -1,4 +1,7 @@
-"""What can be known of another tool's file without unpickling it; constant memory, any input."""
+"""Picks the check for a file of another tool, by the file's name and first bytes.
+
+Nothing is unpickled, and memory is bounded whatever the file holds.
+"""
 
 import os
 import re
@@ -18,13 +21,14 @@ __all__ = ["Check", "DamagedError", "inspect", "is_payload"]
 _MOST_JSON_BYTES = 32 << 20
 _HEAD_BYTES = 4096
 _ZIP_MAGIC = (b"PK\3\4", b"PK\5\6")
-# Arrays without a header may well begin with zeros (the row of the padding token), and in a
-# directory what has no plain ending is often one: `0.0` of zarr, `.data-00000-of-00001` of
+# An array without a header may begin with zeros (the row of the padding token). In a directory a
+# file without a plain ending is often such an array: `0.0` of zarr, `.data-00000-of-00001` of
 # TensorFlow.
 _ARRAY = r".*\.(?:raw|dat|data|mmap|memmap)"
-# MindSpore, TensorFlow and others have these endings, too; the other two of `PICKLED` are torch's.
+# MindSpore, TensorFlow and others also write these endings. The other two of `PICKLED` are torch's.
 SHARED_ENDINGS = (".ckpt", ".pkl")
-# How pickles of protocol 0 and 1 begin: a container and its place in the memo, a class, a mark.
+# Pickles of protocol 0 and 1 begin with a class, or with a container and then its place in the memo
+# or a mark.
 _OLD_PICKLE = re.compile(rb"(?:\([dlt]|[}\])])(?:p\d+\n|q.|\()|\(?c[\w.]+\n[\w.]+\n", re.DOTALL)
 _ZEROS = "begins with zeros: its data never reached the disk"
 _PLAIN_ENDING = r".*\.[a-z][a-z0-9]*"
@@ -33,8 +37,8 @@ _PLAIN_ENDING = r".*\.[a-z][a-z0-9]*"
 def inspect(fd: int, name: str, size: int, *, is_alone: bool = False, is_own: bool = True) -> Check:
     """The check that fits a file's content and name. Raises DamagedError, OSError.
 
-    `is_alone`: the file is all of the checkpoint. `is_own`: a trainer's tool names its files so;
-    others may be empty, or begin with zeros.
+    `is_alone`: the file is all of the checkpoint. `is_own`: a trainer's tool gives such names to
+    its files. Other files may be empty, or begin with zeros.
     """
     head = os.pread(fd, _HEAD_BYTES, 0)
     if is_payload(name) and not head:
@@ -58,7 +62,7 @@ def inspect(fd: int, name: str, size: int, *, is_alone: bool = False, is_own: bo
             return container
         if _is_neither(fd, head, name, size):
             raise DamagedError("is neither a zip archive nor a pickle")
-    # A counter of a few bytes may well be 0.
+    # A short file that is no pickle may be a counter, and 0 is a count.
     is_full = len(head) == _HEAD_BYTES or is_pickled
     if (is_own or (is_alone and is_pickled)) and is_full and not any(head):
         raise DamagedError(_ZEROS)
@@ -66,20 +70,24 @@ def inspect(fd: int, name: str, size: int, *, is_alone: bool = False, is_own: bo
 
 
 def is_known_content(head: bytes) -> bool:
-    """Whether a pickled file begins as torch and pickle write it, compressed or in a container."""
+    """Whether a file begins as a zip archive, a pickle, compressed data or another container."""
     is_binary = head.startswith((*_ZIP_MAGIC, b"\x80", *COMPRESSED)) or is_container(head)
     return is_binary or _OLD_PICKLE.match(head) is not None
 
 
 def _is_neither(fd: int, head: bytes, name: str, size: int) -> bool:
-    """Whether a file is not what its ending says, where only torch and numpy have that ending."""
+    """Whether a file is neither the zip archive nor the pickle that its ending says it is.
+
+    With one of SHARED_ENDINGS it may be another program's, so it counts only if it begins as a
+    pickle of protocol 0 or 1.
+    """
     if head.startswith(COMPRESSED) or is_text_pickle(fd, size):
         return False
     return not name.endswith(SHARED_ENDINGS) or _OLD_PICKLE.match(head) is not None
 
 
 def _inspect_unknown(fd: int, head: bytes, name: str, size: int, *, is_alone: bool) -> Check:
-    """A file of any program: damage is only what its own content says."""
+    """The check of a file that any program may have written: only its content can show damage."""
     if head.startswith(_ZIP_MAGIC):
         try:
             return ZipCheck(fd, size)

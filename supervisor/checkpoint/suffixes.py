@@ -1,27 +1,27 @@
-"""What the endings of file names say: weights, data, or neither. It reads no file."""
+"""The endings of file names, by what they say of a file: weights, data, or neither."""
 
-# What trainers' single files end with that are known by name.
+# The endings of single-file checkpoints whose names are known.
 SINGLE_FILE_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors", ".bin")
-# DCP's: the parts, and the file that names them and is written last.
+# DCP writes shards, and last the file that names them.
 SHARD_SUFFIX = ".distcp"
 METADATA = ".metadata"
 SHARDS = (SHARD_SUFFIX, METADATA)
-# Names the parts of weights, as HF writes it.
+# HF's libraries write a file with this ending, which names the shards of the weights.
 INDEX_SUFFIX = ".index.json"
-# Nothing but a trainer writes these; `.pt` and the like may also be tensors of a data set.
+# Only trainers write these, except that a `.pt` file may also hold tensors of a data set.
 CERTAIN_ENDINGS = (
     *(suffix for suffix in SINGLE_FILE_SUFFIXES if suffix != ".bin"),
     *(".keras", ".msgpack", ".pt.tar", ".pth.tar", ".ckpt.tar", ".pdparams", ".pdopt", ".eqx"),
     *(".ubj", ".cbm", ".caffemodel", ".solverstate"),
 )
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
-# Weights and data alike: something else has to speak for them.
+# Weights and data both have these endings, so another sign must show that a file is a save.
 POSSIBLE_ENDINGS = (
     *ARCHIVE_ENDINGS,
     *(".bin", ".h5", ".hdf5", ".npz", ".pkl", ".pickle", ".joblib"),
     *(".model", ".params", ".onnx", ".dat", ".mdl", ".t7", ".state", ".weights"),
 )
-# Tensors, of a model or of a data set.
+# Files of tensors, which may belong to a model or to a data set.
 TENSOR_ENDINGS = (*POSSIBLE_ENDINGS, ".pt")
 TEXT_ENDINGS = (".json", ".txt", ".yaml", ".yml")
 NEVER_ENDINGS = (

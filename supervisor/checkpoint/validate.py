@@ -1,6 +1,7 @@
-"""Whether a checkpoint is whole: by its manifest's hashes, or by what can be seen of its files.
+"""Proves that a checkpoint is whole: by its manifest's hashes, or by the structure of its files.
 
-It never unpickles, follows no link, and says what it found as a value, whatever the bytes are.
+It unpickles nothing, and follows no link inside a checkpoint. Damage is a value that it returns,
+whatever the bytes are.
 """
 
 import errno
@@ -23,15 +24,17 @@ from supervisor.checkpoint.records import NOT_FINITE, CheckpointEntry, Proof
 from supervisor.checkpoint.structure import DamagedError
 
 _MOST_MANIFEST_BYTES = 32 << 20
-# A listed file that is absent, or has become a link, a directory or a pipe.
+# The errors for a listed file that is absent, or has become a link or a socket, or lies in what is
+# no folder now.
 _DAMAGE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO)
 
 
 class Validation(NamedTuple):
-    """What was found. `valid` is None where it could not be read to its end.
+    """The verdict on a checkpoint. `valid` is None if it could not be read, or changed meanwhile.
 
-    `hashes` are xxh3-128 in lower-case hex by relative name. `ours`: it has our manifest or mark.
-    `rememberable`: the verdict may be kept under `fingerprint`. `epoch` is an index from 0.
+    `hashes` are xxh3-128 in lower-case hex, by relative name. `ours`: the checkpoint has our
+    manifest or mark. `rememberable`: the verdict may be kept under `fingerprint`. `epoch` is an
+    index from 0.
     """
 
     valid: bool | None
@@ -50,7 +53,10 @@ class Validation(NamedTuple):
 
 
 class ManifestClaim(NamedTuple):
-    """What a directory says of itself, its files unread: the manifest, or what is wrong with it."""
+    """Whether a checkpoint is of our format, and its manifest or what is wrong with the manifest.
+
+    The files that the manifest lists are not read for it.
+    """
 
     ours: bool
     manifest: Manifest | None = None
@@ -58,14 +64,18 @@ class ManifestClaim(NamedTuple):
 
 
 def is_resumable(found: Validation | CheckpointEntry) -> bool:
-    """Whether training may go on from it: proven, and no weight is NaN or infinite."""
+    """Whether training may resume from a checkpoint.
+
+    It must be valid, and no weight of it may be known to be NaN or infinite.
+    """
     return found.valid is True and found.finite is not False
 
 
 def validate(path: Path, *, expect_manifest: bool = False) -> Validation:
-    """Prove a checkpoint, a directory or a single file; a link given as `path` is resolved.
+    """Prove a checkpoint, which is a directory or a single file. A link as `path` is resolved.
 
-    `expect_manifest`: it is known to have had one. Raises nothing for anything on the disk.
+    `expect_manifest`: the checkpoint had a manifest before, so that one must be there. Raises
+    nothing, whatever is on the disk.
     """
     try:
         stock = list_files(Path(os.path.realpath(path)))
@@ -84,7 +94,7 @@ def validate(path: Path, *, expect_manifest: bool = False) -> Validation:
 
 
 def prove(stock: FileListing, *, expect_manifest: bool = False) -> Validation:
-    """Prove what was listed. A change while it was read leaves the verdict open."""
+    """Prove a listed checkpoint. `valid` is None if it changed meanwhile or cannot be read."""
     try:
         claim = read_claim(stock, expect_manifest=expect_manifest)
         verdict = _prove_ours(stock, claim) if claim.ours else _prove_foreign(stock)
@@ -94,7 +104,8 @@ def prove(stock: FileListing, *, expect_manifest: bool = False) -> Validation:
             return _open(stock, "it changed while it was read")
         return Validation(valid=False, proof=None, reason="it does not exist")
     except OSError as error:
-        # A stale handle, a missing permission, an unreadable sector: not chosen, not condemned.
+        # After a stale handle, a missing permission or an unreadable sector, the checkpoint is
+        # neither chosen nor called invalid.
         return _open(stock, _unreadable(error))
     if not is_unchanged:
         return _open(stock, "it changed while it was read")
@@ -102,7 +113,7 @@ def prove(stock: FileListing, *, expect_manifest: bool = False) -> Validation:
 
 
 def read_claim(stock: FileListing, *, expect_manifest: bool = False) -> ManifestClaim:
-    """Whether a checkpoint is of this format, and its manifest if that is whole. Raises OSError."""
+    """Whether a checkpoint is of our format, and its manifest if that is whole. Raises OSError."""
     if not stock.is_directory:
         return ManifestClaim(ours=False)
     is_ours = expect_manifest or is_marked(stock)
@@ -112,7 +123,7 @@ def read_claim(stock: FileListing, *, expect_manifest: bool = False) -> Manifest
     data = stock.read(MANIFEST, _MOST_MANIFEST_BYTES)
     if data is None:
         return ManifestClaim(
-            ours=True, problem=f"{MANIFEST} is no file, or too large for one of ours"
+            ours=True, problem=f"{MANIFEST} is not a file, or larger than any manifest"
         )
     try:
         return ManifestClaim(ours=True, manifest=Manifest.from_bytes(data))
@@ -156,13 +167,16 @@ def _prove_ours(stock: FileListing, claim: ManifestClaim) -> Validation:
 
 
 def _find_damage(stock: FileListing, manifest: Manifest) -> str | None:
-    """The first file that is not what the manifest says. Raises OSError if it cannot be read."""
+    """A sentence on the first file that differs from the manifest; None if none does.
+
+    Raises OSError if a file cannot be read.
+    """
     for name, expected in manifest.files.items():
         facts = stock.files.get(name)
         if facts is None:
             return f"{name} is missing"
         if not facts.is_regular:
-            return f"{name} is a link or no file, which is not followed"
+            return f"{name} is not a regular file (links are not followed)"
         if facts.size != expected.size:
             return f"{name} has {facts.size} bytes, not {expected.size}"
     with open_root(stock) as root_fd:
@@ -175,7 +189,7 @@ def _find_damage(stock: FileListing, manifest: Manifest) -> str | None:
                 return f"{name} cannot be opened ({error.strerror})"
             try:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    return f"{name} is no file"
+                    return f"{name} is not a file"
                 size, hexdigest = digest(fd)
             finally:
                 os.close(fd)

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from supervisor.config.places import absolute, absolute_run_dir
 from supervisor.config.sections import (
     CheckpointsConfig,
+    DiagnosisConfig,
     FinishConfig,
     LaunchConfig,
     LoggingConfig,
@@ -42,6 +43,7 @@ class RunConfig(Section):
     resume: ResumeConfig = ResumeConfig()
     finish: FinishConfig = FinishConfig()
     watch: WatchConfig = WatchConfig()
+    diagnosis: DiagnosisConfig = DiagnosisConfig()
     restart: RestartConfig = RestartConfig()
     grace: Duration = 120.0
     """How long a trainer that was asked to stop may take to save and end."""
@@ -60,7 +62,8 @@ class RunConfig(Section):
         """The name becomes a directory. Raises ValueError."""
         if not NAME.fullmatch(name):
             raise ValueError(
-                "must be a file name: letters, digits, . _ - (64 at most), a letter or digit first"
+                "must be a file name: at most 64 letters, digits, . _ -, with a letter or digit"
+                " first"
             )
         return name
 
@@ -74,11 +77,11 @@ class RunConfig(Section):
             except ValueError:
                 words = command.split()
             listed = ", ".join(yaml_word(word) for word in words)
-            raise ValueError(f"must be a list, one item a word: [{listed}]")
+            raise ValueError(f"must be a list, each word an item: [{listed}]")
         if isinstance(command, (list, tuple)) and not command:
-            raise ValueError("is empty: give the training command, one item a word")
+            raise ValueError("is empty: give the training command, each word an item")
         if isinstance(command, (list, tuple)) and command[0] == "":
-            raise ValueError("begins with an empty word: the first one is the program")
+            raise ValueError("begins with an empty word: the first word must be the program")
         return command
 
     @field_validator("signals", mode="before")
@@ -96,11 +99,16 @@ class RunConfig(Section):
         finish = self.finish
         if finish.file is not None:
             finish = finish.model_copy(update={"file": absolute(finish.file, directory)})
+        diagnosis = self.diagnosis
+        if diagnosis.rules is not None:
+            rules = absolute(diagnosis.rules, directory)
+            diagnosis = diagnosis.model_copy(update={"rules": rules})
         return self.model_copy(
             update={
                 "run_dir": run_dir,
                 "checkpoints": self.checkpoints.model_copy(update={"directory": checkpoints}),
                 "finish": finish,
+                "diagnosis": diagnosis,
             }
         )
 

@@ -14,8 +14,8 @@ from supervisor.config.source import NAME, default_name, read_text
 # The keys of RunConfig; a test compares them. An unknown key may be a misspelt `run_dir`.
 KEYS = frozenset(
     {
-        "name", "command", "run_dir", "checkpoints", "resume", "finish", "watch", "restart",
-        "grace", "signals", "logging", "launch", "env",
+        "name", "command", "run_dir", "checkpoints", "resume", "finish", "watch", "diagnosis",
+        "restart", "grace", "signals", "logging", "launch", "env",
     }
 )  # fmt: skip
 

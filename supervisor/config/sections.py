@@ -90,7 +90,9 @@ class ResumeConfig(Section):
                 meant = nearest(name, PLACEHOLDERS)
                 known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
                 suffix = f" (did you mean {{{meant}}}?)" if meant else ""
-                raise ValueError(f"{{{name}}} stands for nothing; known are {known}{suffix}")
+                raise ValueError(
+                    f"{{{name}}} is not a placeholder; the placeholders are {known}{suffix}"
+                )
         return arguments
 
     @field_validator("fresh_args")
@@ -100,7 +102,10 @@ class ResumeConfig(Section):
         for argument in arguments:
             for name in PLACEHOLDERS:
                 if f"{{{name}}}" in argument:
-                    raise ValueError(f"{{{name}}} has no value when there is no checkpoint")
+                    raise ValueError(
+                        f"{{{name}}} has no value in fresh_args, since a fresh start has no"
+                        " checkpoint"
+                    )
         return arguments
 
 
@@ -170,6 +175,17 @@ class WatchConfig(Section):
         return with_step_group(pattern, r"step (?P<step>\d+)")
 
 
+class DiagnosisConfig(Section):
+    """How the log is read after a failed attempt."""
+
+    rules: Annotated[str, Field(min_length=1)] | None = None
+    """A YAML file of your own rules: what a line of the log means, and what to do then.
+
+    They are tried before the built-in ones; docs/restart-policy.md has an example. `supervisor
+    check` tries them. Each daemon reads the file as it starts, so `supervisor reload` reads it
+    anew. A rule that is too slow is switched off, which is said once."""
+
+
 class RestartConfig(Section):
     """When and how often a failed attempt is started again."""
 
@@ -188,7 +204,7 @@ class RestartConfig(Section):
         """A limit below the first wait is a mistake. Raises ValueError."""
         if seconds < info.data.get("backoff", 0.0):
             raise ValueError(
-                f"backoff ({info.data['backoff']:g}s) is above backoff_max ({seconds:g}s)"
+                f"backoff ({info.data['backoff']:g}s) is longer than backoff_max ({seconds:g}s)"
             )
         return seconds
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from supervisor.core.json_object import JsonObject
+from supervisor.core.json_object import JsonObject, left_out
 from supervisor.core.vocabulary import Action, Failure, Nature
 
 # A program's own mistakes, for which nothing outside has to recover.
@@ -68,6 +68,20 @@ class Doubt(JsonObject):
 
 
 @dataclass(frozen=True, slots=True)
+class Advice(JsonObject):
+    """What a person can do about a failure: one sentence, and at most one command to type."""
+
+    sentence: str = ""
+    command: str = left_out("")
+    """`CONFIG` stands for the run's configuration file."""
+
+    @property
+    def text(self) -> str:
+        """Both as one sentence."""
+        return f"{self.sentence.rstrip('.')}: `{self.command}`" if self.command else self.sentence
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """How an attempt ended, with what the evidence says about why."""
 
@@ -81,6 +95,7 @@ class Ending:
     exception: str | None = None
     frame: str | None = None
     evidence: tuple[str, ...] = ()
+    advice: Advice | None = None
     step: int | None = None
     first_step_seen: bool = False
     attached: bool = False

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from supervisor.core.ending import Doubt, Ending
+from supervisor.core.ending import Advice, Doubt, Ending
 from supervisor.core.entries.attempt import Source
 from supervisor.core.job import IdleStops, Job
 from supervisor.core.look_facts import HungAt, Looks
@@ -242,3 +242,5 @@ class State:
     failure: Failure | None = None
     action: Action | None = None
     reason: str = ""
+    advice: Advice | None = None
+    """What a person can do about the failure of the last attempt."""

@@ -6,6 +6,7 @@ the sentence below a field is its row.
 
 from dataclasses import dataclass
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure, Intent, RunState, StopSource
 
 
@@ -197,6 +198,8 @@ class Status:
     """Of the last attempt that ended ([names](restart-policy.md#failure-names-and-actions))."""
     reason: str | None = None
     """The sentence that goes with `state`."""
+    advice: Advice | None = None
+    """What a person can do about `failure`: a `sentence` and at most one `command`."""
     next_at: str | None = None
     """When a pause ends."""
     intent: Intent = Intent.RUN

@@ -73,7 +73,19 @@ class Failure(_Word):
     DISK_FULL = "disk_full"
     FILESYSTEM = "filesystem"
     CHECKPOINT_CORRUPT = "checkpoint_corrupt"
+    CHECKPOINT_MISMATCH = "checkpoint_mismatch"
+    """The checkpoint reads well, and does not fit the model or the number of ranks."""
+    DATA_CORRUPT = "data_corrupt"
+    """Training data that cannot be read."""
     CONFIGURATION = "configuration"
+    INCOMPATIBLE_SOFTWARE = "incompatible_software"
+    """Libraries, the driver and the GPU do not fit together."""
+    BUILD_FAILED = "build_failed"
+    """A compiler failed: torch's inductor, Triton, ninja, nvcc, gcc."""
+    ACCESS_DENIED = "access_denied"
+    """A hub or service refuses: a gated repository, a missing or wrong key."""
+    DOWNLOAD_FAILED = "download_failed"
+    """A hub or server cannot be reached, or answers with an error of its own."""
     EXCEPTION = "exception"
     SEGFAULT = "segfault"
     ABORTED = "aborted"
@@ -136,6 +148,12 @@ class Failure(_Word):
                 | Failure.DISK_FULL
                 | Failure.FILESYSTEM
                 | Failure.CHECKPOINT_CORRUPT
+                | Failure.CHECKPOINT_MISMATCH
+                | Failure.DATA_CORRUPT
+                | Failure.INCOMPATIBLE_SOFTWARE
+                | Failure.BUILD_FAILED
+                | Failure.ACCESS_DENIED
+                | Failure.DOWNLOAD_FAILED
                 | Failure.CHECKPOINTS_MISSING
                 | Failure.CHECKPOINTS_UNSEEN
                 | Failure.RESUME_IGNORED

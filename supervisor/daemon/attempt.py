@@ -220,6 +220,7 @@ class RunningAttempt:
                 finish_file=Path(finish) if finish else None,
                 checkpoint_directory=self._run.surveyor.directory,
                 main_pid=self.pid,
+                rules=self._run.rules,
                 is_python=not end.is_unseen
                 and (
                     runs_python(self._run.config.command)
@@ -233,7 +234,7 @@ class RunningAttempt:
                 self.number,
                 end.code,
                 end.signal,
-                reason=f"it could not be diagnosed: {type(error).__name__}",
+                reason=f"the end could not be diagnosed: {type(error).__name__}",
                 finish_met=Path(finish).exists() if finish else None,
             )
 

@@ -33,14 +33,17 @@ from supervisor.daemon.look.operator_intent import OperatorIntent
 from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.daemon.look.progress import ProgressReader
 from supervisor.daemon.look.surveyor import Surveyor
+from supervisor.daemon.look.user_rules import rules_of
 from supervisor.daemon.loop import Daemon
 from supervisor.daemon.run import Run
 from supervisor.daemon.takeover import beginning, still_asked
 from supervisor.daemon.tell.checkpoint_verdicts import remember
 from supervisor.daemon.tell.console import Console
+from supervisor.daemon.tell.first_warnings import first_warnings
 from supervisor.daemon.tell.journal import Journal
 from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.daemon.tell.status import StatusFacts
+from supervisor.diagnosis.user_rules import UserRules
 from supervisor.launcher.messages import (
     PROTOCOL,
     CannotStart,
@@ -79,15 +82,16 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(sys.stdout.fileno(), enabled=options.view == "none")
     hello, reports = _hello(link)
     if not isinstance(hello, Hello):
-        why = "the daemon was not greeted by its launcher"
+        why = "the launcher did not greet the daemon"
         if isinstance(hello, Unfit):
             why = f"the launcher's {hello.what!r} {hello.why}"
         link.send(CannotStart(why=why))
         sys.stderr.write(f"supervisor: {why}\n")
         return ExitCode.INTERNAL
-    run = _open_run(paths, config, console)
+    rules, no_rules = rules_of(config)
+    run = _open_run(paths, config, console, rules)
     _tell_protocol(run, hello)
-    warnings = _warnings(run, unknown)
+    warnings = first_warnings(run, unknown, no_rules)
     code = _serve(run, link, hello, reports, warnings, options.lock_fd)
     if code >= 0:
         link.send(ExitOrder(code=code))
@@ -113,15 +117,15 @@ def _tell_protocol(run: Run, hello: Hello) -> None:
         return
     run.journal.log.warning("unknown_protocol", launcher=hello.protocol, known=PROTOCOL)
     run.console.say(
-        f"the launcher speaks version {hello.protocol} of its protocol with the daemon, and this"
-        f" installation ({supervisor.__version__}) knows {PROTOCOL}: training goes on, and what is"
-        " not known here is passed over; install the launcher's version again, then type"
+        f"the launcher speaks version {hello.protocol} of its protocol with the daemon, but this"
+        f" installation ({supervisor.__version__}) knows only {PROTOCOL}. Training goes on, and the"
+        " daemon ignores what it does not know. Install the launcher's version again, then type"
         f" `supervisor reload {run.paths.run_dir}`",
         WARNING,
     )
 
 
-def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
+def _open_run(paths: RunPaths, config: RunConfig, console: Console, rules: UserRules) -> Run:
     memory: dict[str, Remembered] = {}
     recorded = Recorded()
     history = fold(_replay(paths, memory, recorded))
@@ -152,7 +156,7 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
     owned = DirectoryClaim(surveyor.directory, claimant, journal, console, has_begun=begun)
     return Run(
         paths, config, run_id, history, journal, console, runtime, surveyor, incidents, owned,
-        ProgressReader(config.watch.progress) if config.watch.progress else None,
+        ProgressReader(config.watch.progress) if config.watch.progress else None, rules,
     )  # fmt: skip
 
 
@@ -273,20 +277,3 @@ def _supervisor_started(run: Run, facts: StatusFacts) -> SupervisorStartedEntry:
         command=tuple(run.config.command),
         version=supervisor.__version__,
     )
-
-
-def _warnings(run: Run, unknown: tuple[str, ...]) -> tuple[str, ...]:
-    found = []
-    if not run.runtime.is_in_memory:
-        found.append(
-            f"heartbeats are on disk ({run.runtime.root}): no private directory in /dev/shm"
-        )
-    if unknown:
-        keys = ", ".join(unknown)
-        run.journal.log.warning("unknown_configuration", keys=unknown)
-        found.append(
-            f"this version ({supervisor.__version__}) passes over what it does not know of the"
-            f" configuration: {keys}"
-        )
-        run.console.say(found[-1], WARNING)
-    return tuple(found)

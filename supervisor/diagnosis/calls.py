@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-from supervisor.diagnosis.traceback_stream import Chain, Frame
+from supervisor.diagnosis.traceback_frames import Frame
+from supervisor.diagnosis.traceback_stream import Chain
 
 _SAVED = (
     r"(?:checkpoint|ckpt|snapshot|state|weights|model|optim\w*|optimizer|scheduler|scaler|rng|ema)"
@@ -17,7 +18,7 @@ _LOADER = re.compile(
     rf"(?:^|_){_GETS}(?:d|s|ed|ing)?(?:_.{{0,60}})?_{_SAVED}|(?:^|_){_SAVED}(?:_\w{{0,40}})?_{_GETS}"
     r"|(?:^|_)(?:resume|restore)(?:_|$)|from_(?:checkpoint|ckpt|pretrained)$"
 )
-_LOADS_IN = re.compile(r"(?:^|_)(?:load|restore|resume|read|get|open)(?:_|$)")
+_LOADS_IN = re.compile(r"(?:^|_)(?:load|restore|resume|read|get|open|deserialize)(?:_|$)")
 _CHECKPOINT_FILE = re.compile(r"(?:checkpoint|ckpt)\w{0,40}\.py$")
 # Gradient checkpointing: it shares the name, but loads no checkpoint.
 _RECOMPUTING = ("torch/utils/checkpoint.py",)
@@ -29,7 +30,7 @@ _LIBRARIES = (
 _LIBRARY_FOLDERS = ("torch/distributed/checkpoint/", "orbax/")
 _LOAD_SOURCE = re.compile(
     r"\btorch\.load\(|\.load_state_dict\(|\bload_file\(|\bsafe_open\(|\bload_checkpoint\("
-    r"|\bdcp\.load\("
+    r"|\bdcp\.load\(|\.restore\("
 )
 _READ_SOURCE = re.compile(r"\b(?:open|load|loads|read\w{0,20})\(")
 _SAVED_SOURCE = re.compile(
@@ -43,6 +44,11 @@ _DATA_FILES = re.compile(
     r"(?:data|dataset\w{0,20}|data_?loader\w{0,20}|tokeni\w{0,20}|fetch|corpus)\.py$|/datasets?/"
 )
 
+_STEP_ENDS = re.compile(
+    r"^clip_grad|^on_(?:train_batch|step|epoch|train_epoch)_end$|^_?evaluate$"
+    r"|^evaluation_loop$|^_maybe_log_save_evaluate$|^_save_checkpoint$|^on_(?:validation|save)"
+)
+_OPTIMIZER_STEP = re.compile(r"\b_?optimizer_step\b")
 _UPLOADER = re.compile(
     r"(?:^|_)upload(?:_|s|er|$)|push_to_hub|create_commit|(?:^|_)put_object|(?:^|_)sync_to_"
 )
@@ -70,6 +76,16 @@ def loads_checkpoint(frames: Sequence[Frame]) -> bool:
 def reads_data(frames: Iterable[Frame]) -> bool:
     """Whether training data was being read."""
     return any(_is_data(frame) for frame in frames)
+
+
+def shows_a_step(frames: Sequence[Frame]) -> bool:
+    """Whether the calls belong to the end of a step: its optimizer, a callback, an evaluation.
+
+    Lightning calls the model from within the optimizer's step, so only its last call counts.
+    """
+    if frames and _OPTIMIZER_STEP.search(f"{frames[-1].function} {frames[-1].source}"):
+        return True
+    return any(_STEP_ENDS.search(frame.function) is not None for frame in frames)
 
 
 def is_upload(frames: Iterable[Frame]) -> bool:
@@ -116,3 +132,17 @@ def _is_last_word_data(frames: Sequence[Frame]) -> bool:
     """
     named = max(at for at, frame in enumerate(frames) if _names_checkpoint(frame))
     return any(_is_data(frame) and "state" not in frame.function for frame in frames[named + 1 :])
+
+
+# Outermost calls, above which nothing can catch an exception: a script, `python -m`, a child's
+# first function.
+_ROOTS = frozenset({"<module>", "_run_module_as_main", "_run_code", "_bootstrap", "_main"})
+
+
+def is_outermost(frames: Sequence[Frame]) -> bool:
+    """Whether the first call is one above which nothing can catch an exception.
+
+    A traceback that a handler printed begins at the handler's own function. Without calls a script
+    did not compile.
+    """
+    return not frames or frames[0].function in _ROOTS or frames[0].path.startswith("<frozen runpy>")

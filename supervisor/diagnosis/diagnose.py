@@ -10,21 +10,25 @@ Then the lines are weighed by these rules, in this order:
 
 1. A line counts only if training did not go on after it: later step lines refute it. Lines of the
    scheduler and the hardware outlast some steps. A save that failed an hour ago killed nobody.
-2. The weights of `LineWeight` decide. The machine's own word (`STATED`) beats all. A process's word
+2. The weights of `Weight` decide. The machine's own word (`STATED`) beats all. A process's word
    about its own failure (`CAUSE`) comes next. Then come how the first rank died (`FIRST_DEATH`),
-   what its peers see (`CONSEQUENCE`), and how anything died (`DEATH`). Warnings and retries
-   (`MENTION`) come last, and never explain a signal. `CASCADE` never counts.
+   what its peers see (`CONSEQUENCE`), and how anything died (`DEATH`). A watchdog's timeout
+   (`TIMEOUT`), an abort (`ABORT`) and a launcher's exception (`WRAPPER`) follow from something
+   else. Warnings and retries (`MENTION`) explain nothing. `CASCADE` never counts.
 3. Among equals the earliest line wins. Within a chained traceback the root wins, unless only a
    later exception is known. A process that logged on after a traceback has handled it: then its
    later traceback wins.
 4. If rule 1 leaves no cause in a run of several ranks, a cause up to three steps back counts. Other
-   ranks print a few more steps before they notice.
-5. If no line explains the end, the signal or the exit code decides alone.
+   ranks print a few more steps before they notice. An unhandled traceback counts up to 50 steps
+   back, if nothing but a watchdog's timeout comes later.
+5. Words amid other text may be quoted: they hold nothing, exclude nothing and take nothing back.
+6. If no line explains the end, the signal or the exit code decides alone.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.ending_codes import (
     ExitMeaning,
@@ -34,10 +38,13 @@ from supervisor.diagnosis.ending_codes import (
     start_failure,
 )
 from supervisor.diagnosis.exit_evidence import agrees
+from supervisor.diagnosis.explanation import Explanation
 from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
-from supervisor.diagnosis.log_line import clean
-from supervisor.diagnosis.patterns import LineWeight
-from supervisor.diagnosis.suspect_lines import Explanation, may_tell_of_a_start
+from supervisor.diagnosis.log_line import clean, read_step, split_prefix
+from supervisor.diagnosis.rules.advice import ADVICE
+from supervisor.diagnosis.rules.rule import Weight
+from supervisor.diagnosis.suspect_lines import may_tell_of_a_start
+from supervisor.diagnosis.user_rules import NO_RULES, UserRules
 from supervisor.diagnosis.weighing import choose
 
 EVIDENCE_LINES_MAX = 8
@@ -49,11 +56,16 @@ FULL_DISK_BYTES = 64 * 1024 * 1024
 # With less than this free, a full disk may be why the log says nothing.
 NO_LINE_BYTES = 64 * 1024
 
+_GRAVE = frozenset({Action.HOLD, Action.EXCLUDE, Action.ROLLBACK})
 _MEMORY_VICTIMS = (Failure.KILLED, Failure.DATALOADER_WORKER_DIED, Failure.UNKNOWN)
 
 
-def diagnose(ending: ExitEvidence) -> Diagnosis:
-    """Why the attempt ended and what to do. Takes 10 ms for 2,000 lines; never raises."""
+def diagnose(ending: ExitEvidence, rules: UserRules = NO_RULES) -> Diagnosis:
+    """Why the attempt ended and what to do. Takes 10 ms for 2,000 lines; never raises.
+
+    `rules`: the user's own, tried before the built-in ones.
+    """
+    rules.begin()
     if ending.start_errno is not None:
         return _plain(start_failure(ending.start_errno), ())
     if ending.signal is None:
@@ -62,11 +74,10 @@ def diagnose(ending: ExitEvidence) -> Diagnosis:
             return _plain(outcome, ())
     signal = signal_of(ending.code, ending.signal)
     kernel, printed = _clean(ending.kernel_lines), _clean(ending.lines)
-    candidate = _choose(kernel, printed, signal, first_step_seen=ending.first_step_seen)
+    candidate = _choose(kernel, printed, ending, signal, rules)
     if _was_killed_for_memory(ending, candidate, signal):
         return _out_of_memory(ending, candidate)
-    weakest = _weakest_that_explains(signal)
-    if candidate is not None and candidate.standing <= weakest:
+    if candidate is not None and _explains(signal, candidate):
         return _from_candidate(ending, candidate)
     if signal is not None:
         return _plain(from_signal(signal), candidate.evidence if candidate else ())
@@ -81,7 +92,7 @@ def diagnose(ending: ExitEvidence) -> Diagnosis:
     if ending.first_step_seen and may_tell_of_a_start([*kernel, *printed]):
         # A line that means a wrong configuration at the start means an exception after the first
         # step, like any other.
-        candidate = _choose(kernel, printed, signal, first_step_seen=False)
+        candidate = _choose(kernel, printed, ending, signal, rules, as_at_start=True)
         if candidate is not None and candidate.failure is Failure.CONFIGURATION:
             late = replace(candidate, failure=Failure.EXCEPTION, action=Action.RESTART)
             return _from_candidate(ending, late)
@@ -95,14 +106,48 @@ def diagnose(ending: ExitEvidence) -> Diagnosis:
 
 
 def _choose(
-    kernel: list[str], printed: list[str], signal: int | None, *, first_step_seen: bool
+    kernel: list[str],
+    printed: list[str],
+    ending: ExitEvidence,
+    signal: int | None,
+    rules: UserRules,
+    *,
+    as_at_start: bool = False,
 ) -> Explanation | None:
+    is_known = ending.code is not None or signal is not None
+
+    def is_possible(found: Explanation) -> bool:
+        if found.weight is Weight.MENTION:
+            # Its writer survived it. Only if nothing else is known, a traceback may tell.
+            return found.is_traceback and is_known and found.action not in _GRAVE
+        if found.is_unsure and (not is_known or found.action in _GRAVE):
+            # The words may be a sample's. Nothing is held, excluded or rolled back for them.
+            return False
+        return agrees(signal, found)
+
     return choose(
         [*kernel, *printed],
-        first_step_seen=first_step_seen,
+        first_step=_first_step(ending, printed, len(kernel)),
         kernel=len(kernel),
-        is_possible=lambda found: agrees(signal, found),
+        is_possible=is_possible,
+        is_over=is_known,
+        as_at_start=as_at_start,
+        rules=rules,
     )
+
+
+def _first_step(ending: ExitEvidence, printed: Sequence[str], offset: int) -> int:
+    """The number of the line from which on training had made a step: 0 if none is known.
+
+    A rank may die at its start while its peers print their first steps. The lines tell, if they
+    reach back to the attempt's beginning and no heartbeat told of a step.
+    """
+    if not ending.first_step_seen:
+        return offset + len(printed)
+    if not ending.lines_from_start:
+        return 0
+    marks = (read_step(split_prefix(line).body) for line in printed)
+    return next((offset + at for at, mark in enumerate(marks) if mark is not None), 0)
 
 
 def _clean(given: Sequence[str]) -> list[str]:
@@ -116,14 +161,14 @@ def _clean(given: Sequence[str]) -> list[str]:
     return lines[-LINES_MAX:]
 
 
-def _weakest_that_explains(signal: int | None) -> LineWeight:
-    """The least weight with which a line explains the ending better than the exit does."""
-    if signal is None:
-        return LineWeight.MENTION
+def _explains(signal: int | None, candidate: Explanation) -> bool:
+    """Whether a line explains the ending better than the exit does."""
+    if signal is None or candidate.from_kernel or candidate.names_killer:
+        return True
     name = from_signal(signal).failure
     # NCCL's watchdog and C++ exceptions abort a process after it has printed why.
     explains_more = name in (Failure.ABORTED, Failure.UNKNOWN)
-    return LineWeight.CONSEQUENCE if explains_more else LineWeight.CAUSE
+    return candidate.weight <= (Weight.TIMEOUT if explains_more else Weight.CAUSE)
 
 
 def _was_killed_for_memory(
@@ -133,10 +178,10 @@ def _was_killed_for_memory(
         return False
     if signal is not None:
         return from_signal(signal).failure is Failure.KILLED
-    if candidate is None or candidate.standing >= LineWeight.DEATH:
+    if candidate is None or candidate.weight >= Weight.DEATH:
         return True
     # The line tells of a worker or a peer that vanished. The kernel's counter says why.
-    return candidate.failure in _MEMORY_VICTIMS or candidate.standing is LineWeight.CONSEQUENCE
+    return candidate.failure in _MEMORY_VICTIMS or candidate.weight >= Weight.CONSEQUENCE
 
 
 def _out_of_memory(ending: ExitEvidence, candidate: Explanation | None) -> Diagnosis:
@@ -164,12 +209,26 @@ def _from_candidate(ending: ExitEvidence, candidate: Explanation) -> Diagnosis:
         _bounded(evidence),
         f"{failure.value.replace('_', ' ')}{where}: {said[:200]}",
         candidate.loads_checkpoint,
+        _advice(failure, candidate.advice if failure is candidate.failure else None),
     )
 
 
 def _plain(outcome: ExitMeaning, evidence: tuple[str, ...]) -> Diagnosis:
     bounded = _bounded(evidence)
-    return Diagnosis(outcome.failure, outcome.action, None, None, bounded, outcome.reason)
+    return Diagnosis(
+        outcome.failure,
+        outcome.action,
+        None,
+        None,
+        bounded,
+        outcome.reason,
+        advice=_advice(outcome.failure, None),
+    )
+
+
+def _advice(failure: Failure, closer: Advice | None) -> Advice | None:
+    """The rule's own advice, or that for the failure."""
+    return closer or ADVICE.get(failure)
 
 
 def _bounded(evidence: tuple[str, ...]) -> tuple[str, ...]:

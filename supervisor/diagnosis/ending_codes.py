@@ -34,6 +34,7 @@ _BY_SIGNAL = {
     signals.SIGFPE: Failure.ABORTED,
     signals.SIGTRAP: Failure.ABORTED,
     signals.SIGSYS: Failure.ABORTED,
+    signals.SIGINT: Failure.STOPPED_BY_USER,
 }
 
 
@@ -86,6 +87,8 @@ def from_signal(signal: int) -> ExitMeaning:
         reason = "it was killed (SIGKILL), and there is no evidence of why"
     else:
         reason = f"it was ended by {name}, and its log names no cause"
+    if failure is Failure.STOPPED_BY_USER:
+        return ExitMeaning(failure, Action.NONE, f"it was interrupted ({name})")
     return ExitMeaning(failure or Failure.UNKNOWN, Action.RESTART, reason)
 
 

@@ -4,7 +4,7 @@ from signal import Signals
 
 from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.ending_codes import from_signal
-from supervisor.diagnosis.suspect_lines import Explanation
+from supervisor.diagnosis.explanation import Explanation
 
 # After a segmentation fault a printed line alone must not hold the run, exclude a device or roll
 # back. The trainer may have died of another cause.

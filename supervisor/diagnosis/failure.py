@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
 
 
@@ -12,6 +13,7 @@ class ExitEvidence:
 
     `lines` are the attempt's last log lines, oldest first. `kernel_lines` are this machine's kernel
     log lines since the attempt began. `start_errno` is set when the command could not be started.
+    `lines_from_start`: `lines` reach back to the attempt's beginning, and alone tell of its steps.
     """
 
     code: int | None
@@ -23,6 +25,7 @@ class ExitEvidence:
     free_bytes: int | None = None
     kernel_lines: Sequence[str] = ()
     start_errno: int | None = None
+    lines_from_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +45,4 @@ class Diagnosis:
     evidence: tuple[str, ...]
     reason: str
     loads_checkpoint: bool | None = None
+    advice: Advice | None = None

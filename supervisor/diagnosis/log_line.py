@@ -30,7 +30,10 @@ _CONTROL = re.compile(
     r"|\x1b[@-Z\\-_]"
     r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 )
-_LEVEL = re.compile(r"(?<!NCCL )\b(?:WARN(?:ING)?|INFO|DEBUG|NOTICE)\b|Warning:|\bwarning:")
+# NCCL's errors end with "run with NCCL_DEBUG=INFO for details".
+_LEVEL = re.compile(
+    r"(?<!NCCL )(?<!_DEBUG=)\b(?:WARN(?:ING)?|INFO|DEBUG|NOTICE)\b|Warning:|\bwarning:"
+)
 _TROUBLE_LEVEL = re.compile(r"\b(?:ERROR|CRITICAL|FATAL)\b")
 _SURVIVED = re.compile(
     r"\b(?:retry(?:ing)?|retried|retries left|recovered|continuing|continues|skipp(?:ed|ing)"
@@ -72,3 +75,8 @@ def without_hedge(text: str) -> str:
     """The line up to "might be caused by": the text behind it is a guess."""
     found = _HEDGE.search(text)
     return text if found is None else text[: found.start()]
+
+
+def plain_text(line: str) -> str:
+    """What a rule's pattern sees of a line: no rank label, no time stamp, no guess behind it."""
+    return without_hedge(split_prefix(line).body)

@@ -11,7 +11,7 @@ from supervisor.diagnosis.line_prefix import split_prefix
 from supervisor.diagnosis.log_blocks import LINE_END, Read, split_lines
 from supervisor.diagnosis.log_line import clean
 from supervisor.diagnosis.repeats import without_repeats
-from supervisor.diagnosis.step_line import read_step
+from supervisor.diagnosis.step_line import StepMark, read_step
 from supervisor.diagnosis.step_search import StepSearch
 
 BEFORE_LINES = 500
@@ -29,10 +29,14 @@ _BEFORE_BYTES = (64 << 10, 256 << 10, 1 << 20)
 
 @dataclass(frozen=True, slots=True)
 class LogWindow:
-    """At most 5,000 lines, oldest first; `step` is the last step that they show by a number."""
+    """At most 5,000 lines, oldest first; `step` is the last step that they show by a number.
+
+    `from_start`: no step was made before these lines.
+    """
 
     lines: tuple[str, ...]
     step: int | None
+    from_start: bool = True
 
 
 def read_window(read: Read, begin: int, end: int) -> LogWindow:
@@ -45,15 +49,19 @@ def read_window(read: Read, begin: int, end: int) -> LogWindow:
     search.run()
     if search.found is None:
         return LogWindow(tuple(_after(search, search.floor)), None)
-    before = _before(search, search.found.end)
+    before, from_start = _before(search, search.found.end)
     line_end = LINE_END.match(read(search.found.end, 2))
     after = _after(search, search.found.end + (line_end.end() if line_end else 0))
-    return LogWindow((*before, *after), _last_number(before, search.labels))
+    return LogWindow((*before, *after), _last_number(before, search.labels), from_start)
 
 
-def _before(search: StepSearch, end: int) -> list[str]:
-    """The last lines up to `end`, which is the end of the last step's line."""
+def _before(search: StepSearch, end: int) -> tuple[list[str], bool]:
+    """The last lines up to `end`, which is the end of the last step's line.
+
+    Also whether no step was made before them.
+    """
     kept: list[str] = []
+    start = end
     for size in _BEFORE_BYTES:
         start = max(end - size, search.begin)
         lines = split_lines(search.read(start, end - start), last=_SIDE_LINES)
@@ -62,7 +70,12 @@ def _before(search: StepSearch, end: int) -> list[str]:
         kept = without_repeats(_without_frames(lines)[-_SIDE_LINES:], search.labels)
         if len(kept) >= BEFORE_LINES or start == search.begin:
             break
-    return kept[-BEFORE_LINES:]
+    left_out = kept[:-BEFORE_LINES]
+    if any(_step_of(line, search.labels) is not None for line in left_out):
+        return kept[-BEFORE_LINES:], False
+    earlier = StepSearch(search.read, search.begin, start)
+    earlier.run()
+    return kept[-BEFORE_LINES:], earlier.found is None
 
 
 def _after(search: StepSearch, begin: int) -> list[str]:
@@ -106,7 +119,11 @@ def _without_frames(lines: Sequence[str]) -> list[str]:
 
 def _last_number(lines: Sequence[str], labels: Sequence[str]) -> int | None:
     for line in reversed(lines):
-        mark = read_step(split_prefix(clean(line), labels).body)
+        mark = _step_of(line, labels)
         if mark is not None and mark.kind == "step":
             return mark.number
     return None
+
+
+def _step_of(line: str, labels: Sequence[str]) -> StepMark | None:
+    return read_step(split_prefix(clean(line), labels).body)

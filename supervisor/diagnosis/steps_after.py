@@ -42,6 +42,10 @@ class StepsAfter:
             if mark is not None:
                 self._marks.append((index, mark))
 
+    def shows_any_after(self, index: int) -> bool:
+        """Whether any step is shown after line `index`, one that was printed before it too."""
+        return any(at > index for at, _ in self._marks)
+
     def count(self, index: int) -> int:
         """How many new steps are shown after line `index`.
 

@@ -7,9 +7,9 @@ gives exceptions no meaning. It makes one pass with a small state, and never rai
 import re
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import NamedTuple
 
 from supervisor.diagnosis.log_line import read_step
+from supervisor.diagnosis.traceback_frames import BOX, FRAME, Frame, drawn_frame
 
 HEADER = "Traceback (most recent call last)"
 _DIRECT = "The above exception was the direct cause of the following exception"
@@ -23,7 +23,8 @@ _SCRIPT_LINES_MAX = 4
 _OUTER_FRAMES_MAX = 30
 _INNER_FRAMES_MAX = 30
 
-_FRAME = re.compile(r'( {0,200})File "([^"]{1,900})", line \d{1,9}(?:, in (.{1,200}))?')
+# Exceptions whose message is the traceback of another process, without a header.
+_CARRIES_TRACEBACK = re.compile(r"RayTaskError\(|RemoteTraceback|RemoteError")
 EXCEPTION = re.compile(
     r"((?:[A-Za-z_]\w{0,99}\.){0,12}[A-Za-z_]\w{0,99})(?:\(\w{1,99}\))?(?::(?: .*)?)?$"
 )
@@ -31,14 +32,6 @@ _MARGIN = re.compile(r" {0,80}(?:\+-)?[|+] ?")
 _SEPARATOR = re.compile(r" {0,80}(?:\| {0,80})?\+-(?:\+-)?-{4,}(?: (\d+) -{4,})?")
 _MESSAGE_ENDS = ("", '"""')  # the quotes end a pool worker's traceback
 _BROKEN_SCRIPT = ("SyntaxError", "IndentationError", "TabError")
-
-
-class Frame(NamedTuple):
-    """One call of a traceback: the file's path, the function, and the source line, if printed."""
-
-    path: str
-    function: str
-    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +178,7 @@ class TracebackStream:
         return bool(self.chain) or (self.open is not None and self.open.raised_at is not None)
 
     def _between(self, index: int, body: str, is_stamped: bool) -> None:
-        frame = _FRAME.match(body)
+        frame = FRAME.match(body)
         if frame is not None and frame[3] is None and not self.in_group:
             # Python prints no header for a script that does not compile.
             lead = self.previous
@@ -193,6 +186,11 @@ class TracebackStream:
             self.close_chain()
             self.lead = lead
             self.open = _Open(index, None, lines_left=_SCRIPT_LINES_MAX)
+            self._inside(self.open, index, body)
+            return
+        if frame is not None and self._wraps_a_traceback():
+            self.close_open()
+            self.open = _Open(index, _Link.ROOT)
             self._inside(self.open, index, body)
             return
         if self.open is None or self.open.details_closed:
@@ -203,10 +201,17 @@ class TracebackStream:
         else:
             self.open.details.append(body)
 
+    def _wraps_a_traceback(self) -> bool:
+        return (
+            self.open is not None
+            and self.open.raised_at is not None
+            and _CARRIES_TRACEBACK.search(self.open.line) is not None
+        )
+
     def _inside(self, current: _Open, index: int, body: str) -> None:
         if current.lines_left is not None:
             current.lines_left -= 1
-        frame = _FRAME.match(body)
+        frame = FRAME.match(body)
         if frame is not None:
             current.base = max(len(frame[1]) - 2, 0)
             name = frame[2].rsplit("/", 1)[-1]
@@ -217,6 +222,14 @@ class TracebackStream:
             self.lines.add(index)
             return
         text = body.strip()
+        drawn = drawn_frame(text)
+        if drawn is not None:
+            current.enter(drawn.path, drawn.function)
+            current.frame = f"{drawn.path.rsplit('/', 1)[-1]}:{drawn.function}"
+            current.frame_line = text.strip("│ ")
+        if drawn is not None or text.startswith(BOX):
+            self.lines.add(index)
+            return
         indent = len(body) - len(body.lstrip(" "))
         if not text:
             return

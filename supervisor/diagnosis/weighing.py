@@ -3,16 +3,28 @@
 It must not know exit codes or signals.
 """
 
+import bisect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from supervisor.core.vocabulary import Action, Nature
+from supervisor.core.vocabulary import Action, Failure, Nature
+from supervisor.diagnosis.explanation import PEERS_GO_ON_STEPS, Explanation
 from supervisor.diagnosis.log_line import shows_going_on, split_prefix
-from supervisor.diagnosis.patterns import LineWeight
+from supervisor.diagnosis.rules.rule import Weight
 from supervisor.diagnosis.steps_after import StepsAfter
-from supervisor.diagnosis.suspect_lines import PEERS_GO_ON_STEPS, Explanation, find_candidates
+from supervisor.diagnosis.suspect_lines import find_candidates
+from supervisor.diagnosis.user_rules import NO_RULES, UserRules
 
 _SAME_FAILURE_LINES = 3
+# So many steps other ranks may print before a watchdog's timeout tells of a rank that died.
+_TIMEOUT_WAITS_STEPS = 50
+
+_REBORN = re.compile(r"will restart worker group|Rendezvous complete for workers")
+_TASK_DIED = re.compile(
+    r"srun: error: \S{1,200}: tasks? \S{1,80}: (?:Exited with|Killed|Seg|Bus|Abort|Out Of Memory)"
+)
+_TASK_DIED_LINES = 50
 
 _SEVERAL_PROCESSES = (
     "local_rank",
@@ -27,18 +39,23 @@ _SEVERAL_PROCESSES = (
 def choose(
     lines: Sequence[str],
     *,
-    first_step_seen: bool,
+    first_step: int,
     kernel: int,
     is_possible: Callable[[Explanation], bool],
+    is_over: bool,
+    as_at_start: bool = False,
+    rules: UserRules = NO_RULES,
 ) -> Explanation | None:
     """The best explanation in clean `lines`, oldest first; None if there is none.
 
     The first `kernel` lines are the kernel log's. `is_possible`: whether the exit allows an
-    explanation.
+    explanation. `is_over`: the attempt is known to have failed. `first_step`: the line from which
+    on a step was made. `as_at_start`: the rules for a start are asked, after the first step too.
+    `rules`: the user's own.
     """
     candidates = [
         replace(found, from_kernel=True) if found.index < kernel else found
-        for found in find_candidates(lines, first_step_seen=first_step_seen)
+        for found in find_candidates(lines, first_step, as_at_start=as_at_start, rules=rules)
     ]
     candidates = [found for found in candidates if is_possible(found)]
     if not candidates:
@@ -50,30 +67,80 @@ def choose(
     if not is_distributed:
         candidates = _without_quoted(candidates)
     steps = StepsAfter(lines, min(found.index for found in candidates))
-    return _believe(candidates, steps, is_distributed=is_distributed)
+    return _believe(candidates, lines, steps, peers_go_on=is_distributed and is_over)
 
 
 def _believe(
-    candidates: Sequence[Explanation], steps: StepsAfter, *, is_distributed: bool
+    candidates: Sequence[Explanation],
+    lines: Sequence[str],
+    steps: StepsAfter,
+    *,
+    peers_go_on: bool,
 ) -> Explanation | None:
+    candidates = _of_the_last_life(candidates, lines, steps)
     later = {id(found): steps.count(found.end) for found in candidates}
-    last = [found for found in candidates if later[id(found)] <= found.outlasts]
+    last = _without_cascades(
+        [found for found in candidates if later[id(found)] <= found.outlasts], lines
+    )
     best = min(last, key=_weight, default=None)
-    if best is None or best.standing > LineWeight.CAUSE:
-        recent = [
-            found
-            for found in candidates
-            if later[id(found)] <= PEERS_GO_ON_STEPS and found.standing <= LineWeight.CAUSE
-        ]
-        if is_distributed and recent:
-            best = min(recent, key=_weight)
+    if peers_go_on and (best is None or best.weight > Weight.CAUSE):
+        recent = [found for found in candidates if _is_recent(found, later[id(found)], best)]
+        if recent:
+            best = min((*recent, *last), key=_weight)
     if best is None:
         return None
     return _with_company(best, last)
 
 
-def _weight(found: Explanation) -> tuple[LineWeight, int]:
-    return found.standing, found.index
+def _is_recent(found: Explanation, steps: int, best: Explanation | None) -> bool:
+    """Whether an explanation counts although other ranks printed `steps` more steps after it.
+
+    A watchdog fires minutes after its cause. Until then the peers may print on.
+    """
+    is_timeout = best is None or best.weight >= Weight.TIMEOUT
+    if is_timeout and found.is_unhandled and found.weight <= Weight.CAUSE:
+        return steps <= _TIMEOUT_WAITS_STEPS
+    return steps <= PEERS_GO_ON_STEPS and (
+        found.weight <= Weight.CAUSE or (is_timeout and found.weight < Weight.TIMEOUT)
+    )
+
+
+def _of_the_last_life(
+    candidates: Sequence[Explanation], lines: Sequence[str], steps: StepsAfter
+) -> Sequence[Explanation]:
+    """Leave out what was printed before torchrun started its workers again, if they train."""
+    reborn = max((at for at, line in enumerate(lines) if _REBORN.search(line)), default=None)
+    if reborn is None or not steps.shows_any_after(reborn):
+        return candidates
+    return [found for found in candidates if found.index > reborn]
+
+
+def _without_cascades(found: Sequence[Explanation], lines: Sequence[str]) -> Sequence[Explanation]:
+    """Leave out deaths that follow from others.
+
+    A watchdog aborts its rank by itself, and SLURM cancels a step of which a task has died.
+    """
+    found = [one for one in found if not _follows_a_task(one, lines)]
+    first = min((one.index for one in found if one.weight is Weight.TIMEOUT), default=None)
+    if first is None:
+        return found
+    return [
+        one
+        for one in found
+        if one.weight is not Weight.DEATH or one.index < first or one.failure is not Failure.KILLED
+    ]
+
+
+def _follows_a_task(found: Explanation, lines: Sequence[str]) -> bool:
+    """Whether a step was cancelled because one of its tasks had ended."""
+    if found.failure is not Failure.CANCELLED or found.weight is not Weight.WRAPPER:
+        return False
+    before = lines[max(found.index - _TASK_DIED_LINES, 0) : found.index]
+    return any(_TASK_DIED.search(line) for line in before)
+
+
+def _weight(found: Explanation) -> tuple[Weight, bool, int]:
+    return found.weight, found.is_unsure, found.index
 
 
 def _with_company(best: Explanation, others: Sequence[Explanation]) -> Explanation:
@@ -105,7 +172,7 @@ def _without_quoted(candidates: Sequence[Explanation]) -> list[Explanation]:
             found.index
             for found in candidates
             if found.is_traceback
-            and found.standing <= LineWeight.CAUSE
+            and found.weight <= Weight.CAUSE
             # An exception of this nature may itself come from a lost or broken device.
             and found.failure.nature is not Nature.DEVICES
         ),
@@ -114,7 +181,10 @@ def _without_quoted(candidates: Sequence[Explanation]) -> list[Explanation]:
     return [
         found
         for found in candidates
-        if found.action is not Action.EXCLUDE or found.from_kernel or found.index > fatal
+        if found.action is not Action.EXCLUDE
+        or found.from_kernel
+        or found.is_users
+        or found.index > fatal
     ]
 
 
@@ -126,31 +196,39 @@ def _demote_handled(
     It survived if it reported the problem, or logged on. Lines without a label count as one process
     only where no line speaks of several.
     """
-    result = []
+    result, work = [], _Work(lines)
+    fatal_by_stream: dict[str, int] = {}
+    for other in candidates:
+        if other.is_traceback and other.weight <= Weight.CAUSE:
+            last = fatal_by_stream.get(other.stream, -1)
+            fatal_by_stream[other.stream] = max(last, other.index)
     for found in candidates:
         is_one_process = bool(found.stream) or not is_distributed
-        if found.standing is LineWeight.CAUSE and is_one_process and not found.outlasts:
-            fatal = max(
-                (
-                    other.index
-                    for other in candidates
-                    if other.is_traceback
-                    and other.stream == found.stream
-                    and other.standing <= LineWeight.CAUSE
-                ),
-                default=-1,
-            )
+        if found.weight is Weight.CAUSE and is_one_process and not found.outlasts:
+            fatal = fatal_by_stream.get(found.stream, -1)
             if fatal > found.end and (
-                found.is_reported or _goes_on(lines[found.end + 1 : fatal], found.stream)
+                found.is_reported or work.is_between(found.end + 1, fatal, found.stream)
             ):
-                found = replace(found, standing=LineWeight.MENTION)
+                found = replace(found, weight=Weight.MENTION)
         result.append(found)
     return result
 
 
-def _goes_on(lines: Sequence[str], stream: str) -> bool:
-    for line in lines:
-        prefix = split_prefix(line)
-        if prefix.stream == stream and shows_going_on(prefix.body, is_stamped=prefix.is_stamped):
-            return True
-    return False
+class _Work:
+    """The lines that show their writer at work, by the label of its process."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._lines = lines
+        self._at: dict[str, list[int]] | None = None
+
+    def is_between(self, begin: int, end: int, stream: str) -> bool:
+        """Whether process `stream` shows work in the lines from `begin` on and before `end`."""
+        if self._at is None:
+            self._at = {}
+            for index, line in enumerate(self._lines):
+                prefix = split_prefix(line)
+                if shows_going_on(prefix.body, is_stamped=prefix.is_stamped):
+                    self._at.setdefault(prefix.stream, []).append(index)
+        known = self._at.get(stream, [])
+        at = bisect.bisect_left(known, begin)
+        return at < len(known) and known[at] < end

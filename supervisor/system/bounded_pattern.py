@@ -46,6 +46,10 @@ class BoundedPattern:
         """All matches, in order. Raises PatternTimeoutError."""
         return self._bounded(lambda: list(self._compiled.finditer(text)), cpu_s)
 
+    def search(self, text: str, cpu_s: float) -> re.Match[str] | None:
+        """The first match anywhere in the text. Raises PatternTimeoutError."""
+        return self._bounded(lambda: self._compiled.search(text), cpu_s)
+
     def match_whole(self, text: str, cpu_s: float) -> re.Match[str] | None:
         """The match of the whole text. Raises PatternTimeoutError."""
         return self._bounded(lambda: self._compiled.fullmatch(text), cpu_s)

@@ -32,20 +32,20 @@ def window(
 
 
 def test_the_stall_is_the_call_and_what_the_next_steps_lose() -> None:
-    """Both count, in units of memcpy; a step that is as quick as before adds nothing."""
+    """The save call and the later steps' lost time both count, in multiples of a memcpy."""
     assert stall([window(0.1, [])]) == pytest.approx(1.0)
     assert stall([window(0.1, [0.05, 0.0, 0.02])]) == pytest.approx(1.7)
 
 
 def test_a_slow_down_that_every_save_has_is_seen_and_one_of_the_machine_is_not() -> None:
-    """Two steps that lose time after each save count in full, a hiccup elsewhere does not."""
+    """Two steps that lose time after each save count in full, a single hiccup does not."""
     saves = [window(0.1, [0.03, 0.04]) for _ in range(5)]
     saves[2]["after_s"][7] += 60.0
     assert stall(saves) == pytest.approx(1.7)
 
 
 def test_each_save_is_compared_with_its_own_seconds() -> None:
-    """A machine that is twice as slow for a while makes a save look no worse."""
+    """A machine that is twice as slow for a while does not make a save look worse."""
     slow = window(0.2, [0.1], memcpy_s=0.2, step_s=2.0)
     assert stall([slow]) == pytest.approx(stall([window(0.1, [0.05])]))
     assert stall_of_a_step([slow]) == pytest.approx(15.0)
@@ -53,18 +53,18 @@ def test_each_save_is_compared_with_its_own_seconds() -> None:
 
 @pytest.mark.parametrize(("text", "count"), [("100MB", 1e8), ("3GB", 3e9), ("0.5mb", 5e5)])
 def test_sizes_are_decimal(text: str, count: float) -> None:
-    """As disks and memory bandwidth are told."""
+    """Sizes are powers of ten, as makers state those of disks and memory bandwidth."""
     assert bytes_of(text) == count
 
 
 def test_a_size_without_a_unit_is_refused() -> None:
-    """Nobody benchmarks 100 bytes by mistake."""
+    """A size needs a unit, because a number of bytes is probably a mistake."""
     with pytest.raises(ValueError, match="a size ends in"):
         bytes_of("100")
 
 
 def result(saver: str, call_s: float, **more: Any) -> dict[str, Any]:
-    """What one process prints."""
+    """The document that one process prints."""
     return {
         "saver": saver,
         "bytes": 100_000_000,
@@ -89,7 +89,7 @@ VALIDATION = {
 
 
 def test_figures_are_medians_beside_their_references() -> None:
-    """Pairs are divided pair by pair; the first save stands apart from those after it."""
+    """Quotients are taken pair by pair; the first save is separate from the later ones."""
     values = values_of([result(OURS, 0.1, validation=VALIDATION)])
     assert values["first"] == pytest.approx(3.0)
     assert values["median"] == pytest.approx(1.0)
@@ -103,7 +103,7 @@ def test_figures_are_medians_beside_their_references() -> None:
 
 @pytest.mark.parametrize(("call_s", "holds"), [(0.03, True), (0.2, False)])
 def test_a_missed_target_fails_the_report(call_s: float, holds: bool) -> None:
-    """Ours alone has targets; a peer without a figure has none made up."""
+    """Only our saver has targets; a peer without a figure shows a dash."""
     results = {
         OURS: [result(OURS, call_s, validation=VALIDATION)],
         "torch.save": [result("torch.save", 5.0)],
@@ -115,9 +115,9 @@ def test_a_missed_target_fails_the_report(call_s: float, holds: bool) -> None:
 
 
 def test_a_file_is_cold_or_cached_for_certain(tmp_path: Path) -> None:
-    """What was dropped is read from the disk again, what was read is in memory.
+    """A dropped file is read from the disk again, a file that was read is in memory.
 
-    HangLooks changes nothing: a look that began to read what it misses would be seen by the next.
+    is_cached changes nothing: a check that began to read would be seen by the next check.
     """
     file = tmp_path / "data"
     file.write_bytes(os.urandom(8 << 20))
@@ -134,7 +134,7 @@ def test_a_file_is_cold_or_cached_for_certain(tmp_path: Path) -> None:
 
 
 def test_dd_moves_all_bytes_and_leaves_nothing(tmp_path: Path) -> None:
-    """Its time is that of every file; a file that is not there is an error, not a quick disk."""
+    """dd's time is that of every file; a missing file is an error, not a quick disk."""
     files = [tmp_path / "a", tmp_path / "b"]
     for file in files:
         file.write_bytes(os.urandom(3 << 20))
@@ -147,7 +147,7 @@ def test_dd_moves_all_bytes_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_the_state_is_that_of_adamw_and_every_step_changes_all_of_it() -> None:
-    """Weights and both moments of about the wanted size; none of them stands still."""
+    """Weights and both moments have about the wanted size, and every step changes the weights."""
     trained = Trained(SMALL_BYTES, "cpu")
     trained.train(1)
     tensors = trained.tensors()
@@ -161,7 +161,7 @@ def test_the_state_is_that_of_adamw_and_every_step_changes_all_of_it() -> None:
 
 
 def test_memcpy_moves_every_byte_of_the_state() -> None:
-    """What it copied is the state, tensors without a dimension among it."""
+    """The copy is the whole state, tensors without a dimension included."""
     sources = [torch.randn(5, 7), torch.tensor(3.0), torch.arange(9, dtype=torch.int64)]
     memcpy = Memcpy(sources)
     assert memcpy.bytes == 5 * 7 * 4 + 4 + 9 * 8
@@ -170,7 +170,7 @@ def test_memcpy_moves_every_byte_of_the_state() -> None:
 
 
 class _Sleeper:
-    """A saver whose call takes a known time, and a known time more until it is durable."""
+    """A saver whose call takes a known time, and a further known time until it is durable."""
 
     def __init__(self, trained: Trained, directory: Path) -> None:
         self._path = directory / "kept"
@@ -188,13 +188,13 @@ class _Sleeper:
         time.sleep(0.03)
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing."""
 
 
 def test_what_a_saver_takes_is_what_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The call, the time to durable and the load of a saver that sleeps are its sleeps."""
+    """The measured call, time to durable and load are the times that the saver sleeps."""
     monkeypatch.setitem(SAVERS, "sleeper", _Sleeper)
     measured = saving.measure("sleeper", SMALL_BYTES, 2, tmp_path, "cpu")
     assert min(one.call_s for one in measured.stalls) >= 0.08
@@ -205,7 +205,7 @@ def test_what_a_saver_takes_is_what_is_measured(
 
 @pytest.mark.parametrize("name", [OURS, "torch.save", "DCP save", "DCP thread"])
 def test_every_saver_brings_back_what_it_saved(name: str, tmp_path: Path) -> None:
-    """A benchmark of a saver that loses the state would be of no use."""
+    """Every saver loads the state that it saved; otherwise its times would mean nothing."""
     trained = Trained(SMALL_BYTES, "cpu")
     trained.train(2)
     saver = SAVERS[name](trained, tmp_path)
@@ -225,7 +225,7 @@ def test_every_saver_brings_back_what_it_saved(name: str, tmp_path: Path) -> Non
 def test_a_saver_that_does_not_exist_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An hour's run without the peer that was meant would be noticed too late."""
+    """An unknown saver is refused at once, and not after the others have run for an hour."""
     monkeypatch.setattr("sys.argv", ["checkpoint", "--savers", "torch.save,DCP"])
     with pytest.raises(SystemExit, match="2"):
         main()
@@ -233,7 +233,7 @@ def test_a_saver_that_does_not_exist_is_refused(
 
 
 def test_the_control_saves_nothing(tmp_path: Path) -> None:
-    """What it shows is noise: no call that takes time, nothing on the disk."""
+    """The control shows noise: its call takes no time, and the disk stays empty."""
     measured = saving.measure("control", SMALL_BYTES, 2, tmp_path, "cpu")
     assert min(one.call_s for one in measured.stalls) < 0.05
     assert math.isfinite(values_of([result("control", 0.0, durable=[])])["first"])
@@ -242,7 +242,7 @@ def test_the_control_saves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["memory alone", "dd alone"])
 def test_controls_leave_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither writes a checkpoint while it is measured, and both clean up behind them."""
+    """Neither control writes a checkpoint while it is measured, and both clean up."""
     memory, disk_folder = tmp_path / "memory", tmp_path / "disk"
     memory.mkdir()
     disk_folder.mkdir()
@@ -255,7 +255,7 @@ def test_controls_leave_nothing(name: str, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_dd_alone_writes_the_whole_state(tmp_path: Path) -> None:
-    """Fewer bytes, or none, would make it look cheap."""
+    """dd writes as many bytes as the state has; with fewer it would look cheap."""
     trained = Trained(SMALL_BYTES, "cpu")
     trained.train(1)
     dd = CONTROLS["dd alone"](trained, tmp_path)
@@ -271,7 +271,7 @@ def test_dd_alone_writes_the_whole_state(tmp_path: Path) -> None:
 
 
 def test_ours_is_validated_cold_cached_and_not_again(tmp_path: Path) -> None:
-    """The whole of a process for ours, on a small state."""
+    """Our saver runs with a small state in a whole process."""
     measured = saving.measure(OURS, SMALL_BYTES, 2, tmp_path, "cpu")
     validation = measured.validation
     assert validation["bytes"] > SMALL_BYTES / 2

@@ -1,4 +1,4 @@
-"""The measure itself: a process that works hard must be seen to, and an idle one must not."""
+"""The measure itself: it must show a process that works hard, and an idle one."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ IDLE = "import signal; signal.pause()"
 
 @pytest.fixture
 def start() -> Iterator[object]:
-    """Start Python programs that end with the test."""
+    """Starts Python programs that end with the test."""
     started: list[subprocess.Popen[bytes]] = []
 
     def run(code: str) -> int:
@@ -38,7 +38,7 @@ def wait_until(claim: Callable[[], bool]) -> None:
 
 
 def is_at_rest(pid: int) -> bool:
-    """Whether a process has started, and does nothing for a moment."""
+    """Whether a process has started, and uses no CPU for a moment."""
     before = cpu_ns(pid)
     time.sleep(0.5)
     return 0 < before == cpu_ns(pid)
@@ -55,12 +55,12 @@ def test_work_costs_cpu_and_waiting_does_not(start: object) -> None:
         assert costs["idle"].cpu_percent < 10
         return costs["busy"].cpu_percent > 10
 
-    # A busy machine may give it less for some seconds.
+    # On a busy machine the process may get less CPU for a few seconds.
     wait_until(is_told_apart)
 
 
 def test_work_of_ended_threads_and_children_counts(start: object, tmp_path: Path) -> None:
-    """What was done by a thread or a child that is gone was still done."""
+    """The work of an ended thread or child still counts."""
     assert callable(start)
     go, done = tmp_path / "go", tmp_path / "done"
     pid = start(
@@ -82,7 +82,7 @@ def test_work_of_ended_threads_and_children_counts(start: object, tmp_path: Path
 
 
 def test_memory_is_what_was_touched(start: object) -> None:
-    """Resident size follows what a process writes, and the proportional size is no larger."""
+    """Resident size follows what a process writes; the proportional size is not larger."""
     assert callable(start)
     small, large = start(IDLE), start(f"held = bytearray(b'x' * (64 << 20)); {IDLE}")
     wait_until(lambda: memory_bytes(large)[0] - memory_bytes(small)[0] > 60 << 20)
@@ -94,5 +94,5 @@ def test_memory_is_what_was_touched(start: object) -> None:
 
 
 def test_costs_add_up() -> None:
-    """All processes of a supervisor together are what it costs."""
+    """The cost of a supervisor is the sum over its processes."""
     assert Cost(1, 2, 0.5) + Cost(10, 20, 0.25) == Cost(11, 22, 0.75)

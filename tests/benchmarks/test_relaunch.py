@@ -1,4 +1,4 @@
-"""The relaunch benchmark: stamps are paired with the right death, and ours is really relaunched."""
+"""The relaunch benchmark: stamps belong to the right death, and ours is really relaunched."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ MS = 1_000_000
 
 
 def attempt(pid: int, began_ms: int, resumed: int, steps: int) -> list[Stamp]:
-    """What one attempt stamps."""
+    """The stamps of one attempt."""
     names = ("started", "chosen", "loaded")
     head = [
         Stamp(name, pid, resumed if name == "loaded" else -1, (began_ms + at) * MS)
@@ -24,7 +24,7 @@ def attempt(pid: int, began_ms: int, resumed: int, steps: int) -> list[Stamp]:
 
 
 def test_each_time_is_from_the_death_to_the_next_attempt() -> None:
-    """Not to a line that was told before, nor to a later attempt; replayed steps are counted."""
+    """Lines before the death and later attempts do not count; replayed steps are counted."""
     stamps = attempt(1, 0, 0, 20) + attempt(2, 300, 18, 5) + attempt(3, 900, 20, 5)
     times = times_of(stamps[: 23 + 8], 1, 205 * MS, [100 * MS, 208 * MS, 400 * MS])
     assert times == {
@@ -34,12 +34,12 @@ def test_each_time_is_from_the_death_to_the_next_attempt() -> None:
 
 
 def test_medians_leave_out_what_was_not_told() -> None:
-    """A shell loop that was not heard in time has no such column, and no zero."""
+    """A column that a death lacks is left out, and is not zero."""
     assert medians([{"a": 1.0}, {"a": 3.0, "b": 5.0}, {"a": 2.0}]) == {"a": 2.0, "b": 5.0}
 
 
 def test_the_target_is_a_part_of_torchrun() -> None:
-    """A twentieth for the toy; without torchrun nothing is claimed."""
+    """The target is a twentieth of torchrun's time; without torchrun there is no target."""
     ours, other = {SHOWN_STEP: 100.0}, {SHOWN_STEP: 2400.0}
     row = next(r for r in rows_of("toy", {"supervisor": ours, "torchrun": other}) if r.target)
     assert row.target == pytest.approx(120.0)
@@ -48,7 +48,7 @@ def test_the_target_is_a_part_of_torchrun() -> None:
 
 
 def test_stamps_of_nobody(tmp_path: Path) -> None:
-    """Before a training has begun there are none."""
+    """Before a training has begun there are no stamps."""
     assert read_stamps(tmp_path / "stamps") == []
 
 
@@ -56,7 +56,7 @@ def test_stamps_of_nobody(tmp_path: Path) -> None:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("subject", [Ours("supervisor", "cold"), ShellLoop()], ids=lambda s: s.name)
 def test_a_killed_training_is_timed(subject: Ours | ShellLoop, tmp_path: Path) -> None:
-    """A real one, killed once: every column is there, in its order, and it goes on."""
+    """The relaunch after one SIGKILL of a real training has every column, in order."""
     words = ("--save-steps", "10", "--step-s", "0.01")
     (times,) = measure(subject, Workload("toy", words), tmp_path, 1)
     order = [times[name] for name in ("started", "chosen", "loaded", SHOWN_STEP)]

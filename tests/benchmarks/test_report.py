@@ -1,4 +1,4 @@
-"""The report: a missed target must show, and a peer that could not run must not look like a win."""
+"""The report: a missed target must show, and a peer that could not run is no win."""
 
 import json
 
@@ -17,25 +17,25 @@ def row(ours: float, *, target: float | None = 48.0, peer: float | str = 300.0) 
     [(40.0, 48.0, True), (48.0, 48.0, True), (49.0, 48.0, False), (1e9, None, None)],
 )
 def test_a_target_is_held_or_missed(ours: float, target: float | None, holds: bool | None) -> None:
-    """At most the target holds; without a target nothing is claimed."""
+    """A value equal to the target holds it; without a target nothing is claimed."""
     assert row(ours, target=target).holds is holds
 
 
 def test_one_missed_target_fails_the_report() -> None:
-    """The exit code of a benchmark hangs on this."""
+    """One missed target fails the report; the benchmark's exit code depends on it."""
     assert Report("cost", {}, [row(40.0), row(40.0, target=None)]).holds
     assert not Report("cost", {}, [row(40.0), row(50.0)]).holds
 
 
 @pytest.mark.parametrize("peer", ["not available", 0.0])
 def test_no_ratio_to_a_peer_without_a_value(peer: float | str) -> None:
-    """Nothing is divided by what was not measured."""
+    """A missing value has no ratio."""
     assert row(40.0, peer=peer).ratio("torchrun") is None
     assert row(40.0).ratio("nobody") is None
 
 
 def test_json_says_what_the_table_says(capsys: pytest.CaptureFixture[str]) -> None:
-    """Values, targets, ratios and verdicts are in both."""
+    """Table and JSON both have values, targets, ratios and verdicts."""
     report = Report("cost", {"supervisor": "here", "torchrun": "2.13"}, [row(60.0)], ["a note"])
     document = json.loads(report.as_json())
     assert document["rows"][0]["ratios"] == {"torchrun": pytest.approx(0.2)}

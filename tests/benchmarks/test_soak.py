@@ -1,4 +1,4 @@
-"""The soak's own judgement: a plan that a seed brings back, promises that can be seen broken."""
+"""The soak's own checks: a seed repeats its plan, and broken promises are found."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,7 +12,7 @@ from benchmarks.soaked_run import SoakedRun, Stamp
 
 
 def test_a_seed_brings_the_same_faults_again() -> None:
-    """Same seed and round, same plan; another round, another one; every fault comes at last."""
+    """Same seed and round, same plan; another round, another plan; every fault comes at last."""
     assert plan(1, 0, 50) == plan(1, 0, 50)
     assert plan(1, 0, 50) != plan(1, 1, 50)
     assert plan(1, 0, 50) != plan(2, 0, 50)
@@ -21,19 +21,19 @@ def test_a_seed_brings_the_same_faults_again() -> None:
 
 
 def stamps(*pids: int) -> list[Stamp]:
-    """A step by each of them, in this order."""
+    """A step by each pid, in this order."""
     return [Stamp("step", pid, at, at) for at, pid in enumerate(pids)]
 
 
 def test_two_trainers_at_once_are_seen() -> None:
-    """One after the other is right; whoever comes back after another began is the proof."""
+    """One trainer after the other is right; a pid that comes back after another began is wrong."""
     assert started_twice([]) is None
     assert started_twice(stamps(1, 1, 2, 2, 3)) is None
     assert started_twice(stamps(1, 1, 2, 1)) == 1
 
 
 def test_one_bit_makes_weights_unequal() -> None:
-    """Tensors are compared bit for bit, whatever they are in."""
+    """Nested tensors are compared by value and type."""
     state = {"a": [torch.ones(3)], "b": {"lr": 0.1}}
     assert same(state, {"a": [torch.ones(3)], "b": {"lr": 0.1}})
     other = torch.ones(3)
@@ -54,7 +54,7 @@ def test_damage_is_one_bit_or_a_cut(tmp_path: Path) -> None:
 
 
 def test_only_this_run_s_processes_are_found(tmp_path: Path) -> None:
-    """A run that was never started has none, and no trainer to be hit."""
+    """A run that was never started has no processes and no trainer."""
     run = SoakedRun(tmp_path / "never", 10)
     assert run.parties() == []
     assert run.trainer() is None

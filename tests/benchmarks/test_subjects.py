@@ -1,4 +1,4 @@
-"""Our side of the benchmark: it must find the processes it charges for, and the deaths it times."""
+"""Our side of the benchmark: it must find the processes that it charges, and time the deaths."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from benchmarks.subjects import WORKLOAD, Ours, noticed_ms, start_training
 
 
 def test_all_but_the_workload_is_charged(tmp_path: Path) -> None:
-    """Launcher and daemon are found while training; the trainer is not, and nothing stays."""
+    """Launcher and daemon are found while training; the trainer is not, and no process stays."""
     running = start_training(Ours(), tmp_path)
     try:
         pids = running.overhead_pids()
@@ -23,7 +23,7 @@ def test_all_but_the_workload_is_charged(tmp_path: Path) -> None:
 
 
 def test_each_death_is_timed(tmp_path: Path) -> None:
-    """Every death is paired with the line that tells of it, and none with a later one."""
+    """Every death is paired with the line that reports it, and with no later line."""
     delays = noticed_ms(Ours(), tmp_path, 2)
     assert len(delays) == 2
     assert all(0 < delay < 5000 for delay in delays)

@@ -1,1 +1,1 @@
-"""Crashes on purpose: every legal state after a power cut, a kill or an error at every call."""
+"""Crashes on purpose: each legal state after a power cut, and a kill or an error at each call."""

@@ -1,4 +1,4 @@
-"""What is asked of a directory after a crash: that the real survey finds what was promised."""
+"""Judges a directory after a crash: the real survey must find what the writer promised."""
 
 import os
 import shutil
@@ -16,13 +16,13 @@ from tests.chaos.operations import Tree
 from tests.chaos.writers import commit, look, run_root
 
 BASE, OLD, NEW = Made(400, 1), Made(500, 1), Made(500, 2)
-"""What is there before; the one of the name that is written; what is written."""
+"""What is there before; the old checkpoint under the written name; what is written."""
 Judge = Callable[[Path, Sequence[str]], str | None]
-"""What is wrong with a directory, given what the writer had said; None if nothing is."""
+"""Says what is wrong with a directory, given the writer's words so far; None if nothing is."""
 
 
 def materialise(tree: Tree, root: Path) -> None:
-    """Put a state onto a real disk, in the place of what was there."""
+    """Put a state onto a real disk, and remove what was there."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     for path, data in sorted(tree.items()):
@@ -39,11 +39,11 @@ def judge_checkpoints(
     *,
     never_lost: Mapping[str, Made] = MappingProxyType({}),
 ) -> Judge:
-    """Newest is one of `before` until the writer said a word of `after`, then one of that word's.
+    """A judge of checkpoints: the newest must be allowed by the writer's words.
 
-    Nothing torn has a checkpoint's name, and what the crash left can be cleaned away.
-    `never_lost`: once that word was said ("" is the beginning), it stands whole among the
-    checkpoints or on a shelf.
+    Before a word of `after` the newest must be one of `before`, then one of that word's. Nothing
+    torn has a checkpoint's name, and what the crash left can be cleaned away. `never_lost`: once
+    that word was said ("" is the beginning), the checkpoint is whole in its directory or set aside.
     """
 
     def judge(root: Path, marks: Sequence[str]) -> str | None:
@@ -76,7 +76,7 @@ def judge_checkpoints(
 
 
 def judge_persisted(root: Path, marks: Sequence[str]) -> str | None:
-    """As for a further checkpoint; and the log that it counts on is on the disk before it."""
+    """As for a further checkpoint; its log must be on the disk before it."""
     problem = judge_checkpoints([BASE, NEW], {"committed": [NEW]})(root, marks)
     newest = look(root / "saves").newest_valid
     if problem is None and newest is not None and newest.step == NEW.step:
@@ -87,7 +87,7 @@ def judge_persisted(root: Path, marks: Sequence[str]) -> str | None:
 
 
 def judge_ledger(root: Path, marks: Sequence[str]) -> str | None:
-    """All that was noted is there, in order, and nothing that was not."""
+    """All noted entries are there, in order, and no others."""
     numbers = [entry["number"] for entry in read_ledger(root / "ledger.jsonl")]
     if numbers[: len(marks)] != list(range(len(marks))):
         return f"{len(marks)} entries were promised, there are {numbers}"
@@ -95,7 +95,7 @@ def judge_ledger(root: Path, marks: Sequence[str]) -> str | None:
 
 
 def judge_intent(root: Path, marks: Sequence[str]) -> str | None:
-    """The last wish that was acknowledged, or the one after it."""
+    """The intent is the last acknowledged one, or the one after it."""
     intents = ["run", "stop", "hold", "stop"]
     found = read_intent(root / "intent.json")
     if found.id == "unreadable":
@@ -105,7 +105,7 @@ def judge_intent(root: Path, marks: Sequence[str]) -> str | None:
 
 
 def plant_checkpoints(*made: Made) -> Callable[[Path], None]:
-    """The checkpoints that stand there before."""
+    """A function that makes the checkpoints of the scenario."""
 
     def plant(root: Path) -> None:
         for step, attempt in made:
@@ -115,11 +115,11 @@ def plant_checkpoints(*made: Made) -> Callable[[Path], None]:
 
 
 def plant_nothing(root: Path) -> None:
-    """A run that begins."""
+    """Make nothing: the run begins."""
 
 
 def plant_snapshot(root: Path) -> None:
-    """A checkpoint on the disk, a newer snapshot in memory, which needs the run's log."""
+    """Make a checkpoint on the disk, and a newer snapshot in memory that needs the run's log."""
     plant_checkpoints(BASE)(root)
     log = root / "train.log"
     log.write_text("step 400\n")

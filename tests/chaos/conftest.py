@@ -1,7 +1,7 @@
-"""How thorough the chaos is, and how much of it there was.
+"""How many points the chaos tests try, and a report of them.
 
-`CHAOS=full` (what `make chaos` sets) takes every point; else a part is taken, the same each time.
-strace is needed; without it these tests are skipped, but never in CI.
+`CHAOS=full` (set by `make chaos`) tries every point; else a part is tried, the same each time.
+strace is needed; without it these tests are skipped, but fail in CI.
 """
 
 import os
@@ -20,8 +20,8 @@ from tests.chaos.templates import make_templates
 from tests.chaos.workbench import Bench
 
 IS_FULL = os.environ.get("CHAOS") == "full"
-# The points of a sweep are dealt out to PARTS tests, of which all are run if it is full; else of
-# SHARE points one is.
+# The points of a sweep are divided among PARTS tests. With CHAOS=full all points are tried, else
+# one point of SHARE.
 SHARE = {"full": 1, "some": 8}.get(os.environ.get("CHAOS", ""), 96)
 PARTS = tuple(range({1: 8, 8: 2}.get(SHARE, 1)))
 
@@ -29,14 +29,14 @@ Count = Callable[[str, object], None]
 
 
 def pick(strikes: Iterable[Strike], part: int) -> list[Strike]:
-    """Those of one part: the same however many calls there are of another name."""
+    """The strikes of one part: the choice for a call does not depend on the other calls' number."""
     whole = SHARE * len(PARTS)
     return [one for one in strikes if crc32(str(one).encode()) % whole == part]
 
 
 @pytest.fixture(scope="session")
 def strace() -> None:
-    """Skip where nothing can be traced, but never in CI."""
+    """Skip if nothing can be traced; fail in CI."""
     why = why_not_strace()
     if why is not None:
         if os.environ.get("CI"):
@@ -53,7 +53,7 @@ def memory_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory, memory_folder: Path) -> Bench:
-    """A disk, a tmpfs, and what stands there before."""
+    """A disk, a tmpfs, and the templates of what is there before."""
     folder = tmp_path_factory.mktemp("bench")
     place = Place(folder / "out", memory_folder / "snapshots")
     return Bench(place, make_templates(place, memory_folder), folder / "strace.log")
@@ -61,7 +61,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, memory_folder: Path) -> Benc
 
 @pytest.fixture
 def fast_disk(tmp_path: Path) -> Iterator[Path]:
-    """A directory in memory, where there is one: thousands of states are written and flushed."""
+    """A directory in memory if possible: thousands of states are written and flushed."""
     is_there = os.access("/dev/shm", os.W_OK)
     with tempfile.TemporaryDirectory(dir="/dev/shm" if is_there else tmp_path) as place:
         yield Path(place)
@@ -69,12 +69,12 @@ def fast_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def is_full() -> bool:
-    """Whether every point is to be tried."""
+    """Whether every point is tried."""
     return IS_FULL
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many points of each kind were tried."""
+    """Print how many points of each kind were tried."""
     points: Counter[str] = Counter()
     for report in terminalreporter.stats.get("passed", []):
         for kind, count in getattr(report, "user_properties", ()):

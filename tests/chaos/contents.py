@@ -1,4 +1,4 @@
-"""The checkpoints of these tests: what is in them can be told from step and attempt alone."""
+"""The checkpoints of these tests, whose bytes depend on step and attempt alone."""
 
 import io
 import json
@@ -16,14 +16,14 @@ RUN = "run"
 
 
 class Made(NamedTuple):
-    """A checkpoint that somebody wrote."""
+    """A checkpoint that a writer made."""
 
     step: int
     attempt: int
 
 
 class _Stream(io.BytesIO):
-    """A file that cannot be gone back in: zipfile then writes data descriptors, as torch does."""
+    """A file without seek: zipfile then writes data descriptors, as torch does."""
 
     def seekable(self) -> bool:
         return False
@@ -37,7 +37,7 @@ class _Stream(io.BytesIO):
 
 @cache
 def contents(step: int, attempt: int) -> dict[str, bytes]:
-    """The files: an archive of several blocks, one in a folder, and the position."""
+    """The files: an archive of several blocks, a file in a folder, and the position."""
     words = [b"weights of step %05d, attempt %02d: %05d;" % (step, attempt, n) for n in range(400)]
     stream = _Stream()
     with zipfile.ZipFile(stream, "w") as archive:
@@ -51,7 +51,7 @@ def contents(step: int, attempt: int) -> dict[str, bytes]:
 
 
 def identify(path: Path, step: int | None) -> Made | None:
-    """Which checkpoint a directory is, byte for byte; None if it is none that was ever written."""
+    """The step and attempt whose bytes a directory holds; None if it matches no attempt."""
     found = {
         one.relative_to(path).as_posix(): one.read_bytes()
         for one in path.rglob("*")
@@ -65,7 +65,7 @@ def identify(path: Path, step: int | None) -> Made | None:
 def fill_slot(
     root: Path, made: Made, directory: Path, *, sequence: int, index: int, before: tuple[str, ...]
 ) -> Whole:
-    """Write a snapshot as a trainer does: in the archive, no CRC is right."""
+    """Write a snapshot as a trainer does: the CRCs in its archive are blank."""
     make_root(root)
     slot = SlotPaths(root / f"slot-{index}")
     files = contents(*made)

@@ -1,8 +1,8 @@
 """The states that a power cut may leave of a recording, in the manner of ALICE (OSDI'14).
 
-The model promises no more than POSIX does: bytes of a file are safe after an fsync of the file,
-its name after an fsync of the directory it stands in, and nothing else is in any order. A rename
-adds the new name before the old one goes, at once or with a crash between.
+The model promises no more than POSIX. Bytes of a file are safe after an fsync of the file, and its
+name after an fsync of its directory. Nothing else has an order. A rename adds the new name before
+it removes the old one, and a crash may come between.
 """
 
 import random
@@ -30,7 +30,7 @@ _STALE = bytes(range(1, 256)) * 17  # what a disk had in a block before: never z
 
 
 class State(NamedTuple):
-    """One possible aftermath: the tree, and what the writer had said before the crash."""
+    """One possible aftermath: the tree, and the writer's words before the crash."""
 
     tree: Tree
     marks: tuple[str, ...]
@@ -41,7 +41,7 @@ class State(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """How far combinations are taken: all of them up to a number, beyond it a seeded sample."""
+    """How many combinations are taken: all up to a number, beyond it a seeded sample."""
 
     subsets: int = 128
     contents: int = 40
@@ -50,9 +50,9 @@ class Limits(NamedTuple):
 
 
 def enumerate_states(recording: Recording, limits: Limits | None = None) -> Iterator[State]:
-    """All legal states after each prefix of the operations, no tree twice under the same marks.
+    """All legal states after each prefix of the operations; no tree twice with the same marks.
 
-    The longest prefix comes first: there most is promised.
+    The longest prefix comes first, because most is promised there.
     """
     limits = limits or Limits()
     seen: set[int] = set()
@@ -147,7 +147,7 @@ def _reached(folders: dict[int, dict[str, int]]) -> set[int]:
 def _contents(
     recording: Recording, at: int, inode: int, covered: int, limits: Limits, chance: random.Random
 ) -> list[bytes]:
-    """What a file may hold: what was synced, and of the rest any blocks, at any size."""
+    """The possible contents of a file: synced bytes, and any of the other blocks, at any size."""
     data = bytearray(recording.initial[inode].data) if inode in recording.initial else bytearray()
     pieces: list[Put | Resize] = []
     for index, operation in enumerate(recording.operations[:at]):
@@ -185,7 +185,7 @@ def _apply(data: bytearray, operation: Put | Resize) -> None:
 
 
 def _split(operation: Put | Resize) -> Iterator[Put | Resize]:
-    """A write by the blocks it falls into."""
+    """Divide a write at the borders of blocks."""
     if isinstance(operation, Resize):
         yield operation
         return
@@ -197,7 +197,7 @@ def _split(operation: Put | Resize) -> Iterator[Put | Resize]:
 
 
 def _sizes(before: int, after: int) -> list[int]:
-    """Where a file that grew may end: at blocks, in the midst of one, one byte short."""
+    """Where a file that grew may end: at a block's end, in a block, or one byte short."""
     if after <= before:
         return []
     blocks = range(before // BLOCK_BYTES + 1, after // BLOCK_BYTES + 1)
@@ -224,9 +224,10 @@ def _subsets(items: Sequence[int], most: int, chance: random.Random) -> Iterator
 def _choose(
     choices: dict[int, list[bytes]], most: int, chance: random.Random
 ) -> Iterator[dict[int, bytes]]:
-    """One content for each file: all combinations, or beyond `most` a part of them.
+    """One content for each file: all combinations, or a part of them beyond `most`.
 
-    That is each content once beside lost ones and once beside whole ones, and a sample.
+    The part is each content once beside the first contents of the other files, once beside their
+    last, and a sample.
     """
     total = 1
     for kinds in choices.values():

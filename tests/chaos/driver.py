@@ -1,7 +1,7 @@
 """A trainer in a process of its own, forked from one with torch loaded: 20 ms to its first step.
 
-What it does with its checkpoints is what any loop does with `supervisor.torch`. It waits at its
-gate before the part that is struck at, so that strace can be put on.
+Its loop uses `supervisor.torch` as any loop does. Before the part that is struck it waits at its
+gate, so that strace can attach.
 """
 
 import os
@@ -25,8 +25,11 @@ torch.set_num_threads(1)
 
 
 class Order(NamedTuple):
-    """What to do, and where. `memory` is None where no supervisor gives one. `kill_after_ns`: into
-    the copy of the step that is struck at. `largest_file`: how large one may be in that step."""
+    """What to do, and where. `memory` is None without a supervisor.
+
+    `kill_after_ns`: nanoseconds into the copy of the struck step. `largest_file`: the largest file
+    that this step may write.
+    """
 
     scenario: str
     out: Path
@@ -37,7 +40,7 @@ class Order(NamedTuple):
 
 
 class Report(NamedTuple):
-    """How the run ended. `copies_ns`: how long each copy into memory took."""
+    """How the run ended. `copies_ns`: the duration of each copy into memory."""
 
     digest: str
     copies_ns: list[int]
@@ -45,14 +48,14 @@ class Report(NamedTuple):
 
 
 def drive(order: Order, gate: Connection) -> None:
-    """Train to the end, unless something comes between; the report goes through the gate."""
+    """Train to the end unless the process is killed; the report goes through the gate."""
     if order.memory is not None:
         os.environ |= environment(order.memory, attempt=2)
     SCENARIOS[order.scenario](Drive(order, gate))
 
 
 class Drive:
-    """The loop, with a word for each thing that scenarios differ in."""
+    """The loop, with a method for each part in which scenarios differ."""
 
     def __init__(self, order: Order, gate: Connection) -> None:
         self.order = order
@@ -61,16 +64,16 @@ class Drive:
         self._gate = gate
 
     def wait_at_gate(self) -> None:
-        """Let the test put strace on."""
+        """Let the test attach strace."""
         self._gate.send("ready")
         self._gate.recv()
 
     def open(self) -> Checkpointer:
-        """What a training script does before its loop."""
+        """Do what a training script does before its loop."""
         return Checkpointer(self.trainee.sources, directory=self.order.out, snapshot_steps=1)
 
     def train(self, keep: Checkpointer, until: int, *, save_at: tuple[int, ...] = ()) -> None:
-        """Train on, with a snapshot after each step."""
+        """Train on, with a snapshot or a save after each step."""
         while self.trainee.step < until:
             step = self.trainee.step + 1
             self.trainee.train(step)
@@ -80,13 +83,13 @@ class Drive:
                 keep.snapshot(step)
 
     def end(self, keep: Checkpointer) -> None:
-        """Finish the run, without looking at its checkpoints any more."""
+        """Finish the run without further checkpoints, and report."""
         self.trainee.train(STEPS)
         self._gate.send(Report(self.trainee.digest(), self.watch.copies_ns, keep.rebuilds))
 
 
 def _from_the_beginning(drive: Drive) -> None:
-    """All that is done once: layouts, memory, the first snapshots, saves among them."""
+    """Everything that is done once: layouts, memory, the first snapshots and saves."""
     drive.wait_at_gate()
     keep = drive.open()
     drive.train(keep, 5, save_at=(2, 4))
@@ -103,7 +106,7 @@ def _in_the_middle(drive: Drive) -> None:
 
 
 def _with_another_shape(drive: Drive) -> None:
-    """A state that is laid out anew."""
+    """A state whose layout changes."""
     keep = drive.open()
     drive.train(keep, 8, save_at=(7, 8))
     drive.wait_at_gate()
@@ -113,7 +116,7 @@ def _with_another_shape(drive: Drive) -> None:
 
 
 def _after_a_death(drive: Drive) -> None:
-    """A next attempt adopts the slots of the one before."""
+    """A next attempt adopts the slots of the previous one."""
     keep = drive.open()
     drive.train(keep, 8, save_at=(7,))
     keep.close()
@@ -124,7 +127,7 @@ def _after_a_death(drive: Drive) -> None:
 
 
 def _without_memory(drive: Drive) -> None:
-    """No room in memory: straight to the disk."""
+    """Without room in memory saves go straight to the disk."""
     preparation.room = lambda *_: MemoryRoom(False, 0, 0, "there is no room")
     keep = drive.open()
     drive.train(keep, 8, save_at=(8,))
@@ -134,7 +137,7 @@ def _without_memory(drive: Drive) -> None:
 
 
 def _in_the_copy(drive: Drive) -> None:
-    """One more snapshot, ended within its copy."""
+    """One more snapshot, killed within its copy."""
     keep = drive.open()
     drive.train(keep, 8, save_at=(7, 8))
     drive.wait_at_gate()
@@ -145,7 +148,7 @@ def _in_the_copy(drive: Drive) -> None:
 
 
 def _where_no_file_may_grow(drive: Drive) -> None:
-    """No room in memory, and files that end too early on the disk; later they do not."""
+    """Without room in memory, files on the disk first end too early, and later do not."""
     preparation.room = lambda *_: MemoryRoom(False, 0, 0, "there is no room")
     keep = drive.open()
     drive.wait_at_gate()
@@ -159,7 +162,7 @@ def _where_no_file_may_grow(drive: Drive) -> None:
 
 
 def _whatever_is_written(drive: Drive) -> None:
-    """Saves past memory, and into it."""
+    """Saves straight to the disk, and then into memory."""
     keep = drive.open()
     room = preparation.room
     preparation.room = lambda *_: MemoryRoom(False, 0, 0, "there is no room")
@@ -184,10 +187,10 @@ SCENARIOS: dict[str, Callable[[Drive], None]] = {
 
 
 class _Gate:
-    """For a trainer that nobody forks: its report goes to its output."""
+    """For a trainer that is not forked: its report goes to its output."""
 
     def send(self, report: object) -> None:
-        """Say it."""
+        """Write the report's digest."""
         sys.stdout.write(getattr(report, "digest", ""))
 
 

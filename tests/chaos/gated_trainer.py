@@ -1,7 +1,7 @@
 """A real trainer under a real supervisor: it saves when a byte comes through GATE, and trains on.
 
-Between two saves it takes a snapshot after each of EVERY steps; after the last of STEPS it writes
-what all its bits come to into `digest`.
+It saves at each EVERY-th step, and takes a snapshot after the other steps. After the last of STEPS
+it writes the digest of its state into `digest`.
 """
 
 import os

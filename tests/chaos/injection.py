@@ -1,4 +1,4 @@
-"""strace put onto a running process: it notes every system call, or strikes at one of them."""
+"""strace on a running process: it notes every system call, or injects a fault at one of them."""
 
 import re
 import subprocess
@@ -11,12 +11,12 @@ from typing import NamedTuple
 from tests.chaos.strace_log import STRACE
 
 KILL = "signal=SIGKILL"
-# Those at which a disk, or a tmpfs, may say that it is full …
+# Calls at which a disk or a tmpfs may report that it is full …
 FULL = (
     *("write", "pwrite64", "writev", "pwritev", "fsync", "fdatasync", "openat", "mkdir", "rename"),
     *("renameat2", "fallocate", "ftruncate", "link", "linkat", "symlink", "mknodat", "mknod"),
 )
-# … and those at which it may fail.
+# … and calls at which it may fail.
 FAILING = (
     *FULL,
     *("read", "pread64", "readv", "preadv", "getdents64", "newfstatat", "statfs", "unlink"),
@@ -27,7 +27,7 @@ _BEGUN = re.compile(r"(\d+) +(\w+)\(")
 
 
 class Strike(NamedTuple):
-    """What happens at the how manieth call of that name in one thread."""
+    """A fault at the `number`-th call of that name in one thread."""
 
     call: str
     number: int
@@ -38,12 +38,12 @@ class Strike(NamedTuple):
 
 
 def kills(calls: Counter[str]) -> list[Strike]:
-    """A kill at each of the calls of a recording."""
+    """A kill at each call of a recording."""
     return list(_strikes(calls, calls, KILL))
 
 
 def errors(calls: Counter[str]) -> list[Strike]:
-    """A full disk and a failing one at each of the calls that can tell."""
+    """A full and a failing disk at each call that can return such an error."""
     return [
         *_strikes(calls, FULL, "error=ENOSPC"),
         *_strikes(calls, FAILING, "error=EIO"),
@@ -59,10 +59,10 @@ def _strikes(
 
 
 class Tracer:
-    """strace on a process and its threads from now on; it goes with the process, or is let go."""
+    """strace on a process and its threads, until the process ends or `close` detaches it."""
 
     def __init__(self, pid: int, log: Path, strike: Strike | None = None) -> None:
-        """Returns once it holds the process. Raises AssertionError if it never does."""
+        """Return once strace holds the process. Raises AssertionError if it never does."""
         assert STRACE is not None
         self._log = log
         words = [STRACE, "-f", "-y", "-qq", "-o", str(log), "-p", str(pid)]
@@ -73,21 +73,21 @@ class Tracer:
         deadline = time.monotonic() + _WAIT_S
         while not _is_traced(pid):
             if self._process.poll() is not None:
-                # The call that it slept in goes on when strace comes: that may be the one.
+                # strace restarts the call that the process sleeps in; the strike may hit this call.
                 assert _is_dead(pid), self._process.communicate()[1]
                 return
             assert time.monotonic() < deadline, "strace did not attach"
             time.sleep(0.001)
 
     def close(self) -> None:
-        """Let go of the process if it lives."""
+        """Detach from the process if it lives."""
         if self._process.poll() is None:
             self._process.terminate()
         _, said = self._process.communicate(timeout=_WAIT_S)
         assert "Cannot" not in said, said
 
     def calls(self) -> Counter[str]:
-        """The calls seen so far by name: the largest number of each that one thread made."""
+        """The calls so far by name: the largest number of each that one thread made."""
         most: Counter[str] = Counter()
         for (_, name), count in self._by_thread().items():
             most[name] = max(most[name], count)
@@ -99,7 +99,7 @@ class Tracer:
             return Counter((match[1], match[2]) for match in found if match is not None)
 
     def struck(self) -> str:
-        """What strace says of the call that was given an error, in each thread that came to it."""
+        """strace's lines about the injected errors, one for each thread that reached the call."""
         with self._log.open(errors="replace") as lines:
             return "".join(line for line in lines if "(INJECTED)" in line)
 
@@ -112,7 +112,7 @@ def _is_dead(pid: int) -> bool:
 
 
 def _is_traced(pid: int) -> bool:
-    """Whether every thread of a process is held by a tracer; one that is gone is."""
+    """Whether every thread of a process is traced; a process that is gone counts as traced."""
     try:
         texts = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
     except OSError:

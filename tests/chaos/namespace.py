@@ -1,4 +1,4 @@
-"""The names below a watched directory, as a writer's calls change them; bytes are elsewhere."""
+"""The names below a watched directory, as a writer's calls change them; not the files' bytes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -9,19 +9,19 @@ from tests.chaos.strace_log import Call, descriptor, unquote
 
 
 class UnmodelledError(Exception):
-    """The writer did something to the watched directory that the model has no words for."""
+    """The writer did something to the watched directory that the model does not cover."""
 
 
 @dataclass
 class OpenFile:
-    """An open file below the root, or, without an inode, one elsewhere at `path`."""
+    """An open file below the root; without an inode, an open file elsewhere at `path`."""
 
     inode: int | None
     path: str
     offset: int = 0
     appends: bool = False
     since: int = 0
-    """The log's line that said so."""
+    """The log's line of the call that opened it."""
 
 
 class Namespace(ABC):
@@ -44,7 +44,7 @@ class Namespace(ABC):
                 self._name_all(inode, f"{prefix}{name}/")
 
     def _resolve(self, word: str | None, text: str) -> tuple[int, str] | None:
-        """The directory's inode and the name that a path means; None if it is elsewhere."""
+        """The directory's inode and the name that a path means; None for a path elsewhere."""
         path = unquote(text).decode(errors="surrogateescape")
         if not path.startswith("/"):
             base = descriptor(word)[1] if word is not None else None
@@ -133,4 +133,4 @@ class Namespace(ABC):
 
     @abstractmethod
     def _resize(self, inode: int, size: int) -> None:
-        """Note that a file got a size."""
+        """Note the new size of a file."""

@@ -1,4 +1,4 @@
-"""Trainers forked from a process that has torch loaded, one for each point; none outlives it."""
+"""Trainers forked from a process that has torch loaded, one for each point; all are ended."""
 
 import multiprocessing
 from contextlib import suppress
@@ -16,7 +16,7 @@ _fork.set_forkserver_preload([driver.__name__])
 
 
 class Trainer:
-    """One trainer; it waits at its gate when it is made."""
+    """One trainer; after the constructor it waits at its gate."""
 
     def __init__(self, order: Order, log: Path) -> None:
         self._log = log
@@ -30,14 +30,14 @@ class Trainer:
         assert self._gate.recv() == "ready"
 
     def strike(self, strike: Strike | None) -> None:
-        """Strike at a call to come, or only count what comes."""
+        """Trace the trainer: inject a fault at a later call, or only count its calls."""
         assert self._process.pid is not None
         self._tracer = Tracer(self._process.pid, self._log, strike)
 
     def go_on(self) -> Report | None:
-        """Let it through its gate; its report, None if it ended before it could give one."""
+        """Let it through its gate; its report, None if it ended before the report."""
         report: Report | None = None
-        with suppress(BrokenPipeError):  # it was struck at as it read
+        with suppress(BrokenPipeError):  # it was struck while it read
             self._gate.send("go on")
         assert self._gate.poll(_WAIT_S), "neither a report nor its end"
         try:
@@ -49,17 +49,17 @@ class Trainer:
 
     @property
     def exit_code(self) -> int | None:
-        """Its exit code; negative: the signal."""
+        """The exit code; negative for a signal."""
         return self._process.exitcode
 
     def let_go(self) -> Tracer:
-        """Stop tracing; what was seen."""
+        """Stop tracing; the tracer, with what it saw."""
         assert self._tracer is not None
         self._tracer.close()
         return self._tracer
 
     def kill(self) -> None:
-        """No process is left behind, whatever failed."""
+        """Kill the process, whatever failed before."""
         self._gate.close()
         if self._process.is_alive():
             self._process.kill()

@@ -1,4 +1,4 @@
-"""File operations as a power cut sees them: on inodes, so that each can be lost by itself."""
+"""File operations as a power cut affects them: on inodes, so that each can be lost alone."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ ROOT = 0
 
 @dataclass(frozen=True, slots=True)
 class Enter:
-    """A name appears in a directory (created, linked, or renamed to); it replaces what had it."""
+    """A name appears in a directory (created, linked, or renamed to); its old meaning is gone."""
 
     folder: int
     name: str
@@ -19,7 +19,7 @@ class Enter:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """A name goes from a directory. `after`: the index of the Enter of the same rename."""
+    """A name disappears from a directory. `after`: the index of the Enter of the same rename."""
 
     folder: int
     name: str
@@ -29,7 +29,7 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """Two names exchange what they mean (renameat2(2)), both at once or not at all."""
+    """Two names exchange their inodes (renameat2(2)), both at once or not at all."""
 
     folder: int
     name: str
@@ -67,7 +67,7 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What the writer told its caller: from here on its promises hold."""
+    """The writer's word to its caller: from here on its promises hold."""
 
     text: str
 
@@ -92,9 +92,9 @@ class Inode:
 
 @dataclass
 class Recording:
-    """What was on the disk before, safe, and all that was done to it, in order.
+    """The durable state before, and all operations on it, in order.
 
-    `kinds` says of each inode whether it is a directory; `names` what it was called last.
+    `folders` holds the inodes of directories; `names` has the last name of each inode.
     """
 
     initial: dict[int, Inode]
@@ -103,10 +103,10 @@ class Recording:
     names: dict[int, str]
 
     def without(self, *indices: int) -> "Recording":
-        """The same with some Syncs taken out."""
+        """The same recording without these Syncs."""
         gone = set(indices)
         assert all(isinstance(self.operations[index], Sync) for index in gone)
-        # A Mark that says nothing stands in its place, since indices are referred to.
+        # An empty Mark replaces each Sync, because operations refer to indices.
         kept = [
             Mark("") if index in gone else operation
             for index, operation in enumerate(self.operations)
@@ -114,7 +114,7 @@ class Recording:
         return replace(self, operations=kept)
 
     def renamed_early(self, name: str) -> "Recording":
-        """The same with the rename to `name` done before anything was flushed."""
+        """The same recording with the rename to `name` done before the first flush."""
         operations = list(self.operations)
         at = next(
             index
@@ -138,7 +138,7 @@ class Recording:
 
 
 def read_tree(path: Path) -> Tree:
-    """What is on a real disk under a directory."""
+    """The tree on a real disk under a directory."""
     found: Tree = {}
     for folder, names, files in os.walk(path):
         base = Path(folder).relative_to(path)
@@ -150,7 +150,7 @@ def read_tree(path: Path) -> Tree:
 
 
 def plant(tree: Tree) -> tuple[dict[int, Inode], Iterator[int]]:
-    """Inodes for a tree, the root's being ROOT; and numbers for further ones."""
+    """Inodes for a tree, with ROOT for its root; and numbers for further inodes."""
     inodes = {ROOT: Inode(entries={})}
     numbers = iter(range(1, 1 << 30))
     places = {"": ROOT}
@@ -167,7 +167,7 @@ def plant(tree: Tree) -> tuple[dict[int, Inode], Iterator[int]]:
 
 
 def lay_out(folders: dict[int, dict[str, int]], files: dict[int, bytes]) -> Tree:
-    """The tree that directories and contents come to."""
+    """The tree that directories and contents make."""
     tree: Tree = {}
     pending = [("", ROOT, 0)]
     while pending:

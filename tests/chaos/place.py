@@ -1,7 +1,7 @@
 """The two tiers of one small run: set up anew for each point, and judged after it.
 
-The judge is the real survey. What it calls newest must be a step that may be the newest, and the
-run that goes on from it must end in the same bits.
+The judge is the real survey. The newest checkpoint that it finds must be of an allowed step, and a
+run resumed from it must end in the same bits.
 """
 
 import os
@@ -24,7 +24,7 @@ RUN = "run"
 
 
 def environment(memory: Path, attempt: int) -> dict[str, str]:
-    """What a supervisor tells a trainer."""
+    """The environment variables that a supervisor gives a trainer."""
     return {
         "SUPERVISOR_RUN_ID": RUN,
         "SUPERVISOR_ATTEMPT": str(attempt),
@@ -41,23 +41,23 @@ class Place:
         self.padding = padding
 
     def clear(self) -> None:
-        """Both empty, but for the memory's bell."""
+        """Empty both directories, except for the memory's bell."""
         shutil.rmtree(self.out, ignore_errors=True)
         self.out.mkdir(parents=True)
         self.clear_memory()
 
     def clear_memory(self) -> None:
-        """As after a power cut."""
+        """Empty the memory, as a power cut does."""
         shutil.rmtree(self.memory, ignore_errors=True)
         make_root(self.memory)
 
     @property
     def has_bell(self) -> bool:
-        """Whether the snapshot directory is there for a persister."""
+        """Whether the snapshot directory exists for a persister."""
         return SnapshotPaths(self.memory).wake.exists()
 
     def keep(self, template: Path) -> None:
-        """Remember what is there now under a path on the same tmpfs."""
+        """Copy what is in both directories into a template on the same tmpfs."""
         template.mkdir()
         shutil.copytree(self.out, template / "out")
         for slot in SnapshotPaths(self.memory).slots:
@@ -65,11 +65,11 @@ class Place:
                 shutil.copytree(slot.folder, template / slot.folder.name)
 
     def put_disk(self, template: Path) -> None:
-        """The checkpoints of a template, over an empty place."""
+        """Put the checkpoints of a template onto the disk."""
         shutil.copytree(template / "out", self.out, dirs_exist_ok=True)
 
     def put_slot(self, template: Path, index: int) -> None:
-        """One slot of a template, written as a trainer does: its seal comes last."""
+        """Put one slot of a template into memory as a trainer does: its seal comes last."""
         source, slot = template / f"slot-{index}", SnapshotPaths(self.memory).slot(index)
         shutil.copytree(source, slot.folder, ignore=shutil.ignore_patterns("seal"))
         seal = read_seal(source / "seal")
@@ -80,15 +80,15 @@ class Place:
         writer.close()
 
     def look(self, *, with_memory: bool) -> Survey:
-        """What a supervisor finds that starts after all is dead."""
+        """The survey of a supervisor that starts after all processes are dead."""
         snapshots = self.memory if with_memory else None
         return survey(SurveyRequest(self.out, run_id=RUN, quiet=True, snapshots=snapshots))
 
     def judge(self, newest: Collection[int | None], durable: Collection[int | None]) -> str | None:
         """What is wrong; None if nothing is.
 
-        `newest`: steps that may be the newest of both tiers, `durable`: of the disk alone, as
-        after a power cut; None stands for no checkpoint at all.
+        `newest`: steps that may be the newest of both tiers. `durable`: the same for the disk
+        alone, as after a power cut. None stands for no checkpoint at all.
         """
         for with_memory, allowed in ((True, newest), (False, durable)):
             seen = self.look(with_memory=with_memory)
@@ -105,7 +105,7 @@ class Place:
         return None
 
     def judge_next_attempt(self) -> str | None:
-        """What is wrong with a real next attempt, which writes into what was left there."""
+        """What is wrong with a real next attempt, which writes into the present directories."""
         found = self.look(with_memory=True).newest_valid
         trainee = Trainee(padding=self.padding)
         if found is not None:
@@ -133,11 +133,11 @@ class Place:
         return None
 
     def staged(self) -> list[str]:
-        """Directories that are, or were, being written."""
+        """The names of staging directories."""
         return sorted(path.name for path in self.out.glob(".staging-*"))
 
     def judge_rest(self) -> str | None:
-        """What a crash left that nothing cleans away; None if there is nothing."""
+        """What a crash left and nothing cleans away; None if there is nothing."""
         clean_staging(self.out, quiet=True)
         stray = [
             name for name in os.listdir(self.out) if name.startswith(".") and name != ".set-aside"
@@ -146,5 +146,5 @@ class Place:
 
 
 def _is_torn(entry: CheckpointEntry) -> bool:
-    """A bad one under a checkpoint's name; a slot may be, it has another beside it."""
+    """Whether a checkpoint on the disk is bad; a slot may be, because another is beside it."""
     return entry.tier == "disk" and entry.valid is not True

@@ -1,4 +1,4 @@
-"""Runs a writer under strace and turns what it did below a directory into operations on inodes."""
+"""Runs a writer under strace and turns its calls below a directory into operations on inodes."""
 
 import re
 import subprocess
@@ -29,7 +29,8 @@ def record(
 ) -> Recording:
     """Run `program` to its end and record what it does below `root`.
 
-    What stands in `root` before is taken for durable. Raises CalledProcessError, UnmodelledError.
+    The content of `root` before counts as durable. Raises RuntimeError if the program fails, and
+    UnmodelledError.
     """
     root = root.resolve()
     inodes, numbers = plant(read_tree(root))
@@ -56,7 +57,7 @@ def record(
 
 
 class _Translator(Namespace):
-    """Follows the calls on a model of the directory, noting each effect."""
+    """Follows the calls on a model of the directory, and notes each effect."""
 
     def __init__(self, root: Path, inodes: dict[int, Inode], numbers: Iterator[int]) -> None:
         super().__init__(f"{root}/", inodes, numbers)
@@ -64,9 +65,9 @@ class _Translator(Namespace):
         self._completed: list[tuple[int, int]] = []
 
     def take(self, call: Call) -> None:
-        """Note what one call did."""
+        """Note the effect of one call."""
         if call.result < 0:
-            return  # It did nothing. Of a failed fsync least of all is known.
+            return  # It had no effect. After a failed fsync nothing is known.
         before = len(self.operations)
         handler = getattr(self, f"_{_ALIASES.get(call.name, call.name)}", None)
         if handler is None:
@@ -77,7 +78,7 @@ class _Translator(Namespace):
             self._completed.append((call.ended, len(self.operations)))
 
     def check(self, real: Mapping[str, bytes | None]) -> None:
-        """Raise UnmodelledError if the model's directory is not the real one: a call was missed."""
+        """Raise UnmodelledError if the model differs from the disk: then a call was missed."""
         model: dict[str, bytes | None] = {}
         pending = [("", ROOT)]
         while pending:
@@ -93,14 +94,14 @@ class _Translator(Namespace):
 
     def _close(self, call: Call) -> None:
         number = _number(call.arguments[0])
-        # Another thread may have been given the number before the log said that this one is free.
+        # Another thread may have got the number before the log had the line of this close.
         if number in self._open and self._open[number].since < call.began:
             del self._open[number]
 
     def _dup(self, call: Call) -> None:
         one = self._open.get(_number(call.arguments[0]))
         if one is not None:
-            self._open[call.result] = one  # one offset for both, as in the kernel
+            self._open[call.result] = one  # both descriptors share one offset, as in the kernel
 
     def _lseek(self, call: Call) -> None:
         one = self._open.get(_number(call.arguments[0]))
@@ -197,7 +198,7 @@ class _Translator(Namespace):
     def _fsync(self, call: Call) -> None:
         one = self._open.get(_number(call.arguments[0]))
         if one is not None and one.inode is not None:
-            # What other threads did while it ran is not promised to be covered.
+            # An fsync need not cover what other threads did while it ran.
             covers = max((count for line, count in self._completed if line < call.began), default=0)
             self.operations.append(Sync(one.inode, covers))
 
@@ -208,7 +209,7 @@ class _Translator(Namespace):
             raise UnmodelledError(f"a writable mapping of {self.names[one.inode]}")
 
     def _sync_file_range(self, call: Call) -> None:
-        """It promises nothing to a power cut (sync_file_range(2), "Warning")."""
+        """Note nothing: it promises nothing after a power cut (sync_file_range(2), "Warning")."""
 
     def _refuse_if_inside(self, call: Call) -> None:
         text = " ".join(call.arguments).replace("\\x", "")
@@ -216,7 +217,7 @@ class _Translator(Namespace):
             raise UnmodelledError(f"{call.name}({', '.join(call.arguments)[:200]})")
 
 
-# fdatasync makes the size durable too where the data need it (fdatasync(2)): all that is used.
+# fdatasync also makes the size durable if the data need it (fdatasync(2)); no more is needed here.
 _ALIASES = {
     "open": "openat",
     "creat": "openat",

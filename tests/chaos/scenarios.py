@@ -1,4 +1,4 @@
-"""What is written, over what, and what has to hold at every moment of it."""
+"""What each writer writes, over what, and what must hold at every moment."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A writer of `writers.py`, what stands there before, and the judge of what is left."""
+    """A writer of `writers.py`, the state before it, and the judge of the state after a crash."""
 
     writer: str
     plant: Callable[[Path], None]
@@ -81,14 +81,14 @@ SCENARIOS = {
 
 @dataclass
 class Outcome:
-    """How many states there were, and what was wrong with those that break a promise."""
+    """The number of states, and the problems of those that break a promise."""
 
     states: int = 0
     problems: Counter[str] = field(default_factory=Counter)
 
 
 def trace(scenario: Scenario, place: Path, *faults: str) -> Recording:
-    """Plant, run the writer under strace, and return what it did."""
+    """Plant, run the writer under strace, and return the recording."""
     root = place / "root"
     root.mkdir()
     scenario.plant(root)
@@ -100,7 +100,7 @@ def trace(scenario: Scenario, place: Path, *faults: str) -> Recording:
 def try_states(
     recording: Recording, judge: Judge, place: Path, *, limits: Limits | None = None, most: int = 0
 ) -> Outcome:
-    """Put every state of a recording onto the disk and judge it; stops after `most` problems."""
+    """Put every state of a recording onto the disk and judge it; stop after `most` problems."""
     outcome = Outcome()
     for state in enumerate_states(recording, limits):
         outcome.states += 1
@@ -114,7 +114,7 @@ def try_states(
 
 
 def describe(recording: Recording) -> Sequence[str]:
-    """The operations in words, for a failure's report."""
+    """The operations as text, for a failure's report."""
     return [
         f"{index}: {type(one).__name__} {recording.names.get(getattr(one, 'inode', -1), '')}"
         f" {getattr(one, 'name', getattr(one, 'text', ''))}"

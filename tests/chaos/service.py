@@ -1,4 +1,4 @@
-"""A real persister process whose system calls are struck at, from the ring of its bell on."""
+"""A real persister process whose system calls are struck, from the ring of its bell on."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ _WAIT_S = 45.0
 
 
 class Service:
-    """One persister, idle when it is made."""
+    """One persister, idle after the constructor."""
 
     def __init__(self, root: Path, log: Path, *options: str, **environment: str) -> None:
         self._root = root
@@ -33,15 +33,15 @@ class Service:
         self._started_ns = time.time_ns()
 
     def strike(self, strike: Strike | None) -> None:
-        """Strike at a call to come, or only count what comes."""
+        """Trace it: inject a fault at a later call, or only count its calls."""
         self._tracer = Tracer(self._process.pid, self._log, strike)
 
     def ring(self) -> None:
-        """A snapshot is there."""
+        """Ring the bell: a snapshot is there."""
         wake(self._root)
 
     def wait_for_result(self, count: int = 1, *, patience_s: float | None = None) -> bool:
-        """Wait until that many persists have ended, or for so long; False if it died instead."""
+        """Wait until so many persists have ended, at most `patience_s`; False if it died."""
         until = time.monotonic() + (_WAIT_S if patience_s is None else patience_s)
         self.wait(
             lambda: (
@@ -54,7 +54,7 @@ class Service:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """Its pid."""
         return self._process.pid
 
     @property
@@ -64,12 +64,12 @@ class Service:
 
     @property
     def board(self) -> PersisterRecord | None:
-        """Its own board."""
+        """The board, if it is this persister's."""
         board = read_board(self._root)
         return board if board is not None and board.pid == self._process.pid else None
 
     def end(self) -> tuple[int, str]:
-        """Tell it to finish; its exit code (negative: the signal), and what it said."""
+        """Tell it to finish; its exit code (negative for a signal), and its error output."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(_WAIT_S)
@@ -79,19 +79,19 @@ class Service:
         return self._process.returncode, said
 
     def let_go(self) -> Tracer:
-        """Stop tracing; what was seen."""
+        """Stop tracing; the tracer, with what it saw."""
         assert self._tracer is not None
         self._tracer.close()
         return self._tracer
 
     def kill(self) -> None:
-        """No process is left behind, whatever failed."""
+        """Kill the process, whatever failed before."""
         if not self.is_dead:
             self._process.kill()
             self.end()
 
     def wait(self, condition: Callable[[], Any]) -> Any:
-        """What a condition says once that is true."""
+        """Wait until a condition is true; its value."""
         deadline = time.monotonic() + _WAIT_S
         while not (found := condition()):
             assert time.monotonic() < deadline, f"it did not come to be: {self.board}"
@@ -103,11 +103,11 @@ class Service:
         return board is not None and board.state == "idle" and len(board.results) >= count
 
     def has_tried(self, place: Path) -> bool:
-        """Whether it has changed a directory since it was planted, and sleeps."""
+        """Whether it has changed a directory since its start, and sleeps."""
         return place.stat().st_mtime_ns > self._started_ns and self._sleeps()
 
     def _sleeps(self) -> bool:
-        # Idle on the board comes before the look for more, and that before its sleep.
+        # The board shows idle before the persister looks once more and sleeps.
         return (
             Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
         )

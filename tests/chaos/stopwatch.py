@@ -1,7 +1,7 @@
-"""The copy of a state into a slot, timed, and ended by SIGKILL at a moment that was chosen.
+"""Times the copy of a state into a slot, and can kill it at a chosen moment.
 
-The copy makes no system call, so nothing that watches those can strike in it. A POSIX timer can: it
-is set to deliver SIGKILL, in the kernel, so many nanoseconds after the copy began.
+The copy makes no system call, so strace cannot strike in it. A POSIX timer can: the kernel delivers
+its SIGKILL so many nanoseconds after the copy began.
 """
 
 import ctypes
@@ -35,7 +35,7 @@ class _Times(ctypes.Structure):
 
 
 class Stopwatch:
-    """Stands around the copies of this process from when it is made on."""
+    """Wraps all later copies of this process."""
 
     def __init__(self) -> None:
         self.copies_ns: list[int] = []
@@ -48,7 +48,7 @@ class Stopwatch:
         torch._foreach_copy_ = self._copy
 
     def kill_after(self, nanoseconds: int) -> None:
-        """End this process so long after the next copy has begun."""
+        """Kill this process so long after the next copy has begun."""
         self._kill_after_ns = max(1, nanoseconds)
 
     def _copy(self, views: Any, sources: Any) -> None:

@@ -1,4 +1,4 @@
-"""strace's log of a process, as values: which calls completed, in which order, with what."""
+"""strace's log of a process as values: the completed calls in order, with their arguments."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 STRACE = shutil.which("strace")
 
-# All that can change what is on a disk, and what has to be followed to know which file is meant.
+# All calls that can change a disk, and those that tell which file a descriptor means.
 FILE_CALLS = (
     *("open", "openat", "openat2", "creat", "close", "dup", "dup2", "dup3", "lseek"),
     *("write", "pwrite64", "writev", "pwritev", "pwritev2", "ftruncate", "truncate", "fallocate"),
@@ -28,8 +28,8 @@ _UNFINISHED = " <unfinished ...>"
 class Call(NamedTuple):
     """One completed call.
 
-    `began` and `ended` are the numbers of the log's lines where it did; `arguments` are strace's
-    own words (`3</a/path>`, `O_RDONLY`); `result` is negative where it failed.
+    `began` and `ended` are the numbers of its first and last line in the log. `arguments` are
+    strace's own words (`3</a/path>`, `O_RDONLY`). `result` is negative if the call failed.
     """
 
     thread: int
@@ -42,7 +42,7 @@ class Call(NamedTuple):
 
 @cache
 def why_not_strace() -> str | None:
-    """Why nothing can be traced here; None if it can."""
+    """Why nothing can be traced here; None if tracing works."""
     if STRACE is None:
         return "needs strace"
     done = subprocess.run(
@@ -52,16 +52,16 @@ def why_not_strace() -> str | None:
 
 
 def command(log: Path, *options: str) -> list[str]:
-    """The start of a command line that traces what follows it, threads and children too."""
+    """The start of a command line that traces the command after it, with threads and children."""
     assert STRACE is not None
     words = [STRACE, "-f", "-y", "-xx", "-s", "67108864", "-o", str(log)]
     return [*words, "-e", f"trace={','.join(FILE_CALLS)}", "-e", "signal=none", *options]
 
 
 def read_calls(log: Path) -> Iterator[Call]:
-    """The calls of a log in the order of their ends. Raises ValueError for a line not understood.
+    """The calls of a log in the order of their ends. Raises ValueError for an unknown line.
 
-    What a kill left unfinished is left out.
+    Calls that a kill left unfinished are left out.
     """
     begun: dict[int, tuple[int, str]] = {}
     with log.open() as lines:
@@ -111,7 +111,7 @@ def unquote(word: str) -> bytes:
 
 
 def descriptor(word: str) -> tuple[int | None, str]:
-    """`3<\\x2f…>` as the number and the path; None is AT_FDCWD."""
+    """The number and the path of `3<\\x2f…>`; the number is None for AT_FDCWD."""
     match = re.fullmatch(r"(\d+|AT_FDCWD)(?:<(.*?)>)?(\(deleted\))?", word, re.DOTALL)
     if match is None:
         raise ValueError(f"not a descriptor: {word[:80]!r}")

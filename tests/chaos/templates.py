@@ -1,4 +1,4 @@
-"""What stands in both tiers before a point is tried: made once, copied for each."""
+"""The content of both tiers before a point is tried: made once, copied for each point."""
 
 import json
 import shutil
@@ -17,15 +17,17 @@ BASE, FIRST, SECOND = 6, 8, 9
 
 
 class Templates(NamedTuple):
-    """`plain`: a checkpoint on the disk, two later snapshots in memory. `again`: the first of
-    those steps was saved already, by an attempt before."""
+    """`plain`: a checkpoint on the disk, and two later snapshots in memory.
+
+    `again`: an earlier attempt has also saved the first of those steps.
+    """
 
     plain: Path
     again: Path
 
 
 def make_templates(place: Place, folder: Path) -> Templates:
-    """Train, and keep what is in both tiers on the way."""
+    """Train, and keep the content of both tiers on the way."""
     made = Templates(folder / "plain", folder / "again")
     place.clear()
     trainee = Trainee(padding=place.padding)

@@ -1,4 +1,4 @@
-"""A trainer without a supervisor, killed at each system call: its own persister brings the rest."""
+"""A trainer without a supervisor, killed at each system call; its own persister saves the rest."""
 
 import shutil
 from collections import Counter
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("strace")
 
 
 def run(out: Path, log: Path, strike: Strike | None) -> tuple[Report | None, int | None, Tracer]:
-    """A save and a snapshot in the middle of a run; its report, its exit code, and the calls."""
+    """A save and a snapshot in the middle of a run; its report, its exit code, and the tracer."""
     shutil.rmtree(out, ignore_errors=True)
     trainer = Trainer(Order("in the middle", out, None), log)
     try:
@@ -33,14 +33,14 @@ def run(out: Path, log: Path, strike: Strike | None) -> tuple[Report | None, int
 
 
 def judge(out: Path) -> str | None:
-    """What is wrong once the next attempt has looked at what was left in memory."""
+    """What is wrong once the next attempt has settled the memory; None if nothing is."""
     if problems := settle(out):
         return f"{problems}"
     root, _ = own_root(out)
     if root.exists():
         return f"{root} is left"
     newest = survey(SurveyRequest(out, existing="use", quiet=True)).newest_valid
-    # 7: its slot was pinned by the persister, so 9 was written over 8.
+    # 7: the persister had pinned its slot, so 9 was written over 8.
     if newest is None or newest.step not in (7, 8, 9, 10):
         return f"the newest is {newest and newest.step}"
     if resumed(newest.path) != uninterrupted():
@@ -51,7 +51,7 @@ def judge(out: Path) -> str | None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", PARTS)
 def test_killed_at_every_system_call(part: int, tmp_path: Path, record_property: Count) -> None:
-    """Less than two snapshots and a persist are lost, and nothing is left in memory."""
+    """A kill at any call loses at most two snapshots and a persist; memory is empty after it."""
     out, log = tmp_path / "out", tmp_path / "strace.log"
     report, code, tracer = run(out, log, None)
     assert report is not None

@@ -1,4 +1,4 @@
-"""After a power cut at any moment, in any state that POSIX allows, what was promised holds."""
+"""After a power cut at any moment, in any state that POSIX allows, the writer's promises hold."""
 
 from collections.abc import Callable
 from functools import cache
@@ -22,7 +22,7 @@ Trace = Callable[..., Recording]
 
 @pytest.fixture(scope="module")
 def trace_once(tmp_path_factory: pytest.TempPathFactory) -> Trace:
-    """The recording of a scenario by its name and the fault put in; each is run once."""
+    """The recording of a scenario with a planted fault; each is made once."""
 
     @cache
     def run(name: str, *faults: str) -> Recording:
@@ -36,7 +36,7 @@ def trace_once(tmp_path_factory: pytest.TempPathFactory) -> Trace:
 def test_every_legal_state_keeps_the_promise(
     name: str, trace_once: Trace, fast_disk: Path, is_full: bool, record_property: Count
 ) -> None:
-    """The newest is the old one or the new one, whole; the new one once the writer said so."""
+    """Each state has the old or the new checkpoint, whole; after the reported end the new one."""
     scenario = SCENARIOS[name]
     recording = trace_once(name)
     total = Outcome()
@@ -50,7 +50,7 @@ def test_every_legal_state_keeps_the_promise(
     record_property("state after a power cut", total.states)
 
 
-# The scenario, the last part of what is flushed ("." is the watched directory), and how often.
+# The scenario, and the end of the flushed path ("." is the watched directory).
 NEEDED = [
     ("a further checkpoint", "model.pt"),
     ("a further checkpoint", "shards/rank-0.bin"),
@@ -82,7 +82,7 @@ NEEDED = [
 def test_without_a_flush_it_is_found(
     name: str, flushed: str, trace_once: Trace, fast_disk: Path, record_property: Count
 ) -> None:
-    """Each kind of fsync, taken out of what was recorded, breaks a promise in some state."""
+    """Without any one kind of fsync, a promise is broken in one of the states."""
     scenario = SCENARIOS[name]
     recording = trace_once(name)
     flushes = [
@@ -103,7 +103,7 @@ def test_without_a_flush_it_is_found(
 def test_a_rename_before_the_flush_is_found(
     name: str, trace_once: Trace, fast_disk: Path, record_property: Count
 ) -> None:
-    """The same operations with the name given first leave a torn checkpoint under it."""
+    """With the rename before the flush, a state has a torn checkpoint under its name."""
     scenario = SCENARIOS[name]
     early = trace_once(name).renamed_early("checkpoint-500")
     outcome = try_states(early, scenario.judge, fast_disk / "state", limits=SMALL, most=1)
@@ -130,7 +130,7 @@ def test_a_rename_before_the_flush_is_found(
 def test_a_bug_in_the_writer_is_found(
     name: str, fault: str, trace_once: Trace, fast_disk: Path, record_property: Count
 ) -> None:
-    """A writer that really has the bug, run under strace like the real one, is found out."""
+    """strace of a writer that really has the bug leads to a state that breaks the promise."""
     scenario = SCENARIOS[name]
     recording = trace_once(name, fault)
     outcome = try_states(recording, scenario.judge, fast_disk / "state", limits=SMALL, most=1)
@@ -144,7 +144,7 @@ def _two_files(*operations: object) -> Recording:
 
 
 def test_the_model_by_hand() -> None:
-    """An unsynced name, unsynced bytes and a rename: the states are these and no others."""
+    """An unsynced name, unsynced bytes and a rename have exactly these states."""
     written = _two_files(Enter(ROOT, "new", 2), Put(2, 0, b"ab"), Sync(2, 2), Mark("said"))
     trees = [(state.tree, state.marks) for state in enumerate_states(written)]
     last = [tree for tree, marks in trees if marks]

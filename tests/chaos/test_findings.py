@@ -1,4 +1,4 @@
-"""What the sweeps found, each in a test of its own; none of them needs strace."""
+"""The findings of the sweeps, each in its own test without strace."""
 
 import os
 import resource
@@ -27,7 +27,7 @@ def _never(_tensor: torch.Tensor) -> bool:
 def test_a_scratch_file_that_fails_is_an_error_of_the_tmpfs(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """torch says RuntimeError of it, which ended the training; memory is refused instead."""
+    """torch raised RuntimeError, which ended the training; an OSError costs only the memory."""
 
     def write(content: Any, path: Path, capacity: Any) -> Any:
         if damage == "not written":
@@ -44,7 +44,7 @@ def test_a_scratch_file_that_fails_is_an_error_of_the_tmpfs(
 
 
 def test_a_state_that_cannot_be_pickled_is_no_error_of_the_tmpfs(tmp_path: Path) -> None:
-    """What torch.save says of it goes through."""
+    """The error of torch.save is raised unchanged."""
     with pytest.raises(TypeError, match="cannot pickle"):
         layout.build("model.pt", {"lock": threading.Lock()}, tmp_path, _never)
 
@@ -52,7 +52,7 @@ def test_a_state_that_cannot_be_pickled_is_no_error_of_the_tmpfs(tmp_path: Path)
 def test_what_could_not_be_removed_goes_with_the_next_save(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that lives on counted as the writer of what it had given up, and it stayed."""
+    """A living process counted as the writer of a stage that it had given up: the stage stayed."""
 
     def fail(path: Path) -> bool:
         raise OSError(5, "Input/output error", str(path))
@@ -74,7 +74,7 @@ def test_what_could_not_be_removed_goes_with_the_next_save(
 def test_a_lock_whose_file_cannot_be_closed_is_let_go_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Giving memory back raised, and that ended the training; the kernel has closed it anyway."""
+    """Giving memory back raised and ended the training, although the kernel had closed the file."""
     lock = Lock(tmp_path / "lock")
     assert lock.acquire()
     real = os.close
@@ -97,7 +97,7 @@ def lock_from_outside(path: Path) -> bool:
 
 
 def test_a_board_that_the_tmpfs_did_not_take_is_written_once_it_does(bench: Bench) -> None:
-    """Nobody rings; and until then it sleeps, though a stage that it removes rings its own bell."""
+    """No bell rings for the retry; until it succeeds the persister sleeps, despite its own bell."""
     service = bench.start(CASES["a further save"])
     try:
         _, hard = resource.prlimit(service.pid, resource.RLIMIT_FSIZE)

@@ -1,4 +1,4 @@
-"""SIGKILL in the midst of the copy into a slot, which no system call marks."""
+"""SIGKILL within the copy into a slot, which makes no system call."""
 
 from collections import Counter
 from pathlib import Path
@@ -17,14 +17,14 @@ from tests.chaos.trainee import uninterrupted
 from tests.chaos.workbench import SIGKILLED
 
 PADDING = 1 << 19
-"""6 MB with the moments: a millisecond."""
+"""6 MB with the moments: the copy takes a millisecond."""
 KILLS = {1: 200, 8: 48}.get(SHARE, 12)
 ROUNDS = 5
 Files = dict[str, "np.ndarray[tuple[int], np.dtype[np.uint32]]"]
 
 
 class Slots:
-    """The content of the slot that is written: before, after, and how much of it is there."""
+    """The content of the written slot before and after, and the fraction that is written."""
 
     def __init__(self, place: Place) -> None:
         self._paths = SnapshotPaths(place.memory)
@@ -32,7 +32,7 @@ class Slots:
         self.after: Files = {}
 
     def find(self, state: SlotState, step: int | None = None) -> Files | None:
-        """The archives in a slot that is in a state; None if no slot is."""
+        """The archives of a slot in this state; None if no slot is."""
         for slot in self._paths.slots:
             seal = read_seal(slot.seal)
             if seal.state is state and (seal.snapshot is None or seal.snapshot.step == step):
@@ -41,11 +41,11 @@ class Slots:
         return None
 
     def fraction(self) -> float | None:
-        """How much of what was to change in the slot that is being written has changed."""
+        """The fraction of the changing words that have changed in the slot being written."""
         now = self.find(SlotState.WRITING)
         if now is None:
             return None
-        if not now:  # after the copy: it has its name, and its seal is not closed
+        if not now:  # after the copy: the slot has its name, but its seal is not closed
             return 1.0
         done = total = 0
         for name, new in self.after.items():
@@ -67,14 +67,14 @@ def place(tmp_path_factory: pytest.TempPathFactory, memory_folder: Path) -> Plac
 
 
 def start(place: Place, kill_after_ns: int | None = None) -> Trainer:
-    """A trainer that stands before its copy."""
+    """A trainer that waits before its copy."""
     place.clear()
     order = Order("in the copy", place.out, place.memory, place.padding, kill_after_ns)
     return Trainer(order, place.out / "strace.log")
 
 
 def measure(place: Place, slots: Slots) -> float:
-    """How long the copy takes, in nanoseconds, and what it changes where."""
+    """The duration of the copy in nanoseconds; notes the slot before and after."""
     times = []
     for _ in range(3):
         trainer = start(place)
@@ -94,11 +94,11 @@ def measure(place: Place, slots: Slots) -> float:
 
 @pytest.mark.timeout(900)
 def test_killed_within_the_copy(place: Place, record_property: Count) -> None:
-    """However far it came, the other slot is whole, and the run ends in the same bits."""
+    """However far the copy came, the other slot is whole, and the run ends in the same bits."""
     slots = Slots(place)
     tenths: Counter[int] = Counter()
     problems = []
-    # On a busy machine the copy is slower than when it was measured, or faster: measured again.
+    # On a busy machine the copy's speed changes, so it is measured again.
     for _ in range(ROUNDS):
         takes_ns = measure(place, slots)
         for number in range(KILLS):

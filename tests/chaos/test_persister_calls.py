@@ -1,4 +1,4 @@
-"""The persister struck at each system call of a persist: killed there, or told of a bad disk."""
+"""The persister struck at each system call of a persist: killed, or given a disk error."""
 
 import pytest
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("strace")
 def test_killed_at_every_system_call(
     name: str, part: int, bench: Bench, record_property: Count
 ) -> None:
-    """Both tiers are whole after it, and the next persister brings what was wanted."""
+    """Both tiers are whole afterwards, and the next persister does the wanted save."""
     case = CASES[name]
     problems = {}
     struck = 0
@@ -35,7 +35,7 @@ def test_killed_at_every_system_call(
 def test_a_bad_disk_at_every_call(
     name: str, part: int, bench: Bench, record_property: Count
 ) -> None:
-    """It lives on, nothing is torn, and the next save is a new one, from scratch."""
+    """The persister lives on, nothing is torn, and the next save is written from scratch."""
     case = CASES[name]
     problems = {}
     count = failed = 0

@@ -1,4 +1,4 @@
-"""The persister struck at while a real trainer trains on under a real supervisor."""
+"""The persister struck while a real trainer trains on under a real supervisor."""
 
 import os
 import shutil
@@ -25,12 +25,12 @@ KILLS = {1: 7, 8: 5}.get(SHARE, 3)
 
 
 class Gated(Supervised):
-    """A run that saves when it is told to."""
+    """A run that saves when the test tells it to."""
 
     saves = 0
 
     def begin(self, saves: int) -> None:
-        """Start it; it ends after so many saves."""
+        """Start the run; it ends after so many saves."""
         self.total = saves
         gate = self.folder / "gate"
         os.mkfifo(gate)
@@ -51,37 +51,37 @@ class Gated(Supervised):
 
     @property
     def root(self) -> Path:
-        """Its snapshot directory."""
+        """The run's snapshot directory."""
         (created,) = self.wait(lambda: self.entries("run_created"))
         run_id = created["run_id"]
         return Path(f"/dev/shm/train-supervisor-{os.getuid()}/{run_id}/snapshots")
 
     @property
     def board(self) -> PersisterRecord | None:
-        """What a persister that lives and has nothing to do says."""
+        """The board of a living, idle persister, or None."""
         board = read_board(self.root)
         is_idle = board is not None and board.is_of_living and board.state == "idle"
         return board if is_idle else None
 
     def save(self) -> int:
-        """Let it save once more, without waiting; the step."""
+        """Let the trainer save once more, without waiting; the step."""
         self.saves += 1
         assert os.write(self.gate, b"s") == 1
         return self.saves * EVERY
 
     def result(self, step: int) -> Result | None:
-        """How the persist of a step ended, told by a persister that is at rest."""
+        """How the persist of a step ended, once the persister is idle."""
         board = self.board
         results = board.results if board is not None else ()
         return next((one for one in reversed(results) if one.step == step), None)
 
     def trace(self, strike: Strike | None) -> tuple[int, Tracer]:
-        """Put strace onto the persister; its pid."""
+        """Attach strace to the persister; its pid, and the tracer."""
         board = self.wait(lambda: self.board)
         return board.pid, Tracer(board.pid, self.folder / "strace.log", strike)
 
     def end(self) -> str:
-        """Let the rest of the saves through; the final weights."""
+        """Let the remaining saves through; the digest of the final state."""
         while self.saves < self.total:
             self.save()
         os.close(self.gate)
@@ -92,7 +92,7 @@ class Gated(Supervised):
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Gated]:
-    """A run in a fresh directory; nothing of it stays in memory."""
+    """A run in a fresh directory; its directory in memory is removed."""
     gated = Gated(tmp_path)
     yield gated
     root = gated.root
@@ -112,7 +112,7 @@ def record(run: Gated) -> Counter[str]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", PARTS)
 def test_killed_while_the_trainer_trains_on(part: int, run: Gated, record_property: Count) -> None:
-    """The launcher starts another, the save arrives, and training did not notice."""
+    """The launcher starts another persister, the save arrives, and training goes on."""
     run.begin(saves=KILLS + 2)
     strikes = pick(kills(record(run)), part)
     chosen = [strikes[len(strikes) * number // KILLS] for number in range(KILLS)]
@@ -136,10 +136,10 @@ def test_killed_while_the_trainer_trains_on(part: int, run: Gated, record_proper
 def test_a_bad_disk_while_the_trainer_trains_on(
     part: int, run: Gated, record_property: Count
 ) -> None:
-    """The run goes on, the failed save is on record, and the next one is written from scratch."""
+    """The run goes on, the failed save is recorded, and the next is written from scratch."""
     most = 40 if SHARE == 1 else 12
     run.begin(saves=2 * most + 2)
-    # What only a tmpfs is asked ends the persister, and each next start comes later.
+    # An error of a call that only a tmpfs gets ends the persister, and delays each next start.
     strikes = [one for one in pick(errors(record(run)), part) if one.call in FULL]
     failed = []
     for number, strike in enumerate(strikes[:most]):
@@ -163,6 +163,6 @@ def test_a_bad_disk_while_the_trainer_trains_on(
 
 
 def recorded(run: Gated) -> set[int]:
-    """The steps of the saves that failed, as the ledger has them."""
+    """The steps of the failed saves in the ledger."""
     lines = [entry["line"] for entry in run.entries("save_failed")]
     return {int(line.split("step=")[1].split()[0]) for line in lines}

@@ -1,4 +1,4 @@
-"""Writes that take a part of what they are given, files that may not grow: none is called whole."""
+"""Short writes, and files that may not grow: no such file is called whole."""
 
 import os
 import resource
@@ -23,7 +23,7 @@ CASE = CASES["a further save"]
 
 @pytest.fixture(scope="module")
 def preload(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wrapper around write(2), compiled."""
+    """The compiled wrapper around write(2)."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         if os.environ.get("CI"):
@@ -40,7 +40,7 @@ def preload(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_short_writes_of_the_persister(
     bench: Bench, preload: Path, tmp_path: Path, record_property: Count
 ) -> None:
-    """Three of four writes end early, wherever: the checkpoint has every byte all the same."""
+    """Three of four writes end early, and the checkpoint still has every byte."""
     counter = tmp_path / "count"
     counter.write_bytes(bytes(8))
     for seed in SEEDS:
@@ -66,7 +66,7 @@ def test_short_writes_of_the_persister(
 def test_short_writes_of_the_trainer(
     bench: Bench, preload: Path, tmp_path: Path, record_property: Count
 ) -> None:
-    """Straight to the disk, and into memory: every byte of each is there."""
+    """The trainer's saves to the disk and into memory still have every byte."""
     counter = tmp_path / "count"
     counter.write_bytes(bytes(8))
     place = bench.place
@@ -101,7 +101,7 @@ def test_short_writes_of_the_trainer(
 def test_a_file_of_the_trainer_that_may_not_grow(
     bench: Bench, tmp_path: Path, record_property: Count
 ) -> None:
-    """Straight to the disk: that save fails, nothing of it stays, and the next one is whole."""
+    """A save straight to the disk fails and leaves nothing; the next save is whole."""
     place = bench.place
     found = limits(bench.templates.plain)
     failed = 0
@@ -128,7 +128,7 @@ def limits(template: Path) -> list[int]:
     """Sizes at which a file of a checkpoint ends too early, and the first at which none does."""
     folder = template / "slot-0" / f"checkpoint-{FIRST}"
     sizes = {path.stat().st_size for path in folder.iterdir()}
-    least = 2048  # the board has to be written, or nobody learns of anything
+    least = 2048  # the board must be written, or the test learns no result
     near = {size + by for size in sizes for by in (-1, 0)} | {max(sizes) // n for n in range(1, 13)}
     return sorted(one for one in near if one >= least)
 

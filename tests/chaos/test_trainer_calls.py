@@ -1,4 +1,4 @@
-"""The trainer struck at each system call of its checkpoints: killed, or told of a full memory."""
+"""The trainer struck at each system call of its checkpoints: killed, or given a disk error."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.usefixtures("strace")
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The steps that may be the newest in either tier, and on the disk alone."""
+    """The steps that may be the newest in both tiers, and on the disk alone."""
 
     newest: tuple[int | None, ...]
     durable: tuple[int | None, ...] = (None,)
 
 
-# Never less than the one before: a run whose last snapshot was of step 8 goes on from there.
+# Never less than the previous snapshot: after a last snapshot of step 8 the run resumes there.
 SCENARIOS = {
     "from the beginning": Range((None, 2, 3, 4, 5)),
     "in the middle": Range((8, 9, 10)),
@@ -36,14 +36,14 @@ SCENARIOS = {
 
 
 class Arena:
-    """One trainer after another in the same place."""
+    """Runs one trainer after another in the same place."""
 
     def __init__(self, place: Place, log: Path) -> None:
         self.place = place
         self.log = log
 
     def run(self, scenario: str, strike: Strike | None) -> tuple[Report | None, int | None, Tracer]:
-        """Its report, its exit code, and what strace saw."""
+        """Run a trainer; its report, its exit code, and the tracer."""
         self.place.clear()
         trainer = Trainer(Order(scenario, self.place.out, self.place.memory), self.log)
         try:
@@ -54,14 +54,14 @@ class Arena:
             trainer.kill()
 
     def record(self, scenario: str) -> Counter[str]:
-        """The calls of one that nothing happens to."""
+        """The calls of a run without a fault."""
         report, code, tracer = self.run(scenario, None)
         assert report is not None
         assert (report.digest, code) == (uninterrupted(), 0)
         return tracer.calls()
 
     def judge(self, scenario: str, *, was_refused: bool = False) -> str | None:
-        """What is wrong with what is left; saves went to the disk where memory `was_refused`."""
+        """What is wrong afterwards; if memory `was_refused`, saves went to the disk."""
         steps = SCENARIOS[scenario]
         return (
             self.place.judge(steps.newest, (None, *steps.newest) if was_refused else steps.durable)
@@ -83,7 +83,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory, memory_folder: Path) -> Aren
 def test_killed_at_every_system_call(
     scenario: str, part: int, arena: Arena, record_property: Count
 ) -> None:
-    """A whole snapshot is left, never less than the one before, and the next attempt goes on."""
+    """A whole snapshot is left, not before the previous one, and the next attempt resumes."""
     problems = {}
     struck = 0
     for strike in pick(kills(arena.record(scenario)), part):
@@ -108,7 +108,7 @@ def test_an_error_at_every_call(
     for strike in pick(errors(arena.record(scenario)), part):
         report, code, tracer = arena.run(scenario, strike)
         struck = tracer.struck()
-        # The test's own word with the trainer, and what the interpreter imports meanwhile.
+        # The socket is the test's own gate, and site-packages are imports of the interpreter.
         if "<socket:" in struck or "site-packages" in struck:
             continue
         count += 1

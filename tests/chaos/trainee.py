@@ -1,7 +1,7 @@
-"""A real training run with torch, so small that the rest of it costs milliseconds.
+"""A real training run with torch, so small that it costs milliseconds.
 
-All that a step does is told by its number and the state: a BatchNorm's buffers, AdamW's moments, a
-schedule and the random numbers of a dropout are in it.
+A step depends only on its number and the state: a BatchNorm's buffers, AdamW's moments, a schedule
+and the random numbers of a dropout.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from supervisor.torch import load
 
 STEPS = 12
-"""How long the run is."""
+"""The number of steps of the run."""
 
 
 class Trainee:
     """The run's live state; `step` counts the steps that were done."""
 
     def __init__(self, *, padding: int = 0) -> None:
-        """`padding`: floats more, all of which each step changes, and their moments."""
+        """`padding`: the number of further floats; each step changes them and their moments."""
         torch.manual_seed(2024)
         self.step = 0
         self.note: list[int] = []  # nothing depends on it
@@ -39,7 +39,7 @@ class Trainee:
 
     @property
     def sources(self) -> dict[str, Any]:
-        """What a checkpoint of it is made of."""
+        """The sources of a checkpoint, by file name."""
         return {
             "model.pt": self.model,
             "optimizer.pt": self.optimizer,
@@ -61,7 +61,7 @@ class Trainee:
             self.schedule.step()
 
     def restore(self, path: Path) -> None:
-        """Go back, or on, to where a checkpoint left the run."""
+        """Go back, or on, to the state of a checkpoint."""
         content = load(path)
         self.model.load_state_dict(content["model.pt"])
         self.optimizer.load_state_dict(content["optimizer.pt"])
@@ -93,14 +93,14 @@ def _tensors(prefix: str, values: Mapping[Any, Any]) -> list[tuple[str, Tensor]]
 
 @cache
 def uninterrupted(padding: int = 0, steps: int = STEPS) -> str:
-    """The digest at the end of a run that nothing happened to."""
+    """The digest at the end of a run without a fault."""
     one = Trainee(padding=padding)
     one.train(steps)
     return one.digest()
 
 
 def resumed(path: Path | None, padding: int = 0) -> str:
-    """The digest at the end of a run that goes on from a checkpoint, or from nothing."""
+    """The digest at the end of a run that resumes from a checkpoint, or starts from nothing."""
     one = Trainee(padding=padding)
     if path is not None:
         one.restore(path)

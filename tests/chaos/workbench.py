@@ -1,4 +1,4 @@
-"""Persists of a real persister in one place, one after another, each struck at and judged."""
+"""Persists of a real persister in one place, one after another, each struck and judged."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -15,8 +15,10 @@ SIGKILLED = -9
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Which template's checkpoints stand there (None: none), and what the disk's newest may be
-    once it was killed."""
+    """`disk`: the template whose checkpoints are there (None: none).
+
+    `durable`: the steps that may be the newest on the disk after a kill.
+    """
 
     disk: str | None
     durable: tuple[int | None, ...]
@@ -32,7 +34,7 @@ CASES = {
 
 
 class Bench:
-    """One persist after another, each in the same place, each struck at once."""
+    """Runs one persist after another in the same place; each can be struck."""
 
     def __init__(self, place: Place, templates: Templates, log: Path) -> None:
         self.place = place
@@ -40,19 +42,19 @@ class Bench:
         self.log = log
 
     def start(self, case: Case, **environment: str) -> Service:
-        """A persister that has nothing to do yet."""
+        """A persister that is idle."""
         self.place.clear()
         if case.disk is not None:
             self.place.put_disk(getattr(self.templates, case.disk))
         return Service(self.place.memory, self.log, *case.options, **environment)
 
     def save(self, service: Service, index: int) -> None:
-        """What a trainer does: a snapshot that is wanted."""
+        """Do what a trainer does: write a wanted snapshot, and ring."""
         self.place.put_slot(self.templates.plain, index)
         service.ring()
 
     def record(self, case: Case) -> Counter[str]:
-        """The calls of a persist that nothing happens to."""
+        """The calls of a persist without a fault."""
         service = self.start(case)
         try:
             service.strike(None)
@@ -64,7 +66,7 @@ class Bench:
             service.kill()
 
     def kill(self, case: Case, strike: Strike) -> tuple[bool, str | None]:
-        """Whether it was killed by the strike, and what is wrong after it."""
+        """Whether the strike killed the persister, and what is wrong after it."""
         service = self.start(case)
         try:
             service.strike(strike)
@@ -80,7 +82,7 @@ class Bench:
         return code == SIGKILLED, problem or self.place.judge_rest()
 
     def finish(self) -> str | None:
-        """The launcher starts the next one: what is wanted arrives."""
+        """Start the next persister, as the launcher does: the wanted save arrives."""
         wholes = read_whole(self.place.memory)
         service = Service(self.place.memory, self.log)
         try:
@@ -96,14 +98,14 @@ class Bench:
         return self.place.judge((newest,), (newest,))
 
     def fail(self, case: Case, strike: Strike) -> tuple[bool, str | None]:
-        """Whether the save failed of it, and what is wrong after the next save."""
+        """Whether the save failed, and what is wrong after the next save."""
         service = self.start(case)
         try:
             service.strike(strike)
             self.save(service, 0)
-            # Where it could not see the slot it sleeps until the next ring.
+            # A persister that could not see the slot sleeps until the next ring.
             lives = service.wait_for_result(patience_s=3.0)
-            # Each persist has a thread, in which strace would count anew.
+            # Each persist has its own thread, in which strace would count anew.
             struck = service.let_go().struck()
             board = service.board
             has_failed = board is None or not any(one.ok for one in board.results)
@@ -122,7 +124,7 @@ class Bench:
                 problem = problem or f"{left} stay as long as it lives, after {struck}"
         elif str(self.place.out) in struck:
             problem = f"it ended with {code} after {struck}: {said}"
-        else:  # a tmpfs knows no such error; and then the launcher starts the next one
+        else:  # a tmpfs returns no such error; the launcher would start the next persister
             problem = self.finish()
         return has_failed, problem or self.place.judge_rest()
 

@@ -1,6 +1,6 @@
-"""The programs that are traced: each writes one thing the way the product does, and says so.
+"""The traced programs: each writes one thing as the product does, and says so on stdout.
 
-`python -m tests.chaos.writers NAME DIRECTORY [FAULT]`; a FAULT is a bug put in on purpose.
+`python -m tests.chaos.writers NAME DIRECTORY [FAULT]`; a FAULT is a planted bug.
 """
 
 import os
@@ -34,29 +34,29 @@ def commit(parent: Path, step: int, attempt: int = 1) -> None:
 
 
 def look(parent: Path) -> Survey:
-    """What a supervisor that starts after the crash finds."""
+    """The survey of a supervisor that starts after the crash."""
     root = run_root(parent)
     return survey.survey(SurveyRequest(parent, run_id=RUN, quiet=True, set_aside=root))
 
 
 def run_root(parent: Path) -> Path:
-    """Where a run directory would have what is set aside."""
+    """The set-aside directory of a run directory."""
     return parent.parent / "state" / "set-aside"
 
 
 def say(text: str) -> None:
-    """Promise something to the outside: the recorder sees this very call."""
+    """Make a promise to the outside: the recorder sees this very call."""
     os.write(1, text.encode())
 
 
 def write_checkpoint(root: Path) -> None:
-    """A further checkpoint."""
+    """Write a further checkpoint."""
     commit(root / "saves", 500, 2)
     say("committed")
 
 
 def roll_back(root: Path, places: Sequence[Path] = ()) -> None:
-    """Go back behind the newest, and save again under its name."""
+    """Go back behind the newest checkpoint, and save again under its name."""
     parent, why = root / "saves", "the run went back to step 400"
     for entry in look(parent).entries:
         if entry.tier == "disk" and (entry.step or 0) > 400:
@@ -67,7 +67,7 @@ def roll_back(root: Path, places: Sequence[Path] = ()) -> None:
 
 
 def roll_back_as_the_daemon(root: Path) -> None:
-    """The same, into the run directory."""
+    """The same, with the old checkpoint set aside in the run directory."""
     (root / "state").mkdir()
     durable.fsync_directory(root)
     roll_back(root, set_aside.roots_of(root / "saves", run_root(root / "saves")))
@@ -81,7 +81,7 @@ def remove_old(root: Path) -> None:
 
 
 def remove_old_as_the_daemon(root: Path) -> None:
-    """The same, by way of the run directory."""
+    """Prune by way of the run directory."""
     (root / "state").mkdir()
     durable.fsync_directory(root)
     for entry in prune.plan(look(root / "saves").entries, 2, ()):
@@ -90,7 +90,7 @@ def remove_old_as_the_daemon(root: Path) -> None:
 
 
 def persist_snapshot(root: Path) -> None:
-    """Put the snapshot in memory onto the disk, and the log before it."""
+    """Write the run's log, and put the snapshot in memory onto the disk."""
     whole = slots.read_whole(root.parent / "memory")[0]
     with (root / "train.log").open("a") as file:
         file.write("step 500\n")
@@ -99,7 +99,7 @@ def persist_snapshot(root: Path) -> None:
 
 
 def keep_ledger(root: Path) -> None:
-    """A run's first entries, and a second daemon's."""
+    """Write a run's first entries, and then a second daemon's."""
     for first in (0, 3):
         writer = LedgerWriter(root / "ledger.jsonl", root / "reserve")
         writer.ensure_reserve()
@@ -110,7 +110,7 @@ def keep_ledger(root: Path) -> None:
 
 
 def say_intent(root: Path) -> None:
-    """Two wishes, and the first again."""
+    """Write two intents, and the first again."""
     for intent in (Intent.STOP, Intent.HOLD, Intent.STOP):
         write_intent(root / "intent.json", intent)
         say(intent.value)
@@ -132,17 +132,17 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 
 
 def without_file_sync() -> None:
-    """A writer that forgets to flush its files."""
+    """Plant a bug: files are not flushed."""
     _skip_sync(lambda path: path.is_file())
 
 
 def without_directory_sync() -> None:
-    """A writer that forgets to flush its directories."""
+    """Plant a bug: directories are not flushed."""
     _skip_sync(lambda path: path.is_dir())
 
 
 def renamed_before_written() -> None:
-    """A writer that publishes under the name first, as trainers do that write in place."""
+    """Plant a bug: the final name comes first, as in trainers that write in place."""
     real = CheckpointWriter.open
 
     def open_in_place(self: CheckpointWriter, name: str) -> object:
@@ -163,12 +163,12 @@ def renamed_before_written() -> None:
 
 
 def aside_before_written() -> None:
-    """A writer that takes the old one away before the new one has the name."""
+    """Plant a bug: the old checkpoint goes away before the new one has the name."""
     commit_module.exchange = lambda one, other: False  # type: ignore[assignment]
 
 
 def deleted_in_place() -> None:
-    """A pruner that does not take the checkpoint out of sight first."""
+    """Plant a bug: the checkpoint is deleted under its own name."""
     prune.remove = lambda entry: prune.discard(entry.path)  # type: ignore[assignment,attr-defined]
 
 

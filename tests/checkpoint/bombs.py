@@ -1,7 +1,7 @@
-"""Files that are small to write and would be huge to read, and the child that reads one of them.
+"""Files that are small to write and huge to read, and the child process that reads one of them.
 
-`python -m tests.checkpoint.bombs NAME FOLDER` makes it, lets the validator look at it with a limit
-on its memory, and prints what it said and the peak of its memory in bytes.
+`python -m tests.checkpoint.bombs NAME FOLDER` makes the file and validates it with a limit on its
+memory. It prints the validator's answer and the peak of its memory in bytes.
 """
 
 import json
@@ -27,7 +27,7 @@ STATE = as_json(format=1, global_step=5, current_epoch=0)
 
 
 def deflated(folder: Path) -> None:
-    """A quarter of a gigabyte of zeros in a megabyte."""
+    """A quarter of a gigabyte of zeros, deflated to about a megabyte."""
     kind = zipfile.ZIP_DEFLATED
     with (
         zipfile.ZipFile(folder / "arrays.npz", "w", kind, compresslevel=1) as archive,
@@ -38,59 +38,59 @@ def deflated(folder: Path) -> None:
 
 
 def deflated_without_end(folder: Path) -> None:
-    """A record that says it is a terabyte."""
+    """A record that declares a size of a terabyte."""
     data = zlib.compress(bytes(MIB), wbits=-15)
     _archive(folder / "model.pt", [(b"a", data, 8, 1 << 40)])
 
 
 def beyond_the_end(folder: Path) -> None:
-    """Sizes and offsets of 64 bits with all of them set."""
+    """Sizes and offsets of 64 bits with all bits set."""
     _archive(folder / "model.pt", [(b"a", b"x", 0, 0xFFFFFFFF)], extra=b"\xff" * 24)
 
 
 def crowded(folder: Path) -> None:
-    """An archive of very many empty records."""
+    """An archive of 100,000 empty records."""
     _archive(folder / "model.pt", [(b"%06x" % n, b"", 0, 0) for n in range(100_000)])
 
 
 def empty_objects(folder: Path) -> None:
-    """`{},{},…`: what is listed takes 24 times the memory."""
+    """`{},{},…`: the parsed list takes 24 times the memory of its text."""
     (folder / "tokenizer.json").write_bytes(b"[" + b"{}," * (10 * MIB) + b"{}]")
 
 
 def as_many_as_are_parsed(folder: Path) -> None:
-    """The most that is parsed at all: two million objects."""
+    """The most that the validator parses at all: two million objects."""
     (folder / "config.json").write_bytes(b"[" + b"{}," * 2_100_000 + b"{}]")
 
 
 def brackets(folder: Path) -> None:
-    """Lists in lists."""
+    """Deeply nested lists and objects without an end."""
     (folder / "config.json").write_bytes(b"[" * (10 * MIB))
     (folder / "trainer_state.json").write_bytes(b'{"a":' * MIB)
 
 
 def wide_text(folder: Path) -> None:
-    """One character that makes each of the others take four bytes."""
+    """A text in which one character makes Python store all others in four bytes each."""
     text = '["' + "\U0001f600" + "x" * (20 * MIB) + '"]'
     (folder / "config.json").write_bytes(text.encode())
 
 
 def long_header(folder: Path) -> None:
-    """A safetensors header as large as that library allows, and one of empty lists."""
+    """A safetensors header as large as that library allows, and a header of empty lists."""
     (folder / "a.safetensors").write_bytes((90 * MIB).to_bytes(8, "little") + b" " * (90 * MIB))
     body = b'{"a":[' + b"[]," * (8 * MIB) + b"[]]}"
     (folder / "b.safetensors").write_bytes(len(body).to_bytes(8, "little") + body)
 
 
 def many_extents(folder: Path) -> None:
-    """A tensor of a million dimensions, each with thousands of digits in all."""
+    """A tensor of half a million dimensions, whose number of elements has millions of digits."""
     shape = [1 << 62] * 500_000
     header = as_json(a={"dtype": "F32", "shape": shape, "data_offsets": [0, 0]})
     (folder / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
 
 
 def large_manifest(folder: Path) -> None:
-    """A manifest with a right hash and millions of files in it."""
+    """A manifest with a right hash and a list of millions of files."""
     head = b'{"format": 1, "files": {"a": [' + b"{}," * (9 * MIB) + b"{}]},"
     head += b'\n "manifest_xxh3_128": "'
     digest = xxhash.xxh3_128_hexdigest(head).encode()
@@ -108,7 +108,7 @@ def long_pickles(folder: Path) -> None:
 
 
 def dcp_opcodes(folder: Path) -> None:
-    """Metadata of millions of values, and of a text that takes four bytes a character."""
+    """DCP metadata of millions of values, and DCP metadata with texts of four bytes a character."""
     (folder / "__0_0.distcp").write_bytes(b"data")
     (folder / ".metadata").write_bytes(b"\x80\4(" + b"]" * (30 * MIB) + b"l.")
     text = "\U0001f600" + "x" * (14 * MIB)
@@ -119,7 +119,7 @@ def dcp_opcodes(folder: Path) -> None:
 
 
 def dcp_lengths(folder: Path) -> None:
-    """Metadata with an index of 32 bits in its memo, lengths of 64, and a key of 2**200 parts."""
+    """DCP metadata with 32-bit memo indices, 64-bit lengths, and a key of 2**200 parts."""
     for name, body in {
         "memo": b"N" + b"r\xff\xff\xff\xff" + b"p4294967294\n.",
         "text": b"\x8d" + struct.pack("<Q", 1 << 62) + b"x.",
@@ -133,7 +133,7 @@ def dcp_lengths(folder: Path) -> None:
 
 
 def _dcp(folder: Path, name: str, body: bytes) -> None:
-    """One `.metadata` in a folder of its own, beside a shard."""
+    """Write one `.metadata` into a folder of its own, beside a shard."""
     (folder / name).mkdir()
     (folder / name / ".metadata").write_bytes(b"\x80\4" + body)
     (folder / name / "__0_0.distcp").write_bytes(b"data")
@@ -145,7 +145,7 @@ def _text(said: str) -> bytes:
 
 
 def _shared_place(path: str, extra: int) -> bytes:
-    """An object that says where an item lies, with more attributes, in place 0 of the memo."""
+    """A pickled object that says where an item lies, with more attributes, in memo place 0."""
     more = b"".join(_text(f"k{number}") + b"N" for number in range(extra))
     place = _text("relative_path") + _text(path) + _text("offset") + b"K\0"
     place += _text("length") + b"K\1"
@@ -153,7 +153,7 @@ def _shared_place(path: str, extra: int) -> bytes:
 
 
 def _stored(before: bytes, pairs: bytes) -> bytes:
-    """A pickle whose `storage_data` has those pairs."""
+    """A pickle whose `storage_data` has these pairs."""
     return (
         before
         + _text("a")
@@ -165,9 +165,9 @@ def _stored(before: bytes, pairs: bytes) -> bytes:
 
 
 def dcp_shared(folder: Path) -> None:
-    """Metadata in which a hundred thousand items are one object, of a few or of many attributes.
+    """DCP metadata in which 100,000 items share one object, of few or of many attributes.
 
-    And items by two equal paths that are long: to find one by the other compares them.
+    The folder `paths` has two equal, long paths: finding an item by its path compares them.
     """
     for name, extra in {"few": 0, "some": 28, "many": 8000}.items():
         _dcp(folder, name, _stored(_shared_place("__0_0.distcp", extra), b"h\0h\0" * 100_000))
@@ -180,7 +180,7 @@ def dcp_shared(folder: Path) -> None:
 
 
 def shared_names(folder: Path) -> None:
-    """What it would import is called by a tuple of 2**40 parts."""
+    """Pickles whose import has a tuple of 2**40 parts in place of a name."""
     bomb = b")" + b"2\x86" * 40
     for name, body in {
         "both": bomb + b")\x93.", "second": _text("a") + bomb + b"\x93.",
@@ -191,7 +191,7 @@ def shared_names(folder: Path) -> None:
 
 
 def gzipped(folder: Path) -> None:
-    """A quarter of a gigabyte of zeros in a quarter of a megabyte, and as many members."""
+    """A quarter of a gigabyte of zeros in a quarter of a megabyte, and 50,000 empty members."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     data = b"".join(packer.compress(bytes(MIB)) for _ in range(256)) + packer.flush()
     (folder / "model.pkl").write_bytes(data)
@@ -200,18 +200,18 @@ def gzipped(folder: Path) -> None:
 
 
 def a_rank_far_away(folder: Path) -> None:
-    """A number in a name."""
+    """A file name with a rank of nine digits."""
     (folder / "zero_pp_rank_999999999_mp_rank_00_optim_states.pt").write_bytes(b"\x80\2N.")
 
 
 def many_shards(folder: Path) -> None:
-    """An index that names a million of them."""
+    """An index that names 300,000 shards outside the checkpoint."""
     names = {f"{n:07}": f"../{n:07}" for n in range(300_000)}
     (folder / "model.safetensors.index.json").write_bytes(as_json(weight_map=names))
 
 
 def many_files(folder: Path) -> None:
-    """More names than any checkpoint has; a hard link costs the least."""
+    """More files than any checkpoint has, as hard links because these cost least."""
     for part in range(2):
         (folder / f"{part}").mkdir()
         (folder / f"{part}/0").write_bytes(b"")
@@ -220,19 +220,19 @@ def many_files(folder: Path) -> None:
 
 
 def deep_folders(folder: Path) -> None:
-    """Folders in folders; no more of them than pytest can remove."""
+    """500 nested folders: pytest cannot remove many more."""
     (folder / "/".join(["d"] * 500)).mkdir(parents=True)
 
 
 def slot_records(folder: Path) -> None:
-    """The small files beside a snapshot, no longer small."""
+    """The small files beside a snapshot, made huge."""
     whole = write_snapshot(folder / "snapshots", folder, {"model.bin": bytes(64)}, 5)
     whole.slot.weights.write_bytes(b'{"files": {"a": [' + b"{}," * (18 * MIB) + b"{}]}}")
     whole.slot.verdict.write_bytes(b"[" * (40 * MIB))
 
 
 def _archive(path: Path, records: list[tuple[bytes, bytes, int, int]], extra: bytes = b"") -> None:
-    """An archive from (name, packed data, method, declared size), by hand."""
+    """Write an archive by hand from (name, packed data, method, declared size)."""
     local, central = bytearray(), bytearray()
     field = struct.pack("<2H", 1, len(extra)) + extra if extra else b""
     for name, data, method, size in records:
@@ -264,7 +264,7 @@ BOMBS: dict[str, Callable[[Path], None]] = {
 
 
 def main(name: str, place: Path) -> None:
-    """Look at one that was made, in the memory that is left."""
+    """Validate and survey the bomb in `place` within the memory limit, and print the answer."""
     most = resource.getrlimit(resource.RLIMIT_AS)[1]
     before = _peak_bytes()
     limit = before + int(os.environ["BOMB_LIMIT_BYTES"])
@@ -285,13 +285,13 @@ def main(name: str, place: Path) -> None:
 
 
 def _peak_bytes() -> int:
-    """The most that was resident since exec; getrusage also counts what the parent had."""
+    """The peak resident memory since exec; getrusage would also count the parent's memory."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) << 10
 
 
 def _mapped() -> int:
-    """What is mapped and not resident: libraries."""
+    """The mapped memory that is not resident, such as libraries."""
     pages, resident = Path("/proc/self/statm").read_text().split()[:2]
     return (int(pages) - int(resident)) * resource.getpagesize()
 

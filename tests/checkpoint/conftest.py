@@ -1,4 +1,4 @@
-"""Checkpoints as trainers really write them: torch saves them once, tests copy the bytes."""
+"""Checkpoints as trainers really write them: torch saves them once, and tests copy the bytes."""
 
 import json
 import os
@@ -48,14 +48,14 @@ def torch_files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 @pytest.fixture(scope="session")
 def guide_files(torch_files: Files) -> Files:
-    """The resume guide's five files; the progress in them is filled in by `write_foreign`."""
+    """The resume guide's files of tensors, without `training_state.json`."""
     names = ("model.pt", "optimizer.pt", "scheduler.pt", "ema_model.pt")
     return {name: torch_files[name] for name in names}
 
 
 @pytest.fixture(scope="session")
 def make_ours(guide_files: Files) -> MakeOurs:
-    """Write a checkpoint of our format, with any files beside the guide's."""
+    """Return a function that writes a checkpoint of our format with the guide's files."""
 
     def make(parent: Path, step: int, name: str | None = None, **options: object) -> Path:
         settings: dict[str, object] = {"epoch": 0, "run_id": "run", **options}
@@ -73,7 +73,7 @@ def make_ours(guide_files: Files) -> MakeOurs:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[Path]:
-    """A directory of another file system than `tmp_path`'s, to which no rename leads."""
+    """A directory on another file system than `tmp_path`, so that no rename reaches it."""
     for place in ("/dev/shm", "/tmp", "/run"):
         if os.access(place, os.W_OK) and os.stat(place).st_dev != tmp_path.stat().st_dev:
             with tempfile.TemporaryDirectory(dir=place) as folder:
@@ -83,7 +83,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
 
 
 def write_files(folder: Path, files: Files, age_s: float = 60.0) -> Path:
-    """A foreign checkpoint directory, last written `age_s` ago."""
+    """Write a foreign checkpoint directory whose last write was `age_s` ago."""
     for name, data in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def make_old(path: Path, age_s: float = 60.0) -> None:
 
 
 def as_json(**content: object) -> bytes:
-    """A small JSON file."""
+    """The bytes of a small JSON file."""
     return json.dumps(content).encode()
 
 
@@ -114,7 +114,7 @@ def write_snapshot(
     sequence: int | None = None,
     **options: object,
 ) -> Whole:
-    """A whole snapshot of run `run` in a slot, that belongs into `directory`."""
+    """Write a whole snapshot of run `run` into a slot; its checkpoint belongs into `directory`."""
     slot = make_root(root).slot(index)
     shutil.rmtree(slot.folder, ignore_errors=True)
     folder = slot.folder / f"checkpoint-{step}"

@@ -1,4 +1,4 @@
-"""Kills a writer before and after each of its system calls; prints what each kill left as JSON."""
+"""Kill a writer before and after each of its system calls; print what each kill left as JSON."""
 
 import json
 import os
@@ -30,7 +30,7 @@ CALLS = (
 
 
 def write(parent: Path, step: int, attempt: int) -> None:
-    """One small checkpoint."""
+    """Write one small checkpoint."""
     with CheckpointWriter(
         parent, f"checkpoint-{step}", step=step, epoch=0, run_id="run", attempt=attempt
     ) as writer:
@@ -42,7 +42,7 @@ def write(parent: Path, step: int, attempt: int) -> None:
 
 
 def arm(at: int, after: bool) -> Callable[[], int]:
-    """Let the n-th call be this process's last; the result tells how many there were."""
+    """Kill this process at its n-th call; the returned function tells how many calls there were."""
     count = 0
 
     def wrap(real: Callable[..., object]) -> Callable[..., object]:
@@ -64,7 +64,7 @@ def arm(at: int, after: bool) -> Callable[[], int]:
 
 
 def main(root: Path, occupied: bool) -> None:
-    """Sweep, until a commit gets through unharmed."""
+    """Kill a commit at each of its calls in turn, until one commit ends unharmed."""
     for at in range(1, 1000):
         for after in (False, True):
             parent = root / f"{at}-{after}"
@@ -75,7 +75,7 @@ def main(root: Path, occupied: bool) -> None:
             if pid == 0:
                 calls = arm(at, after)
                 write(parent, 500, 2)
-                # A call that raised has no "after".
+                # After a call that raised, the process lives: there is no kill "after" that call.
                 os._exit(0 if calls() < at else 1)
             _, status = os.waitpid(pid, 0)
             left = sorted(os.listdir(parent))
@@ -96,9 +96,9 @@ def main(root: Path, occupied: bool) -> None:
 
 
 def move_aside(root: Path, run_root: Path, *, is_blocked: bool) -> None:
-    """Sweep over a move onto a shelf, and over the pointers that follow it.
+    """Kill the daemon at each call of setting a checkpoint aside and correcting its pointers.
 
-    `is_blocked`: a file has the name of the folder beside.
+    `is_blocked`: a file has the name of the folder beside the checkpoint directory.
     """
     for at in range(1, 1000):
         parent = root / "saves" / str(at)
@@ -137,12 +137,12 @@ def move_aside(root: Path, run_root: Path, *, is_blocked: bool) -> None:
 
 
 def said(parent: Path) -> list[str]:
-    """What the two pointers say."""
+    """What the two pointers name."""
     return [(parent / "latest").read_text(), os.readlink(parent / "latest.link")]
 
 
 def put_aside_the_last(parent: Path, roots: tuple[Path, ...]) -> None:
-    """What the daemon does before it launches from checkpoint-400."""
+    """Set checkpoint-500 aside and correct the pointers, as the daemon does before a launch."""
     if (parent / "checkpoint-500").exists():
         set_aside.put_aside(parent / "checkpoint-500", set_aside.INVALID, "why", roots=roots)
     for pointer in pointers.find_pointers(parent, roots, Path.cwd()):

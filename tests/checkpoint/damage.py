@@ -1,4 +1,4 @@
-"""What may happen to a checkpoint's files, by accident and on purpose, made from a seed."""
+"""Damage to a checkpoint's files, by accident and on purpose, made from a seed."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from random import Random
 
 Damage = Callable[[Random, Path], None]
 
-# What code that reads lengths and offsets trips over.
+# Byte strings on which code that reads lengths and offsets fails.
 EDGES = [
     bytes(8), b"\xff" * 2, b"\xff" * 4, b"\xff" * 8, b"\0\0\0\x80", b"\xff\xff\xff\x7f",
     b"\0" * 7 + b"\x80", b"\xff" * 7 + b"\x7f", b"\1\0\0\0", b"PK\1\2", b"PK\3\4", b"PK\5\6",
@@ -23,14 +23,14 @@ TEXTS = [
 
 
 def cut(random: Random, path: Path) -> None:
-    """A shorter file: a write that was cut off."""
+    """Cut the file short, as an interrupted write does."""
     size = path.stat().st_size
     near_the_end = max(size - random.randint(1, 64), 0)
     os.truncate(path, random.choice([random.randrange(size + 1), near_the_end, 0]))
 
 
 def flip(random: Random, path: Path) -> None:
-    """One to a few bits."""
+    """Flip one, two or eight bits."""
     data = bytearray(path.read_bytes())
     for _ in range(random.choice([1, 1, 1, 2, 8])):
         if data:
@@ -39,7 +39,7 @@ def flip(random: Random, path: Path) -> None:
 
 
 def overwrite(random: Random, path: Path) -> None:
-    """A length, an offset or a magic number with one that is extreme; often near the end."""
+    """Overwrite some bytes with an extreme length, offset or magic number, often near the end."""
     data = bytearray(path.read_bytes())
     edge = random.choice(EDGES)
     first = max(len(data) - 256, 0) if random.random() < 0.5 else 0
@@ -49,7 +49,7 @@ def overwrite(random: Random, path: Path) -> None:
 
 
 def shuffle(random: Random, path: Path) -> None:
-    """Zero, double, remove or exchange whole ranges: blocks that never reached the disk."""
+    """Zero, double, remove, exchange or add whole ranges: blocks that never reached the disk."""
     data = path.read_bytes()
     a, b, c = sorted(random.randint(0, len(data)) for _ in range(3))
     pieces = random.choice(
@@ -66,19 +66,22 @@ def shuffle(random: Random, path: Path) -> None:
 
 
 def replace_text(random: Random, path: Path) -> None:
-    """All of it by JSON that is odd."""
+    """Replace the whole content with odd JSON."""
     path.write_bytes(random.choice(TEXTS))
 
 
 def swap(random: Random, path: Path) -> None:
-    """Its content by that of another file of the checkpoint."""
+    """Replace the content with that of another file of the checkpoint."""
     others = [one for one in sorted(path.parent.iterdir()) if one.is_file() and one != path]
     if others:
         path.write_bytes(random.choice(others).read_bytes())
 
 
 def become_something_else(random: Random, path: Path) -> None:
-    """A link (to a good copy, to itself, out of the checkpoint), a directory, a pipe, nothing."""
+    """Make the file a link (to a good copy, itself, outside), a directory or a pipe, or remove it.
+
+    A sixth of the calls remove it.
+    """
     good = path.parent.parent / "elsewhere"
     if path.is_file():
         shutil.copyfile(path, good)
@@ -97,7 +100,7 @@ def become_something_else(random: Random, path: Path) -> None:
 
 
 def add_something(random: Random, path: Path) -> None:
-    """Names beside it that no trainer writes."""
+    """Add a file under a name that no trainer writes."""
     name = random.choice(
         [b"\xff\xfe.pt", b"a\nb.pt", b"\x1b[2J.pt", b"..pt", b"x" * 255, b"-rf", b"model.pt ",
          b"zero_pp_rank_999999999_mp_rank_00_optim_states.pt", b"model-00001-of-99999.safetensors",
@@ -114,7 +117,7 @@ ALL: tuple[Damage, ...] = (
 
 
 def damage(random: Random, folder: Path) -> str:
-    """Damage one file of a directory once, put its time back, and say what was done."""
+    """Damage one file of a directory once, restore its times, and return what was done."""
     plain = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
     if not plain:
         return "nothing left to damage"
@@ -128,7 +131,7 @@ def damage(random: Random, folder: Path) -> str:
 
 
 def picture(folder: Path) -> dict[str, bytes | int]:
-    """All that is in a directory: contents of plain files, kinds of everything else."""
+    """The content of each plain file below a directory, and the kind of everything else there."""
     found: dict[str, bytes | int] = {}
     for path in folder.rglob("*"):
         mode = path.lstat().st_mode

@@ -1,8 +1,9 @@
-"""Saves by torch.distributed.checkpoint itself: `python -m tests.checkpoint.dcp_saves FOLDER`.
+"""Save with torch.distributed.checkpoint: `python -m tests.checkpoint.dcp_saves FOLDER`.
 
-`two`: two ranks, each with its part. `idle`: two ranks, of which one has nothing to write.
-`threads`: one process with two files. `each`: a file for each tensor. `safetensors`: DCP's other
-format. `own`: saved without collectives, a `.metadata` for each rank.
+`two`: two ranks, each with its part. `idle`: two ranks, one of which has nothing to write.
+`threads`: one process with two files. `later`: as `threads`, a save with other values. `each`: a
+file for each tensor. `safetensors`: DCP's other format. `own`: saved without collectives, with a
+`.metadata` for each rank.
 """
 
 import sys
@@ -22,7 +23,7 @@ def _state(factor: float) -> dict[str, object]:
 
 
 def _rank(rank: int, folder: str) -> None:
-    """One of two."""
+    """Save as one of two ranks."""
     import torch.distributed as dist
     import torch.distributed.checkpoint as dcp
     from torch.distributed.device_mesh import init_device_mesh
@@ -46,13 +47,14 @@ def _rank(rank: int, folder: str) -> None:
 
 
 def main(folder: Path) -> None:
-    """Make all of them."""
+    """Make all saves."""
     import torch.distributed.checkpoint as dcp
     import torch.multiprocessing as processes
     from torch.distributed.checkpoint.filesystem import FileSystemWriter, SerializationFormat
 
     warnings.simplefilter("ignore")
-    # First, and by fork: nothing of torch has run yet, and importing it again takes seconds.
+    # The forked ranks run first: torch has started no thread yet, and importing it again takes
+    # seconds.
     processes.start_processes(_rank, (str(folder),), nprocs=2, start_method="fork")
     for name, options in {
         "threads": {"thread_count": 2},

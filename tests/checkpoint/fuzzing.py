@@ -1,7 +1,7 @@
-"""How much is tried: a little in CI, as much as `CHECKPOINT_FUZZ` says elsewhere.
+"""How much the fuzz tests try: little by default, more with `CHECKPOINT_FUZZ`.
 
-`CHECKPOINT_FUZZ=100 pytest tests/checkpoint/test_fuzz_*.py` tries a hundred times as much;
-`CHECKPOINT_FUZZ_SEED` begins elsewhere, and a failure names its seed.
+`CHECKPOINT_FUZZ=100 pytest tests/checkpoint/test_fuzz_*.py` tries a hundred times as much.
+`CHECKPOINT_FUZZ_SEED` sets the first seed, and a failure names its seed.
 """
 
 import os
@@ -16,13 +16,13 @@ TIME_LIMIT_S = 180 * SCALE
 
 
 def seeds(count: int) -> Iterator[tuple[int, Random]]:
-    """So many seeds, and a source of randomness from each."""
+    """Yield `count` seeds, times the scale, each with its source of randomness."""
     for seed in range(SEED, SEED + count * SCALE):
         yield seed, Random(seed)
 
 
 def examples(count: int) -> settings:
-    """As many examples of hypothesis, the same ones each time unless more are asked for."""
+    """Settings for this many examples, times the scale; at scale 1 they are the same each time."""
     return settings(
         max_examples=count * SCALE,
         derandomize=SCALE == 1,

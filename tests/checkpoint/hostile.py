@@ -1,4 +1,4 @@
-"""Pickles that run code when they are loaded, each in the places where a checkpoint has pickles."""
+"""Pickles that run code when they are loaded, in each place where a checkpoint has pickles."""
 
 import io
 import pickle
@@ -10,7 +10,7 @@ from tests.checkpoint.conftest import as_json
 
 
 class Call:
-    """Pickled, it is a call of a function with arguments; the state is set after it."""
+    """An object whose pickle calls a function with arguments, then sets the state."""
 
     def __init__(self, function: object, *arguments: object, state: object = None) -> None:
         self._reduced = (function, arguments) if state is None else (function, arguments, state)
@@ -28,7 +28,7 @@ def _text(text: str) -> bytes:
 
 
 def payloads(canary: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of each; whoever loads one without care makes the file `canary`."""
+    """Yield the name and bytes of each pickle; loading one without care makes the file `canary`."""
     touch = f"touch {canary}"
     code = f"open({str(canary)!r}, 'w').close()"
     calls = {
@@ -77,7 +77,7 @@ def payloads(canary: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def checkpoints(canary: Path, good: bytes) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """What it is called, and the files of a checkpoint that holds such a pickle somewhere.
+    """Yield a name and the files of a checkpoint that holds a hostile pickle.
 
     `good`: an archive by torch.save, whose pickle is exchanged.
     """
@@ -103,7 +103,7 @@ def checkpoints(canary: Path, good: bytes) -> Iterator[tuple[str, dict[str, byte
 
 
 def exchanged(good: bytes, payload: bytes) -> bytes:
-    """The same archive with another pickle in it and CRCs that are right."""
+    """The same archive with another pickle in it and right CRCs."""
     target = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(good)) as old, zipfile.ZipFile(target, "w") as new:
         for info in old.infolist():

@@ -1,4 +1,4 @@
-"""`python -m tests.checkpoint.loads FOLDER`: load each checkpoint in it, and say how that went."""
+"""`python -m tests.checkpoint.loads FOLDER`: load each checkpoint in it and print the outcome."""
 
 import json
 import resource
@@ -22,7 +22,7 @@ def main(place: Path) -> None:
     forbidden: list[str] = []
     sys.addaudithook(lambda event, _: forbidden.append(event) if event in FORBIDDEN else None)
     warnings.simplefilter("ignore")
-    torch.load  # noqa: B018 - imported before the limit
+    torch.load  # noqa: B018 - import torch.load's modules before the limit
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + ROOM_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

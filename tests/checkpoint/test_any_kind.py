@@ -1,4 +1,4 @@
-"""Files of kinds that no table knows: what can be known of them, and no untrue reason."""
+"""Files of kinds that no table knows: what a survey can prove of them, and no untrue reason."""
 
 import gzip
 import io
@@ -21,7 +21,7 @@ from tests.checkpoint.conftest import Files, write_files
 
 
 def zipped(method: int = zipfile.ZIP_STORED) -> bytes:
-    """A program's archive, as keras and stable-baselines3 write theirs."""
+    """A program's zip archive, like those of keras and stable-baselines3."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
         archive.writestr("metadata.json", "{}")
@@ -30,7 +30,7 @@ def zipped(method: int = zipfile.ZIP_STORED) -> bytes:
 
 
 def tarred(form: int = tarfile.PAX_FORMAT) -> bytes:
-    """A folder, a file of a long name, a link."""
+    """A tar archive with a folder, a file of a long name and a link."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
         folder = tarfile.TarInfo("state")
@@ -46,7 +46,7 @@ def tarred(form: int = tarfile.PAX_FORMAT) -> bytes:
 
 
 def hdf5(version: int, size: int = 4096) -> bytes:
-    """A superblock that says how long the file is."""
+    """An HDF5 file with a superblock that says how long the file is."""
     magic = b"\x89HDF\r\n\x1a\n" + bytes([version])
     addresses = struct.pack("<4Q", 0, (1 << 64) - 1, size, (1 << 64) - 1)
     if version < 2:
@@ -82,7 +82,7 @@ WHOLE: dict[str, bytes] = {
     "zeros-{}.txt": b"0" * 8192,
     "noending-{}": b"w" * 5000,
 }  # fmt: skip
-# They say themselves where they end.
+# The content of these kinds says where the file ends.
 CUT = [
     name
     for name, data in WHOLE.items()
@@ -91,14 +91,14 @@ CUT = [
 
 
 def request(folder: Path, name: str) -> SurveyRequest:
-    """A user who says how the files are named."""
+    """A request with a user's pattern for the files' names."""
     pattern = name.replace(".", r"\.").replace("{}", r"(?P<step>\d+)")
     return SurveyRequest(folder, existing="use", quiet=True, pattern=pattern)
 
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_whole_file_of_any_kind_counts(tmp_path: Path, name: str) -> None:
-    """Alone, by a pattern, and in a directory: used, its hash kept so that rot is seen."""
+    """A whole file is valid alone and in a directory, and its hash is kept so that rot is seen."""
     write_files(tmp_path, {name.format(20): WHOLE[name]})
     found = survey(request(tmp_path, name))
     assert [(one.step, one.valid, one.reason) for one in found.entries] == [(20, True, None)]
@@ -113,7 +113,7 @@ def test_a_whole_file_of_any_kind_counts(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", CUT)
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 def test_a_cut_one_is_seen_where_its_content_tells(tmp_path: Path, name: str, share: float) -> None:
-    """Whatever its ending says."""
+    """A file that says its own length is invalid when cut, whatever its ending."""
     data = WHOLE[name] if name.endswith("h5") or "hdf5" in name else WHOLE[name].rstrip(b"\0")
     data = data[: int(len(data) * share)]
     write_files(tmp_path, {name.format(20): data})
@@ -131,7 +131,7 @@ def test_a_cut_one_is_seen_where_its_content_tells(tmp_path: Path, name: str, sh
     ],
 )
 def test_what_never_reached_the_disk(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
-    """A file that is empty, or zeros where data should be."""
+    """A file that is empty, or has zeros where data should be, is invalid."""
     path = write_files(tmp_path, {name: data}) / name
     verdict = validate(path)
     assert verdict.valid is False
@@ -139,7 +139,7 @@ def test_what_never_reached_the_disk(tmp_path: Path, name: str, data: bytes, rea
 
 
 def test_an_orbax_directory_counts(tmp_path: Path) -> None:
-    """Chunks without endings, some of them zeros or empty, beside what describes them."""
+    """An orbax directory is valid: its chunks have no endings and may be zeros."""
     files = {
         "_CHECKPOINT_METADATA": b"{}",
         "commit_success.txt": b"",
@@ -154,7 +154,7 @@ def test_an_orbax_directory_counts(tmp_path: Path) -> None:
 
 
 def test_a_tensorflow_checkpoint_counts(tmp_path: Path) -> None:
-    """An index and data that begin with a tensor of zeros."""
+    """A TensorFlow index is valid with data that begin with a tensor of zeros."""
     files = {
         "model.ckpt.index": b"i" * 300,
         "model.ckpt.data-00000-of-00001": bytes(9000) + b"x",
@@ -168,17 +168,23 @@ def test_a_tensorflow_checkpoint_counts(tmp_path: Path) -> None:
     [
         ({}, "no file of weights or state"),
         ({"state.txt": b"", "b.msgpack": b""}, "all of its files are empty"),
-        ({"config.json": b"{}", "generation_config.json": b"{}"}, "only what describes"),
-        ({"tokenizer.json": b"{}", "tokenizer.model": b"t", "vocab.txt": b"a"}, "only what"),
-        ({"README.md": b"a", "trainer_state.json": b"{}"}, "only what describes"),
-        ({"model.safetensors.index.json": b'{"weight_map": {}}'}, "only what describes"),
-        ({"image_0.png": b"png", "log.txt": b"step 5"}, "only what describes"),
-        ({"model.safetensors.tmp": b"half", ".nfs0001": b"x"}, "only what describes"),
-        ({"trainer_state.json": b"{}", "training_args.bin": b"\x80\4N."}, "only what"),
+        ({"config.json": b"{}", "generation_config.json": b"{}"}, "only files that describe"),
+        (
+            {"tokenizer.json": b"{}", "tokenizer.model": b"t", "vocab.txt": b"a"},
+            "only files that describe",
+        ),
+        ({"README.md": b"a", "trainer_state.json": b"{}"}, "only files that describe"),
+        ({"model.safetensors.index.json": b'{"weight_map": {}}'}, "only files that describe"),
+        ({"image_0.png": b"png", "log.txt": b"step 5"}, "only files that describe"),
+        ({"model.safetensors.tmp": b"half", ".nfs0001": b"x"}, "only files that describe"),
+        (
+            {"trainer_state.json": b"{}", "training_args.bin": b"\x80\4N."},
+            "only files that describe",
+        ),
     ],
 )
 def test_what_holds_no_state(tmp_path: Path, files: Files, reason: str) -> None:
-    """Nothing, nothing in it, or only descriptions and what a save leaves under way."""
+    """A directory with no file, empty files, or only descriptions and leftovers is invalid."""
     folder = tmp_path / "checkpoint-20"
     folder.mkdir()
     verdict = validate(write_files(folder, files))
@@ -187,7 +193,7 @@ def test_what_holds_no_state(tmp_path: Path, files: Files, reason: str) -> None:
 
 
 def test_a_directory_of_links_is_not_followed(tmp_path: Path) -> None:
-    """They lead to where the checkpoint was moved."""
+    """A directory whose files are links to where the checkpoint was moved is not followed."""
     (tmp_path / "state.txt").write_text("20")
     folder = tmp_path / "checkpoint-20"
     folder.mkdir()
@@ -196,7 +202,7 @@ def test_a_directory_of_links_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_beside_known_files_the_others_are_by_products(tmp_path: Path, torch_files: Files) -> None:
-    """A file of any other program may be empty or change there."""
+    """Beside a known file, a file of any other program may be empty or change."""
     files = {"model.pt": torch_files["model.pt"], "notes.xyz": b"", "x.zip": b"PK\3\4 torn"}
     verdict = validate(write_files(tmp_path / "checkpoint-20", files))
     assert (verdict.valid, verdict.proof) == (True, "structure")
@@ -204,7 +210,7 @@ def test_beside_known_files_the_others_are_by_products(tmp_path: Path, torch_fil
 
 
 def test_rot_in_a_file_of_an_unknown_kind_changes_its_hash(tmp_path: Path) -> None:
-    """Nothing else could tell."""
+    """The kept hash is the only sign of rot in such a file."""
     folder = write_files(tmp_path / "checkpoint-20", {"w.msgpack": b"w" * 5000})
     before = validate(folder).hashes["w.msgpack"]
     write_files(folder, {"w.msgpack": b"w" * 4999 + b"v"})
@@ -212,7 +218,7 @@ def test_rot_in_a_file_of_an_unknown_kind_changes_its_hash(tmp_path: Path) -> No
 
 
 def test_names_alone() -> None:
-    """State, or what describes it."""
+    """A file's name says whether it holds state or only a description."""
     for name in ("state.txt", "model.msgpack", "0", "a/b.ocdbt", "model.json", "x.ckpt.index"):
         assert not is_description(name), name
     for name in ("adapter_config.json", "a/README", "vocab.json", "x.index.json", "a.png",
@@ -224,7 +230,7 @@ def test_names_alone() -> None:
 
 
 def test_a_real_hdf5_file(tmp_path: Path) -> None:
-    """The whole is taken, one that lacks a byte is not."""
+    """A whole HDF5 file is valid, and a file that lacks one byte is not."""
     path = tmp_path / "w-20.h5"
     with h5py.File(path, "w") as file:
         file["w"] = list(range(5000))

@@ -1,4 +1,4 @@
-"""What a tool's own record calls its best: found without unpickling, and never pruned."""
+"""A tool's own record names its best checkpoint: found without unpickling, and never pruned."""
 
 import io
 import pickle
@@ -20,23 +20,23 @@ __all__ = ["opened"]
 
 
 def look(folder: Path, **changes: object) -> Survey:
-    """A survey of the run itself, nothing being written."""
+    """Survey the run's own checkpoints while nothing is being written."""
     request = SurveyRequest(folder, "run", quiet=True, first_attempt_wall=0.0)
     return survey(replace(request, **changes))  # type: ignore[arg-type]
 
 
 def doomed(found: Survey, keep: int) -> list[str]:
-    """What pruning would remove, oldest first."""
+    """The names that pruning would remove, oldest first."""
     return [entry.name for entry in prune.plan(found.entries, keep, (), include_foreign=True)]
 
 
 def the_best(found: Survey) -> list[str]:
-    """The names of the best ones."""
+    """The names of the best checkpoints."""
     return [entry.name for entry in found.entries if entry.best]
 
 
 def save_hf(folder: Path, files: Files, step: int, named: object) -> Path:
-    """HF's checkpoint with what its record calls the best."""
+    """Save HF's checkpoint whose record names `named` as the best."""
     state = as_json(global_step=step, best_model_checkpoint=named)
     return write_files(
         folder / f"checkpoint-{step}", {**hugging_face(files, step), "trainer_state.json": state}
@@ -44,7 +44,7 @@ def save_hf(folder: Path, files: Files, step: int, named: object) -> Path:
 
 
 def save_lightning(path: Path, *named: str, protocol: int = 2, last: str = "") -> Path:
-    """Lightning's checkpoint with one callback for each path that it calls the best."""
+    """Save Lightning's checkpoint with one callback for each path that it names as the best."""
     import torch
 
     callbacks = {
@@ -67,7 +67,7 @@ def save_lightning(path: Path, *named: str, protocol: int = 2, last: str = "") -
 
 @pytest.mark.parametrize("form", ["out/{}", "/scratch/me/out/{}", "{}", "./out/{}/"])
 def test_hf_best_is_never_pruned(tmp_path: Path, torch_files: Files, form: str) -> None:
-    """Wherever the record says it lies: its name counts, in this directory."""
+    """HF's best is kept wherever the record says it lies: its name counts, in this directory."""
     for step in (10, 20, 30, 40, 50):
         save_hf(tmp_path, torch_files, step, form.format("checkpoint-20"))
     found = look(tmp_path)
@@ -81,7 +81,7 @@ def test_hf_best_is_never_pruned(tmp_path: Path, torch_files: Files, form: str) 
 def test_hf_best_step_is_never_pruned(
     tmp_path: Path, torch_files: Files, named: str | None, form: str
 ) -> None:
-    """The record may give its step alone, or beside a name: the series says whose that is."""
+    """HF's record may give the best step alone or beside a name: the series decides whose it is."""
     pattern = form.format(r"(?P<step>\d+)")
     for step in (10, 20, 30, 40, 50):
         state = as_json(global_step=step, best_model_checkpoint=named, best_global_step=20)
@@ -95,14 +95,14 @@ def test_hf_best_step_is_never_pruned(
 
 @pytest.mark.parametrize("step", [True, -1, "20", 20.5, 10**30, [20]])
 def test_a_best_step_that_is_none(tmp_path: Path, torch_files: Files, step: object) -> None:
-    """Nothing is raised, nothing named."""
+    """A best step that is no count raises nothing and names nothing."""
     state = as_json(global_step=20, best_global_step=step)
     files = {**hugging_face(torch_files, 20), "trainer_state.json": state}
     assert best.read_best(list_files(write_files(tmp_path / "checkpoint-20", files))) == ""
 
 
 def test_what_cannot_be_a_files_name_is_not_kept(tmp_path: Path, torch_files: Files) -> None:
-    """The ledger would carry a megabyte with every survey."""
+    """A name longer than a file name is dropped: the ledger would carry it with every survey."""
     for step, named in ((10, "x" * 1_000_000), (20, "ü" * 128), (30, "a\0b"), (40, "y" * 255)):
         stock = list_files(save_hf(tmp_path, torch_files, step, f"out/{named}"))
         assert best.read_best(stock) == (named if step == 40 else "")
@@ -111,7 +111,7 @@ def test_what_cannot_be_a_files_name_is_not_kept(tmp_path: Path, torch_files: Fi
 
 
 def test_the_newest_record_counts(tmp_path: Path, torch_files: Files) -> None:
-    """Each of improving ones was the best once: they do not pile up."""
+    """Only the newest record's best is kept: earlier bests do not pile up."""
     for step in (10, 20, 30, 40):
         save_hf(tmp_path, torch_files, step, f"out/checkpoint-{step}")
     found = look(tmp_path)
@@ -120,7 +120,7 @@ def test_the_newest_record_counts(tmp_path: Path, torch_files: Files) -> None:
 
 
 def test_a_torn_newest_one_costs_no_best(tmp_path: Path, torch_files: Files) -> None:
-    """The newest proven record counts as well as those after it."""
+    """When the newest checkpoint is torn, its record counts and so does the newest proven one."""
     for step in (10, 20, 30):
         save_hf(tmp_path, torch_files, step, "out/checkpoint-10")
     torn = save_hf(tmp_path, torch_files, 40, "out/checkpoint-20")
@@ -134,7 +134,7 @@ def test_a_torn_newest_one_costs_no_best(tmp_path: Path, torch_files: Files) -> 
 def test_an_older_record_counts_where_newer_ones_are_silent(
     tmp_path: Path, torch_files: Files
 ) -> None:
-    """No evaluation since, or one that names what is gone."""
+    """Newer records count for nothing when they name no best, or a best that is gone."""
     save_hf(tmp_path, torch_files, 10, None)
     save_hf(tmp_path, torch_files, 20, "out/checkpoint-10")
     for step, named in ((30, None), (40, "out/checkpoint-35"), (50, ["checkpoint-30"])):
@@ -144,7 +144,7 @@ def test_an_older_record_counts_where_newer_ones_are_silent(
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
 def test_lightnings_best_is_never_pruned(tmp_path: Path, protocol: int) -> None:
-    """From the pickle of its newest checkpoint, whose strings may stand in the memo."""
+    """Lightning's best is read from its newest checkpoint's pickle, with or without the memo."""
     for step in (100, 200, 300, 400):
         named = "/x/ckpt/epoch=0-step=100.ckpt"
         path = tmp_path / f"epoch={step // 100 - 1}-step={step}.ckpt"
@@ -156,7 +156,7 @@ def test_lightnings_best_is_never_pruned(tmp_path: Path, protocol: int) -> None:
 
 
 def test_the_best_of_several_callbacks(tmp_path: Path) -> None:
-    """Each monitors its own metric; the second's key is taken from the memo."""
+    """Each callback's best counts; the second callback's key comes from the pickle's memo."""
     for epoch in range(4):
         paths = ("/x/epoch=0-step=0.ckpt", "", "/x/epoch=1-step=1.ckpt")
         save_lightning(tmp_path / f"epoch={epoch}-step={epoch}.ckpt", *paths)
@@ -164,7 +164,7 @@ def test_the_best_of_several_callbacks(tmp_path: Path) -> None:
 
 
 def test_last_ckpt_tells_the_best(tmp_path: Path) -> None:
-    """A file of another series has the newest record."""
+    """`last.ckpt`, a file of another series, has the newest record."""
     for epoch in range(3):
         save_lightning(tmp_path / f"epoch={epoch}-step={epoch}.ckpt")
     save_lightning(tmp_path / "last.ckpt", "/x/epoch=0-step=0.ckpt")
@@ -172,7 +172,7 @@ def test_last_ckpt_tells_the_best(tmp_path: Path) -> None:
 
 
 def test_lightnings_directory_tells_the_best(tmp_path: Path) -> None:
-    """Under FSDP the record is in a file of its own."""
+    """Under FSDP the record is in a file of its own, `meta.pt`."""
     for epoch in range(3):
         folder = tmp_path / f"epoch={epoch}-step={epoch}.ckpt"
         save_lightning(folder / "meta.pt", "/x/epoch=0-step=0.ckpt")
@@ -181,7 +181,7 @@ def test_lightnings_directory_tells_the_best(tmp_path: Path) -> None:
 
 
 def test_what_is_called_best_by_name(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Ours, Lightning's, and one that the user's pattern makes a checkpoint."""
+    """A name with "best" counts: ours, Lightning's, and a name that the user's pattern matches."""
     make_ours(tmp_path, 1, name="best")
     save_lightning(tmp_path / "best-epoch=0-step=2.ckpt")
     save_lightning(tmp_path / "model_best_3.pt")
@@ -195,7 +195,7 @@ def test_what_is_called_best_by_name(tmp_path: Path, make_ours: MakeOurs) -> Non
 
 
 def test_the_best_is_counted_among_the_newest(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """`keep: 2` with the best one newest keeps two."""
+    """With `keep: 2`, a newest checkpoint that is the best counts as one of the two."""
     make_ours(tmp_path, 1)
     make_ours(tmp_path, 2)
     make_ours(tmp_path, 3, name="best")
@@ -205,7 +205,7 @@ def test_the_best_is_counted_among_the_newest(tmp_path: Path, make_ours: MakeOur
 def test_an_unchanged_record_is_not_read_again(
     tmp_path: Path, torch_files: Files, opened: list[str]
 ) -> None:
-    """It is remembered with the verdict; a ledger of before has none, and it is read once."""
+    """The record is remembered with the verdict; an older ledger lacks it, so it is read once."""
     for step in (10, 20):
         save_hf(tmp_path, torch_files, step, "out/checkpoint-10")
     save_lightning(tmp_path / "epoch=0-step=1.ckpt", "/x/epoch=0-step=1.ckpt")
@@ -222,10 +222,10 @@ def test_an_unchanged_record_is_not_read_again(
 
 
 class Trap:
-    """Unpickling it ends the process."""
+    """An object whose unpickling ends the process."""
 
     def __reduce__(self) -> tuple[object, tuple[int]]:
-        """What a pickle would call."""
+        """Return the call that unpickling would make."""
         import os
 
         return os._exit, (13,)
@@ -241,14 +241,14 @@ class Trap:
     ],
 )
 def test_what_is_no_archive_names_none(tmp_path: Path, data: bytes) -> None:
-    """Torn, empty, or another format: nothing is raised, nothing named."""
+    """A torn or empty file, or another format, raises nothing and names no best."""
     path = tmp_path / "last.ckpt"
     path.write_bytes(data)
     assert best.read_best(list_files(path)) == ""
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
-    """The record of an archive that would run code is read all the same."""
+    """The record is read from an archive that would run code, and the code does not run."""
     import zipfile
 
     content = io.BytesIO()
@@ -260,7 +260,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 
 
 def test_a_huge_pickle_is_not_read(tmp_path: Path) -> None:
-    """A record that no trainer writes names none, in little memory."""
+    """A pickle larger than any trainer writes names no best."""
     import zipfile
 
     huge = b"best_model_path" * (2 << 20)

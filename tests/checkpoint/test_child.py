@@ -24,7 +24,7 @@ MAIN = Path(__file__).resolve().parents[2] / "supervisor" / "survey" / "__main__
 
 
 def ask(request: SurveyRequest, cwd: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run the child on a request."""
+    """Run the child process on a request."""
     return subprocess.run(
         [sys.executable, *options, MAIN, "survey"],
         input=json.dumps(request.to_json()),
@@ -36,7 +36,7 @@ def ask(request: SurveyRequest, cwd: Path, *options: str) -> subprocess.Complete
 
 
 def children_s() -> float:
-    """What children that have ended took of a processor, in seconds, however busy that was."""
+    """The processor time in seconds that ended children used, however busy the machine was."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -44,7 +44,7 @@ def children_s() -> float:
 def test_the_child_answers_as_the_function_does(
     tmp_path: Path, make_ours: MakeOurs, torch_files: Files
 ) -> None:
-    """All fields survive both ways, with and without -P."""
+    """All fields survive both ways through JSON, with and without Python's -P."""
     make_ours(tmp_path, 500)
     write_files(tmp_path / "checkpoint-600", guide(torch_files, 600))
     request = SurveyRequest(
@@ -68,7 +68,7 @@ def test_the_child_answers_as_the_function_does(
 
 
 def test_a_directory_that_cannot_be_read(tmp_path: Path) -> None:
-    """A file in its place is told on stderr, with an exit code."""
+    """For a file in place of the directory, the child reports on stderr and exits with 70."""
     (tmp_path / "file").touch()
     done = ask(SurveyRequest(tmp_path / "file"), tmp_path)
     assert done.returncode == 70
@@ -76,14 +76,14 @@ def test_a_directory_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_a_wrong_command_line(tmp_path: Path) -> None:
-    """It says how to call it."""
+    """A wrong command line prints the usage and exits with 2."""
     done = subprocess.run([sys.executable, MAIN], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "usage" in done.stderr
 
 
 def test_nothing_heavy_is_loaded(tmp_path: Path) -> None:
-    """Its start is on the way to every launch."""
+    """The child loads nothing heavy, because every launch waits for its start."""
     code = (
         "import sys; from supervisor.checkpoint import commit;"
         "from supervisor.survey import survey; print(*sys.modules)"
@@ -139,7 +139,7 @@ def deep_fields(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("value", [REQUEST, SURVEY])
 def test_what_another_version_adds_is_passed_over(value: SurveyRequest | Survey) -> None:
-    """At every depth: a daemon lives through the upgrade of its child, or the other way round."""
+    """Unknown fields are passed over at every depth: daemon and child may be of two versions."""
     record = json.loads(json.dumps(value.to_json()))
     assert type(value).from_json(record) == value
     for one in deep_fields(record):
@@ -150,7 +150,7 @@ def test_what_another_version_adds_is_passed_over(value: SurveyRequest | Survey)
 
 
 def defaults(value: object) -> list[str]:
-    """The fields that a dataclass does not need."""
+    """The fields that have a default, without those that an answer must have."""
     assert is_dataclass(value)
     known = {one.name for one in fields(value) if one.default is not MISSING
              or one.default_factory is not MISSING}  # fmt: skip
@@ -164,7 +164,7 @@ def defaults(value: object) -> list[str]:
 def test_what_another_version_lacks_has_its_default(
     value: SurveyRequest | Survey, name: str
 ) -> None:
-    """A field that came later is not in what the older version says."""
+    """A field that an older version does not send takes its default."""
     record = json.loads(json.dumps(value.to_json()))
     del record[name]
     default = type(value)(**({"directory": Path("/saves")} if value is REQUEST else {}))
@@ -173,7 +173,7 @@ def test_what_another_version_lacks_has_its_default(
 
 
 def test_deeper_fields_that_another_version_lacks() -> None:
-    """Of remembered verdicts, of known checkpoints, of entries, of what is missing, of a memo."""
+    """Missing fields take their default in verdicts, known checkpoints, entries, and the memo."""
     record = json.loads(json.dumps(REQUEST.to_json()))
     del record["memory"][str(PLACE)]["names_best"]
     del record["known"][0]["is_proven"]
@@ -194,7 +194,7 @@ def test_deeper_fields_that_another_version_lacks() -> None:
 
 @pytest.mark.parametrize("name", ["entries", "exists", "newest_valid", "undecided"])
 def test_an_answer_without_its_checkpoints_is_none(name: str) -> None:
-    """By the defaults a run would begin from nothing."""
+    """An answer without these fields raises: with defaults, a run would begin from nothing."""
     record = SURVEY.to_json()
     del record[name]
     with pytest.raises(KeyError):

@@ -1,4 +1,4 @@
-"""Committing: whole or not at all, whatever fails on the way."""
+"""Committing is whole or not at all, whatever fails on the way."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
 
 
 def test_a_commit_makes_a_valid_checkpoint(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """What was written is there under its name, proven by hashes, and nothing else is."""
+    """The checkpoint is under its name, proven by hashes, and nothing else is left."""
     path = make_ours(tmp_path / "new" / "out", 500, kind="epoch", attempt=2, finite=True)
     verdict = validate(path)
     assert (verdict.valid, verdict.proof, verdict.reason) == (True, "hashes", None)
@@ -34,14 +34,14 @@ def test_a_commit_makes_a_valid_checkpoint(tmp_path: Path, make_ours: MakeOurs) 
 
 
 def write_badly(parent: Path, fill: Callable[[CheckpointWriter], object]) -> None:
-    """A commit after something that may go wrong."""
+    """Commit after a filling step that may go wrong."""
     with CheckpointWriter(parent, "checkpoint-1", step=1, epoch=0) as writer:
         fill(writer)
         writer.commit()
 
 
 def test_the_same_name_again_puts_the_old_one_aside(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Twice over an existing one: the newest stands, both others are kept with a reason."""
+    """After two saves over a checkpoint, the newest stands; two others are kept with a reason."""
     for attempt in (1, 2, 3):
         make_ours(tmp_path, 500, attempt=attempt)
     shelf = tmp_path / ".set-aside" / "superseded"
@@ -55,7 +55,7 @@ def test_the_same_name_again_puts_the_old_one_aside(tmp_path: Path, make_ours: M
 
 
 def test_an_exception_inside_leaves_nothing(tmp_path: Path) -> None:
-    """Whatever the caller raises goes through, the staging directory goes."""
+    """The caller's exception goes through, and the staging directory is removed."""
 
     def fail(writer: CheckpointWriter) -> None:
         (writer.path / "model.pt").write_bytes(b"half")
@@ -67,7 +67,7 @@ def test_an_exception_inside_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_leaving_without_commit_leaves_nothing(tmp_path: Path) -> None:
-    """A context that was only entered publishes nothing."""
+    """Leaving the context without a commit publishes nothing."""
     with CheckpointWriter(tmp_path, "checkpoint-1", step=1, epoch=0) as writer:
         writer.open("data/model.pt").close()
     assert snapshot(tmp_path) == {}
@@ -79,7 +79,7 @@ def test_leaving_without_commit_leaves_nothing(tmp_path: Path) -> None:
     "state", [None, b"{}", b'{"global_step": 2, "current_epoch": 0, "format": 1}']
 )
 def test_content_that_is_no_checkpoint_is_refused(tmp_path: Path, state: bytes | None) -> None:
-    """No training state, an unmarked one, one of another step."""
+    """A commit is refused without a training state, with one unmarked, or with another step's."""
 
     def fill(writer: CheckpointWriter) -> None:
         if state is not None:
@@ -91,7 +91,7 @@ def test_content_that_is_no_checkpoint_is_refused(tmp_path: Path, state: bytes |
 
 
 def test_a_link_in_the_staging_directory_is_refused(tmp_path: Path) -> None:
-    """A checkpoint holds its own bytes."""
+    """A commit is refused with a link: a checkpoint holds its own bytes."""
 
     def fill(writer: CheckpointWriter) -> None:
         with writer.open("training_state.json") as file:
@@ -105,13 +105,13 @@ def test_a_link_in_the_staging_directory_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", ".hidden", "/a"])
 def test_a_name_must_be_one_visible_name(tmp_path: Path, name: str) -> None:
-    """Nothing leads out of the parent, nothing hides."""
+    """A name that leads out of the parent, or is hidden, is refused."""
     with pytest.raises(ValueError, match="name"):
         CheckpointWriter(tmp_path, name, step=1, epoch=0)
 
 
 def test_parents_that_are_links_or_no_directories(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """A linked parent is followed, a file or a dangling link is an OSError that changes nothing."""
+    """A linked parent is followed, a file as parent is an error, a link of the name is replaced."""
     real = tmp_path / "real"
     real.mkdir()
     (tmp_path / "link").symlink_to(real)
@@ -127,7 +127,7 @@ def test_parents_that_are_links_or_no_directories(tmp_path: Path, make_ours: Mak
 
 
 class FailingCall:
-    """Lets one call of a function of `os` fail, the n-th, and counts them."""
+    """Makes the n-th call of one function of `os` fail, and counts the calls."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str, at: int, code: int) -> None:
         real = getattr(os, name)
@@ -161,7 +161,7 @@ def test_any_call_may_fail(
     code: int,
     occupied: bool,
 ) -> None:
-    """Each call of each kind in turn: the parent is as before, and a retry succeeds."""
+    """When any call fails, the parent is as before the save, and a retry succeeds."""
     codes: list[int | None] = []
     for at in range(1, 100):
         parent = tmp_path / str(at)
@@ -178,7 +178,7 @@ def test_any_call_may_fail(
                 assert snapshot(parent) == before
                 patch.undo()
                 make_ours(parent, 500, attempt=2)
-        # One that succeeds all the same made a directory that was there already.
+        # A save may succeed although a call failed, if that call makes a directory that exists.
         assert validate(parent / "checkpoint-500").valid
         if failing.count < at:
             break
@@ -213,7 +213,7 @@ def test_a_full_disk(small_disk: Path, make_ours: MakeOurs) -> None:
 
 @pytest.mark.root
 def test_a_full_disk_does_not_stop_setting_aside(small_disk: Path, make_ours: MakeOurs) -> None:
-    """With no byte free the old checkpoint of that name can still move; only its reason is lost."""
+    """With no byte free, setting the old checkpoint aside works; only its reason is lost."""
     from supervisor.checkpoint.set_aside import put_aside
 
     make_ours(small_disk, 400)
@@ -225,7 +225,7 @@ def test_a_full_disk_does_not_stop_setting_aside(small_disk: Path, make_ours: Ma
 
 
 def test_staging_of_a_living_writer_stays(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Cleaning during a save must not touch it, a dead writer's goes."""
+    """Cleaning leaves a living writer's staging directory and removes a dead writer's."""
     with CheckpointWriter(tmp_path, "checkpoint-1", step=1, epoch=0) as writer:
         assert clean_staging(tmp_path, quiet=True) == ()
         assert writer.path.is_dir()
@@ -238,7 +238,7 @@ def test_staging_of_a_living_writer_stays(tmp_path: Path, make_ours: MakeOurs) -
 
 
 def test_staging_of_an_unknown_writer(tmp_path: Path) -> None:
-    """Another machine's, or one we cannot parse: only when quiet, or after a day of silence."""
+    """An unknown writer's staging directory goes when nothing writes, or after a day of silence."""
     stale = [tmp_path / ".staging-ffffffff-1-1-0-checkpoint-1", tmp_path / ".staging-what"]
     for path in stale:
         path.mkdir()

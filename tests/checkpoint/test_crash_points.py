@@ -1,4 +1,4 @@
-"""SIGKILL before and after each call of a commit that reaches the disk."""
+"""Kill a commit with SIGKILL before and after each of its calls that reach the disk."""
 
 import json
 import os
@@ -14,7 +14,7 @@ ROOT = DRIVER.parents[2]
 
 
 def killed_everywhere(*arguments: str | Path) -> list[dict[str, Any]]:
-    """What the driver found after each kill; the last report is of the run that none hit."""
+    """The driver's report after each kill; the last report is of the run without a kill."""
     done = subprocess.run(
         [sys.executable, DRIVER, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -30,7 +30,7 @@ def killed_everywhere(*arguments: str | Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("case", ["new", "occupied"])
 def test_a_kill_anywhere_leaves_a_valid_newest(tmp_path: Path, case: str) -> None:
-    """At most one staging directory is left, it can be cleaned, nothing torn has a name."""
+    """At most one staging directory is left, cleaning removes it, and no torn save has a name."""
     reports = killed_everywhere(tmp_path, case)
     assert reports[-1]["newest"] == 500
     for report in reports:
@@ -43,9 +43,9 @@ def test_a_kill_anywhere_leaves_a_valid_newest(tmp_path: Path, case: str) -> Non
 
 @pytest.mark.parametrize("where", ["run", "beside", "inside"])
 def test_a_kill_while_one_is_set_aside(tmp_path: Path, elsewhere: Path, where: str) -> None:
-    """It is whole in one of two places, a pointer names the old or the new one, and all is healed.
+    """The moved checkpoint is whole in one place, each pointer names old or new, and a retry heals.
 
-    In the run directory, or on from there because a rename to it does not work.
+    `where`: the run directory takes the checkpoint, or a rename to it does not work.
     """
     root = (tmp_path / "state" if where == "run" else elsewhere) / "set-aside"
     root.parent.mkdir(exist_ok=True)

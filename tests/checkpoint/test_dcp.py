@@ -1,4 +1,4 @@
-"""DCP checkpoints as torch writes them: what `.metadata` names must be there, whole and of it."""
+"""DCP checkpoints as torch writes them: each file that `.metadata` names is there and its own."""
 
 import os
 import pickle
@@ -17,14 +17,14 @@ from tests.checkpoint.conftest import make_old, write_files
 from tests.checkpoint.hostile import payloads
 
 ROOT = Path(__file__).resolve().parents[2]
-# The saves are made once, by three processes that import torch.
+# Three processes that import torch make the saves once.
 pytestmark = pytest.mark.timeout(180)
 WHOLE = ("two", "threads", "each", "safetensors", "own", "idle")
 
 
 @pytest.fixture(scope="session")
 def saves(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All saves of `dcp_saves`."""
+    """All saves that `dcp_saves` makes."""
     folder = tmp_path_factory.mktemp("dcp")
     subprocess.run(
         [sys.executable, "-m", "tests.checkpoint.dcp_saves", str(folder)],
@@ -37,7 +37,7 @@ def saves(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(saves: Path, tmp_path: Path) -> Callable[..., Path]:
-    """A copy of one of them that may be harmed, as a checkpoint or somewhere inside one."""
+    """Return a function that copies one save, as a checkpoint or into a folder of one."""
 
     def make(name: str, inside: str = "") -> Path:
         folder = tmp_path / "checkpoint-5"
@@ -49,7 +49,7 @@ def copy(saves: Path, tmp_path: Path) -> Callable[..., Path]:
 
 
 def judge(folder: Path, age_s: float | None = 60) -> Validation:
-    """The verdict on a checkpoint whose files are all of one time (None: of their own)."""
+    """The verdict after setting all files `age_s` back; None keeps the files' own times."""
     if age_s is not None:
         make_old(folder, age_s)
     return validate(folder)
@@ -57,7 +57,7 @@ def judge(folder: Path, age_s: float | None = 60) -> Validation:
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_what_torch_saves_is_proven(copy: Callable[..., Path], name: str) -> None:
-    """By one rank and by two, in any of its forms, also where a rank had nothing to write."""
+    """A save by one or two ranks is proven in each of its forms, also with an idle rank."""
     verdict = judge(copy(name))
     assert (verdict.valid, verdict.proof, verdict.reason) == (True, "structure", None)
 
@@ -66,7 +66,7 @@ def test_what_torch_saves_is_proven(copy: Callable[..., Path], name: str) -> Non
 @pytest.mark.parametrize("name", ["two", "threads", "each", "own", "safetensors"])
 @pytest.mark.parametrize("harm", ["missing", "empty", "cut", "link"])
 def test_each_shard_is_needed(copy: Callable[..., Path], name: str, inside: str, harm: str) -> None:
-    """Gone, empty, cut short by one byte, or elsewhere: the reason names the shard."""
+    """A missing, empty, cut or linked shard makes the save invalid; the reason names the shard."""
     folder = copy(name, inside)
     for shard in sorted((folder / inside).glob("*.distcp")):
         data = shard.read_bytes()
@@ -85,10 +85,10 @@ def test_each_shard_is_needed(copy: Callable[..., Path], name: str, inside: str,
 
 
 def test_one_flipped_bit_in_a_shard_is_seen(copy: Callable[..., Path]) -> None:
-    """Each item is an archive with its CRC-32; the bits of a tensor's data are tried."""
+    """Each item is an archive with its CRC-32: one flipped bit of a tensor's data is seen."""
     shard = copy("two") / "__1_0.distcp"
     data = shard.read_bytes()
-    at = data.index(b"\x80?\0\0\x80?")  # ones
+    at = data.index(b"\x80?\0\0\x80?")  # the bytes of ones
     shard.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
     verdict = judge(shard.parent)
     assert verdict.valid is False
@@ -96,7 +96,7 @@ def test_one_flipped_bit_in_a_shard_is_seen(copy: Callable[..., Path]) -> None:
 
 
 def test_a_shard_of_another_layout_is_seen(copy: Callable[..., Path], saves: Path) -> None:
-    """Longer, or as long but with items elsewhere, or no archives beside archives."""
+    """A longer shard, one without archives, and one with items elsewhere are of another save."""
     folder = copy("threads")
     shard = folder / "__0_1.distcp"
     data, other = shard.read_bytes(), (saves / "two" / "__1_0.distcp").read_bytes()
@@ -111,7 +111,7 @@ def test_a_shard_of_another_layout_is_seen(copy: Callable[..., Path], saves: Pat
 def test_a_shard_written_after_the_metadata_is_of_another_save(
     copy: Callable[..., Path], saves: Path
 ) -> None:
-    """As long and as sound as before: only the times tell that a save was cut off."""
+    """The shard is whole and of its size: only its later time shows that a save was cut off."""
     folder = copy("threads")
     shutil.copyfile(saves / "later" / "__0_0.distcp", folder / "__0_0.distcp")
     make_old(folder, 900)
@@ -122,7 +122,7 @@ def test_a_shard_written_after_the_metadata_is_of_another_save(
 
 
 def test_the_times_of_a_copy_are_no_damage(copy: Callable[..., Path]) -> None:
-    """Copied one after the other in any order, and shards long before what ends the save."""
+    """Files copied in any order are valid, and so are shards much older than the metadata."""
     folder = copy("threads")
     now = folder.stat().st_mtime
     for times in ((0.0, 1.0, 1.5), (0.0, -1.0, 14.0), (0.0, 5.0, 12.0), (0.0, -86400.0, -3.0)):
@@ -132,7 +132,7 @@ def test_the_times_of_a_copy_are_no_damage(copy: Callable[..., Path]) -> None:
 
 
 def test_a_large_copy_may_take_longer(copy: Callable[..., Path]) -> None:
-    """10 MB a second and 15 s are allowed for; here 200 MB lie beside, as holes."""
+    """A copy may take 15 s and 1 s for each 10 MB; here a sparse file of 200 MB lies beside."""
     folder = copy("threads")
     with (folder / "other.bin").open("wb") as file:
         file.write(b"x" * 4096)
@@ -147,7 +147,7 @@ def test_a_large_copy_may_take_longer(copy: Callable[..., Path]) -> None:
 
 @pytest.mark.parametrize("path", [b"../../../a.bin", b"/etc/hostname"])
 def test_a_path_out_of_the_checkpoint_is_refused(copy: Callable[..., Path], path: bytes) -> None:
-    """Also where a file lies there that would do."""
+    """A path out of the checkpoint is refused, even to a file that exists."""
     folder = copy("threads")
     metadata = folder / ".metadata"
     old = b"\x8c\x0c__0_1.distcp"
@@ -170,7 +170,7 @@ def test_a_path_out_of_the_checkpoint_is_refused(copy: Callable[..., Path], path
 def test_another_layout_of_the_metadata_is_no_damage(
     copy: Callable[..., Path], metadata: bytes
 ) -> None:
-    """What another version writes is not known here: the shards count as they did."""
+    """With metadata of an unknown layout the shards are valid, but not proven by structure."""
     folder = copy("threads")
     (folder / ".metadata").write_bytes(metadata)
     verdict = judge(folder)
@@ -178,7 +178,7 @@ def test_another_layout_of_the_metadata_is_no_damage(
 
 
 def test_a_shard_that_nothing_names_is_extra(copy: Callable[..., Path]) -> None:
-    """Of more ranks before, or empty, or zeros; without any `.metadata` it is a torn save."""
+    """Unnamed shards, empty or zeros, are allowed; without `.metadata` the save is torn."""
     folder = copy("two")
     (folder / "__7_0.distcp").write_bytes(bytes(5000))
     (folder / "__8_0.distcp").touch()
@@ -188,14 +188,14 @@ def test_a_shard_that_nothing_names_is_extra(copy: Callable[..., Path]) -> None:
 
 
 def test_the_metadata_of_each_rank_counts(copy: Callable[..., Path]) -> None:
-    """Saved without collectives: a rank whose own is missing never finished."""
+    """Saved without collectives, a rank whose own metadata is missing never finished."""
     folder = copy("own")
     (folder / "__1.metadata").unlink()
     assert "missing" in (judge(folder).reason or "")
 
 
 def test_a_hostile_metadata_runs_nothing(tmp_path: Path) -> None:
-    """It is read as values, whatever it would call, and so are calls that are built by hand."""
+    """Hostile metadata is read as values: no call in it runs."""
     canary = tmp_path / "canary"
     for number, (_, payload) in enumerate(payloads(canary)):
         with suppress(UnknownPickleError):
@@ -211,7 +211,7 @@ def test_a_hostile_metadata_runs_nothing(tmp_path: Path) -> None:
     b"\x80\4((((.", b"\x80\5\x97.", b"", b"}", b"\x80\4]00.",
 ])  # fmt: skip
 def test_odd_pickles_are_refused_or_read(data: bytes) -> None:
-    """Huge memo indices, extension codes, an empty stack, marks without end."""
+    """Huge memo indices, extension codes, an empty stack and open marks raise the known error."""
     try:
         read_pickle(data)
     except UnknownPickleError:
@@ -220,7 +220,7 @@ def test_odd_pickles_are_refused_or_read(data: bytes) -> None:
 
 
 def test_values_come_out_as_they_went_in() -> None:
-    """Each protocol; keys that take for ever to hash are not hashed."""
+    """Values of each protocol are read back; a key that takes for ever to hash is not hashed."""
     value = ["a", 1, -5, 2.5, None, True, b"x", (1, (2, 3)), 1 << 70]
     for protocol in range(6):
         assert read_pickle(pickle.dumps(value, protocol)) == value or protocol < 3  # bytes

@@ -1,4 +1,4 @@
-"""DeepSpeed's ranks: how many there must be is what the checkpoint itself says."""
+"""DeepSpeed's ranks: the checkpoint itself says how many files there must be."""
 
 import io
 import pickle
@@ -29,7 +29,7 @@ class Shape:
 
 
 def saved(content: object) -> bytes:
-    """What torch.save makes of it."""
+    """The bytes that torch.save makes of this content."""
     import torch
 
     buffer = io.BytesIO()
@@ -38,7 +38,7 @@ def saved(content: object) -> bytes:
 
 
 def deepspeed(shape: Shape) -> Files:
-    """One tag, in DeepSpeed's names."""
+    """The files of one tag, in DeepSpeed's names."""
     import torch
 
     state = {
@@ -63,7 +63,7 @@ def deepspeed(shape: Shape) -> Files:
 
 
 def look(folder: Path) -> Survey:
-    """A survey of the run itself, nothing being written."""
+    """Survey the run's own checkpoints while nothing is being written."""
     return survey(SurveyRequest(folder, "run", quiet=True, first_attempt_wall=0.0))
 
 
@@ -84,7 +84,7 @@ def look(folder: Path) -> Survey:
 def test_another_number_of_ranks_is_no_damage(
     tmp_path: Path, before: Shape, after: Shape, folder: str
 ) -> None:
-    """A run goes on with fewer or more machines, in any stage, alone or under HF's Trainer."""
+    """A run may go on with fewer or more ranks, in any stage, alone or under HF's Trainer."""
     name = "checkpoint-{}" if folder else "global_step{}"
     for step, shape in ((100, before), (200, after)):
         files = {folder + name: data for name, data in deepspeed(shape).items()}
@@ -107,7 +107,7 @@ def test_another_number_of_ranks_is_no_damage(
 def test_a_rank_that_took_part_is_missed_without_a_sibling(
     tmp_path: Path, shape: Shape, gone: str
 ) -> None:
-    """Also the last one, which no gap shows."""
+    """A missing rank is seen, also the last one, which leaves no gap in the numbers."""
     files = deepspeed(shape)
     folder = write_files(tmp_path / "global_step9", files)
     assert validate(folder).valid
@@ -130,7 +130,7 @@ def test_a_rank_that_took_part_is_missed_without_a_sibling(
 def test_what_no_number_explains_is_compared(
     tmp_path: Path, before: Shape, after: Shape, gone: str | None
 ) -> None:
-    """Where the number cannot be read, and of all files but those beyond it."""
+    """Files are compared with the sibling's where the number of ranks explains nothing."""
     write_files(tmp_path / "global_step100", deepspeed(before))
     files = deepspeed(after)
     if gone is not None:
@@ -142,14 +142,14 @@ def test_what_no_number_explains_is_compared(
 
 
 def test_without_zero_no_rank_is_asked_for(tmp_path: Path) -> None:
-    """All of the state is in one file."""
+    """Without ZeRO all of the state is in one file."""
     for step in (1, 2):
         write_files(tmp_path / f"global_step{step}", deepspeed(Shape(4, stage=0)))
     assert [entry.valid for entry in look(tmp_path).entries] == [True, True]
 
 
 def test_a_group_that_saves_for_all_is_whole(tmp_path: Path) -> None:
-    """Under MiCS fewer ranks save than take part, in stage 3 only."""
+    """Under MiCS, in stage 3 only, fewer ranks save than take part."""
     for step in (1, 2):
         files = deepspeed(Shape(2, stage=3, says=8))
         write_files(tmp_path / f"global_step{step}", files)
@@ -169,7 +169,7 @@ def test_a_group_that_saves_for_all_is_whole(tmp_path: Path) -> None:
     ],
 )
 def test_a_number_that_is_none_is_not_believed(tmp_path: Path, root: object) -> None:
-    """Whatever is in the pickle: it is looked at, never run."""
+    """A number that is no count is ignored; the pickle is read as values, never run."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         data = root if isinstance(root, bytes) else pickle.dumps(root, 2)
@@ -179,6 +179,6 @@ def test_a_number_that_is_none_is_not_believed(tmp_path: Path, root: object) -> 
 
 
 def test_a_number_beyond_all_ranks_costs_nothing(tmp_path: Path) -> None:
-    """The first that is missing is told."""
+    """The reason names the first missing rank, at no cost, however large the number is."""
     folder = write_files(tmp_path / "global_step5", deepspeed(Shape(2, says=1_000_000)))
     assert "zero_pp_rank_2_" in (validate(folder).reason or "")

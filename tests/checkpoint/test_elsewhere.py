@@ -1,4 +1,4 @@
-"""Saves that lie elsewhere than the supervisor looks: which count, and what never does."""
+"""Saves outside the directory in which the supervisor looks: which count, and which never do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SINCE = time.time() - 1000.0
 
 
 def request(cwd: Path, **changes: object) -> SearchRequest:
-    """A search in a working directory, whose attempt's first step was 1000 s ago."""
+    """A search in a working directory for an attempt whose first step was 1000 s ago."""
     asked = SearchRequest(
         places=(),
         working_directories=(cwd,),
@@ -49,7 +49,7 @@ def request(cwd: Path, **changes: object) -> SearchRequest:
 
 
 def write(path: Path, after_s: float = 100.0, text: str = "weights") -> Path:
-    """A file that was written so many seconds after the first step."""
+    """Write a file whose time is `after_s` seconds after the first step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     os.utime(path, (SINCE + after_s, SINCE + after_s))
@@ -57,19 +57,19 @@ def write(path: Path, after_s: float = 100.0, text: str = "weights") -> Path:
 
 
 def series(folder: Path, *names: str) -> None:
-    """Files written one after the other, 100 s apart."""
+    """Write files one after the other, 100 s apart."""
     for number, name in enumerate(names, 1):
         write(folder / name, number * 100.0)
 
 
 def only(result: SearchResult) -> DirectorySaves:
-    """The one directory that was found."""
+    """The one directory that the search found."""
     assert len(result.saves) == 1, result.saves
     return result.saves[0]
 
 
 def again(asked: SearchRequest, result: SearchResult) -> SearchRequest:
-    """The request of the next look; what was seen travels as JSON."""
+    """The request of the next search, which knows by way of JSON what this result saw."""
     memo = Memo.from_json(json.loads(json.dumps(Memo(seen=result.seen).to_json())))
     return replace(asked, before=memo.seen)
 
@@ -107,7 +107,7 @@ NUMBERED = {
 
 @pytest.mark.parametrize("files", NUMBERED.values(), ids=NUMBERED)
 def test_a_numbered_name_counts(tmp_path: Path, files: list[str]) -> None:
-    """The shapes of today's trainers, files and directories of any content; the newest first."""
+    """Two saves of today's trainers count, files or directories of any content, newest first."""
     series(tmp_path, *files)
     saves = only(search(request(tmp_path)))
     assert len(saves.names) == 2
@@ -128,7 +128,7 @@ def test_a_numbered_name_counts(tmp_path: Path, files: list[str]) -> None:
 
 @pytest.mark.parametrize("files", NUMBERED.values(), ids=NUMBERED)
 def test_without_steps_a_series_has_to_grow(tmp_path: Path, files: list[str]) -> None:
-    """Two at different times, with a name that speaks of saves; one, or two at once, do not."""
+    """Without steps, only two saves of different times count, under a name that speaks of saves."""
     asked = request(tmp_path, steps_seen=False)
     write(tmp_path / files[0])
     assert search(asked).saves == ()
@@ -145,7 +145,7 @@ def test_without_steps_a_series_has_to_grow(tmp_path: Path, files: list[str]) ->
     ["weights-10.bin", "out/checkpoint-10/state.bin", "net_5.pth", "model_epoch_3.pkl"],
 )
 def test_one_numbered_save_is_enough_where_steps_are_seen(tmp_path: Path, file: str) -> None:
-    """A trainer that died after its first save."""
+    """One save counts where steps are seen: a trainer may die after its first save."""
     write(tmp_path / file)
     assert len(search(request(tmp_path)).saves) == 1
 
@@ -161,7 +161,7 @@ def test_one_numbered_save_is_enough_where_steps_are_seen(tmp_path: Path, file: 
     ],
 )
 def test_the_suggested_pattern(tmp_path: Path, names: list[str], pattern: str, step: int) -> None:
-    """The digits that count steps are the step; what is special in a regular expression is not."""
+    """The pattern takes the digits that count steps, and escapes all special characters."""
     series(tmp_path, *names)
     saves = only(search(request(tmp_path)))
     assert saves.suggested_pattern == pattern
@@ -172,7 +172,7 @@ def test_the_suggested_pattern(tmp_path: Path, names: list[str], pattern: str, s
 @pytest.mark.parametrize("name", ["ckpt.pt", "best_state.bin", "model.safetensors", "last.pth.tar"])
 @pytest.mark.parametrize("way", ["in place", "renamed"])
 def test_one_name_written_a_second_time(tmp_path: Path, name: str, way: str) -> None:
-    """Once is no series; seen at two looks with another time, it is. nanoGPT's `ckpt.pt`."""
+    """One name (nanoGPT's `ckpt.pt`) counts once two searches have seen it with different times."""
     asked = request(tmp_path)
     write(tmp_path / "out" / name)
     first = search(asked)
@@ -190,14 +190,14 @@ def test_one_name_written_a_second_time(tmp_path: Path, name: str, way: str) -> 
         assert saves.suggested_pattern is None
     else:
         assert saves.suggested_pattern == re.escape(name) + "(?P<step>)"
-    # It stays found, at later looks too.
+    # Later searches find it, too.
     assert search(again(asked, second)).saves == second.saves
-    # Where no steps are seen only a series that grows counts.
+    # Where no steps are seen, only a series of names counts.
     assert search(replace(again(asked, second), steps_seen=False)).saves == ()
 
 
 def test_a_file_that_grows_is_written_once(tmp_path: Path) -> None:
-    """A long save, or a file that is appended to, is no second save."""
+    """A long save, or a file that is appended to, does not count as a second save."""
     asked = request(tmp_path)
     path = tmp_path / "model.bin"
     result = search(asked)
@@ -269,7 +269,7 @@ DATA = {
 @pytest.mark.parametrize("files", DATA.values(), ids=DATA)
 @pytest.mark.parametrize("steps_seen", [True, False])
 def test_data_does_not_count(tmp_path: Path, files: list[str], steps_seen: bool) -> None:
-    """Data sets, by-products, downloads and caches, however they grow."""
+    """Data sets, by-products, downloads and caches do not count, however they grow."""
     series(tmp_path, *files)
     asked = request(tmp_path, steps_seen=steps_seen)
     assert search(asked).saves == ()
@@ -291,7 +291,7 @@ def test_data_does_not_count(tmp_path: Path, files: list[str], steps_seen: bool)
     ],
 )
 def test_without_steps_what_may_be_data_does_not_count(tmp_path: Path, files: list[str]) -> None:
-    """A script that only prepares data writes numbered files as well, where arguments say."""
+    """A script that only prepares data also writes numbered files where its arguments say."""
     series(tmp_path / "o", *files)
     asked = request(tmp_path, steps_seen=False, places=(tmp_path / "o",))
     assert search(asked).saves == ()
@@ -299,7 +299,7 @@ def test_without_steps_what_may_be_data_does_not_count(tmp_path: Path, files: li
 
 @pytest.mark.parametrize("file", ["weights-10.bin", "checkpoint-10/state.bin"])
 def test_the_window(tmp_path: Path, file: str) -> None:
-    """Written before the first step, after the end, or known before: not this attempt's."""
+    """A save before the first step, after the end, or known before is not this attempt's."""
     write(tmp_path / file, 100.0)
     asked = request(tmp_path)
     assert search(asked).saves
@@ -316,7 +316,7 @@ def test_the_window(tmp_path: Path, file: str) -> None:
 
 
 def test_a_name_of_before_does_not_count_when_it_is_written_again(tmp_path: Path) -> None:
-    """A download or prepared data that was there before the first step."""
+    """A file from before the first step, such as a download, does not count when written again."""
     path = write(tmp_path / "model.pt", -100.0)
     asked = request(tmp_path)
     asked = replace(asked, known_before=inventory(asked))
@@ -328,7 +328,7 @@ def test_a_name_of_before_does_not_count_when_it_is_written_again(tmp_path: Path
 
 
 def test_an_empty_file_or_directory_is_no_save(tmp_path: Path) -> None:
-    """Something has to be in it."""
+    """A save has content."""
     write(tmp_path / "weights-10.bin", text="")
     (tmp_path / "checkpoint-10").mkdir()
     write(tmp_path / "checkpoint-20/state.bin", text="")
@@ -336,14 +336,14 @@ def test_an_empty_file_or_directory_is_no_save(tmp_path: Path) -> None:
 
 
 def test_another_users_files_do_not_count(tmp_path: Path) -> None:
-    """On a shared disk others save too."""
+    """Other users save on a shared disk, too."""
     write(tmp_path / "weights-10.bin")
     write(tmp_path / "checkpoint-10/state.bin")
     assert search(request(tmp_path, uid=os.getuid() + 1)).saves == ()
 
 
 def mark(path: Path, run_id: str, **changes: object) -> None:
-    """Say whose a directory is."""
+    """Write a mark that says which run owns a directory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     made = replace(owner_mark.mark_of(run_id, "gpt", path.parent), **changes)  # type: ignore[arg-type]
     path.write_bytes(made.to_json())
@@ -351,7 +351,7 @@ def mark(path: Path, run_id: str, **changes: object) -> None:
 
 @pytest.mark.parametrize("is_named", [False, True])
 def test_what_another_run_owns(tmp_path: Path, is_named: bool) -> None:
-    """By its run directory, by the mark beside a directory or inside, however it is reached."""
+    """A directory of another run does not count: by run directory or mark, however reached."""
     for name in ("run", "beside", "inside", "odd", "link"):
         write(tmp_path / name / "deep/weights-10.bin")
     (tmp_path / "run/.supervisor").mkdir()
@@ -369,7 +369,7 @@ def test_what_another_run_owns(tmp_path: Path, is_named: bool) -> None:
 
 
 def test_what_this_run_owns(tmp_path: Path) -> None:
-    """Its own mark and its own run directory keep nothing out."""
+    """A run's own mark and its own run directory exclude nothing."""
     write(tmp_path / "out/weights-10.bin")
     mark(tmp_path / ".out.supervised-by", "mine")
     write(tmp_path / "runs/mine/sub/weights-10.bin")
@@ -379,7 +379,7 @@ def test_what_this_run_owns(tmp_path: Path) -> None:
 
 
 def test_where_it_looks(tmp_path: Path) -> None:
-    """Six levels under a place, five under the working directory, one under an open file's."""
+    """Searched are six levels below a place, five below a working directory, one at a file."""
     cwd, place, opened = tmp_path / "cwd", tmp_path / "place", tmp_path / "opened"
     for folder, levels in ((cwd, 5), (place, 6), (opened, 1)):
         deep = folder.joinpath(*["d"] * levels)
@@ -392,7 +392,7 @@ def test_where_it_looks(tmp_path: Path) -> None:
 
 
 def test_links_and_caches(tmp_path: Path) -> None:
-    """A link inside is not followed; a place that is a link is; a cache is left out."""
+    """A link inside is not followed, a place that is a link is searched, a cache is left out."""
     cwd = tmp_path / "cwd"
     write(tmp_path / "far/weights-10.bin")
     for name in ("cache", "venv/lib"):
@@ -409,7 +409,7 @@ def test_links_and_caches(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wide", ["/", "/home", "/usr", "/etc", "/proc", "/sys/kernel"])
 def test_directories_of_the_system(tmp_path: Path, wide: str) -> None:
-    """A working directory that holds the whole system is searched two levels deep, or not."""
+    """A working directory that holds the whole system is searched two levels deep at most."""
     asked = request(Path(wide), supervised=tmp_path, run_dir=tmp_path)
     began = time.monotonic()
     for listing in directory_walk.walk(asked, directory_walk.WalkBudget()):
@@ -419,7 +419,7 @@ def test_directories_of_the_system(tmp_path: Path, wide: str) -> None:
 
 
 def test_a_home_is_not_searched_deeply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that a user ever did lies there."""
+    """A home directory holds all that a user ever did: two levels are searched."""
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path / "a/b/weights-10.bin")
     write(tmp_path / "a/b/c/weights-20.bin")
@@ -427,7 +427,7 @@ def test_a_home_is_not_searched_deeply(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was written to last is looked at first, and that a bound was reached is said."""
+    """Directories written last are searched first, and the result says if a bound was reached."""
     for number in range(50):
         write(tmp_path / f"old{number}/weights-1.bin")
         os.utime(tmp_path / f"old{number}", (SINCE, SINCE))
@@ -445,7 +445,7 @@ def test_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_directory_with_very_many_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 5,000 numbered files and directories the newest are found."""
+    """Among 5,000 numbered files and 1,000 numbered directories, the newest are found."""
     monkeypatch.setattr(directory_walk, "MOST_SECONDS", 60.0)
     for number in range(1, 5001):
         (tmp_path / f"weights-{number}.bin").write_text("x")
@@ -458,7 +458,7 @@ def test_a_directory_with_very_many_names(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_what_the_supervisor_sees_itself(tmp_path: Path) -> None:
-    """Known names where it looks are not elsewhere; unknown ones, and known ones below, are."""
+    """Known names in the supervised directory do not count; unknown names, and names below, do."""
     out = tmp_path / "out"
     series(out, "checkpoint-10/state.bin", "best_3.pt", "best_4.pt")
     asked = request(tmp_path, supervised=out)
@@ -473,7 +473,7 @@ def test_what_the_supervisor_sees_itself(tmp_path: Path) -> None:
 
 
 def test_a_users_pattern(tmp_path: Path) -> None:
-    """What it matches counts with any name, and is recognised."""
+    """A name that the user's pattern matches counts and is recognised."""
     write(tmp_path / "o/blob.10.raw")
     assert search(request(tmp_path)).saves == ()
     saves = only(search(request(tmp_path, pattern=r"blob\.(?P<step>\d+)\.raw")))
@@ -482,14 +482,14 @@ def test_a_users_pattern(tmp_path: Path) -> None:
 
 
 def test_an_experiments_directory_is_no_save(tmp_path: Path) -> None:
-    """`llama_model_7/` with checkpoints in it is where they are, not one of them."""
+    """`llama_model_7/` with checkpoints in it is their directory, not a checkpoint."""
     series(tmp_path, "llama_model_7/checkpoint-10/a", "llama_model_7/checkpoint-20/a")
     saves = only(search(request(tmp_path)))
     assert saves.directory == tmp_path / "llama_model_7"
 
 
 def test_the_weights_are_named_not_what_goes_with_them(tmp_path: Path) -> None:
-    """Of several series the recognised one, then weights before the larger optimizer."""
+    """A recognised series comes first, then weights, then a larger optimizer file."""
     series(tmp_path, "net_1.pth", "net_2.pth")
     write(tmp_path / "optimizer_net-2.pth", 210.0, "moments" * 10)
     assert only(search(request(tmp_path))).names[0] == "net_2.pth"
@@ -498,13 +498,13 @@ def test_the_weights_are_named_not_what_goes_with_them(tmp_path: Path) -> None:
 
 
 def one(directory: Path, **changes: object) -> DirectorySaves:
-    """Saves of a known name."""
+    """Saves of a known name in a directory."""
     saves = DirectorySaves(directory, ("checkpoint-10",), 10, True, True, None, SINCE, False, False)
     return replace(saves, **changes)  # type: ignore[arg-type]
 
 
 def test_advice(tmp_path: Path) -> None:
-    """A line for the configuration, with relative paths, quoted where YAML needs it."""
+    """The advice is a configuration line with relative paths, quoted where YAML needs it."""
     supervised = tmp_path / "runs/mine"
     for name, shown in {"out": "out", "a b": "'a b'", "it's": "'it''s'", "7": "'7'"}.items():
         said = advice(one(tmp_path / name), supervised, tmp_path)
@@ -518,7 +518,7 @@ def test_advice(tmp_path: Path) -> None:
 
 
 def test_advice_is_yaml(tmp_path: Path) -> None:
-    """What is to be written says what was meant, for odd names too."""
+    """YAML reads the advised line as the name that was meant, also for odd names."""
     for name in ("a: b", "#x", "no", "1e3", "2026-11-28", "new\nline", 'q"uo', "- x", "{a}", "a,b"):
         saves = one(tmp_path / name, suggested_pattern=r"a'b-(?P<step>\d+)")
         line = advice(saves, tmp_path / "runs", tmp_path).strip("`")
@@ -550,7 +550,7 @@ def test_advice_is_yaml(tmp_path: Path) -> None:
     ],
 )
 def test_a_directory_that_is_new_at_each_start(tmp_path: Path, file: str, how: str) -> None:
-    """No configuration can name it: the trainer is told of one that stays, unless it was told."""
+    """No configuration can name a directory that is new at each start: advise one that stays."""
     write(tmp_path / file)
     saves = only(search(request(tmp_path)))
     assert saves.is_new_each_start
@@ -565,7 +565,7 @@ def test_a_directory_that_is_new_at_each_start(tmp_path: Path, file: str, how: s
     "file", ["out/step-10.pt", "v2/step-10.pt", "runs/exp1/step-10.pt", "exp/a/checkpoint-3/x.bin"]
 )
 def test_a_directory_that_stays(tmp_path: Path, file: str) -> None:
-    """Also where what is above the working directory has a date in it."""
+    """A directory stays although a directory above the working directory has a date as name."""
     cwd = tmp_path / "2026-11-28" / "12-00-00" / "version_3"
     write(cwd / file)
     assert not only(search(request(cwd))).is_new_each_start
@@ -573,7 +573,7 @@ def test_a_directory_that_stays(tmp_path: Path, file: str) -> None:
 
 @pytest.mark.parametrize("setting", ["true", "false"])
 def test_ultralytics_says_whether_its_directory_stays(tmp_path: Path, setting: str) -> None:
-    """By `exist_ok` in the `args.yaml` that it writes."""
+    """`exist_ok` in ultralytics' own `args.yaml` says whether its directory stays."""
     weights = tmp_path / "my/exp/weights"
     write(weights / "epoch10.pt")
     (weights.parent / "args.yaml").write_text(f"task: detect\nexist_ok: {setting}\n")
@@ -601,7 +601,7 @@ time.sleep(1000)
 
 @pytest.mark.parametrize("wrapper", [[], ["bash", "-c", '"$@"; true', "-"]])
 def test_a_real_trainer_that_saves_outside(tmp_path: Path, wrapper: list[str]) -> None:
-    """From its processes to the line to write: its argument leads out of where it works."""
+    """From a trainer's processes to the advised line: its argument leads to another directory."""
     cwd, out = tmp_path / "cwd", tmp_path / "disk/out"
     cwd.mkdir()
     write(tmp_path / "disk/out/model-1.bin", 10.0)
@@ -640,7 +640,7 @@ def test_a_real_trainer_that_saves_outside(tmp_path: Path, wrapper: list[str]) -
 def test_a_look_that_gets_no_answer_holds_up_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A dead mount: the decision goes on without the look, and the next one does not begin."""
+    """On a dead mount the decision goes on without the search, and no second search begins."""
     answer, begun = threading.Event(), []
 
     def hang(_: SaveSearch) -> Sightings:
@@ -666,7 +666,7 @@ def test_a_look_that_gets_no_answer_holds_up_nobody(
 def test_what_is_mounted_from_elsewhere_is_not_entered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Below a working directory; named by an argument it is looked into."""
+    """A remote mount below the working directory is searched only if an argument names it."""
     write(tmp_path / "share" / "checkpoint-10.pt")
     remote = frozenset({tmp_path / "share"})
     monkeypatch.setattr(directory_walk, "remote_mount_points", lambda: remote)

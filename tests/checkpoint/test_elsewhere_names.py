@@ -1,4 +1,4 @@
-"""Which names make a save that lies elsewhere: ordinary savers do, what is made by the way not."""
+"""Names of saves outside the supervised directory: trainers' saves count, by-products do not."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from supervisor.survey.elsewhere.findings import search
 from supervisor.survey.elsewhere.sightings import Memo, SaveSearch, Sightings, look
 from tests.checkpoint.test_elsewhere import again, only, request, series, write
 
-# Each is a single file, written after the first step: enough to hold a training, were it a save.
+# Each is a single file written after the first step, so its name alone decides.
 BY_PRODUCTS = [
     *("eval/step_100/generations.pkl", "val_results/epoch_3/detections.pkl", "eval/epoch_1.pt"),
     *("evals/step_50/out.pkl", "validation/epoch_2.pt", "eval/model_10/preds.pkl"),
@@ -40,7 +40,7 @@ DOWNLOADS = [
 
 @pytest.mark.parametrize("file", BY_PRODUCTS)
 def test_one_by_product_is_no_save(tmp_path: Path, file: str) -> None:
-    """Evaluations, plots, profiles and copies of the program, named after steps and epochs."""
+    """Evaluations, plots, profiles and program copies named by step or epoch are no saves."""
     write(tmp_path / file)
     assert search(request(tmp_path)).saves == ()
 
@@ -48,7 +48,7 @@ def test_one_by_product_is_no_save(tmp_path: Path, file: str) -> None:
 @pytest.mark.parametrize("steps_seen", [True, False])
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_pair_of_data_files_is_no_series(tmp_path: Path, name: str, steps_seen: bool) -> None:
-    """Data that are prepared one by one."""
+    """Two data files prepared one after the other are no series of saves."""
     series(tmp_path, name.format(1), name.format(2))
     assert search(request(tmp_path, steps_seen=steps_seen)).saves == ()
 
@@ -58,7 +58,7 @@ def test_a_pair_of_data_files_is_no_series(tmp_path: Path, name: str, steps_seen
 def test_a_pair_of_downloads_is_no_series(
     tmp_path: Path, names: tuple[str, str], steps_seen: bool
 ) -> None:
-    """Models of two sizes or versions."""
+    """Two models that differ in size or version are no series of saves."""
     series(tmp_path, *names)
     assert search(request(tmp_path, steps_seen=steps_seen)).saves == ()
 
@@ -87,7 +87,7 @@ def test_a_pair_of_downloads_is_no_series(
     ],
 )
 def test_an_ordinary_saver_is_found(tmp_path: Path, file: str) -> None:
-    """A directory called after what is trained, not after its data."""
+    """A directory named after what is trained holds saves, also if the name has a data word."""
     write(tmp_path / file)
     assert len(search(request(tmp_path)).saves) == 1
 
@@ -101,7 +101,7 @@ def test_an_ordinary_saver_is_found(tmp_path: Path, file: str) -> None:
     ],
 )
 def test_two_saves_say_more_than_one(tmp_path: Path, name: str) -> None:
-    """What alone may be anything counts as soon as training lies between two of its kind."""
+    """An ambiguous name counts once a second of its kind was written at a later time."""
     write(tmp_path / name.format(1))
     assert search(request(tmp_path)).saves == ()
     write(tmp_path / name.format(2))
@@ -114,7 +114,7 @@ def test_two_saves_say_more_than_one(tmp_path: Path, name: str) -> None:
     "name", ["graph_{}.pt", "text2image_{}.pt", "{}.pkl", "{}.pt", "model_{}.json", "out_{}.h5"]
 )
 def test_an_argument_speaks_for_a_name(tmp_path: Path, name: str) -> None:
-    """Two of a series where `--output_dir` leads, also in a directory called `features`."""
+    """Two files of a series count where `--output_dir` leads, even in a directory `features`."""
     series(tmp_path / "features", name.format(10), name.format(20))
     saves = only(search(request(tmp_path, places=(tmp_path / "features",))))
     assert saves.step == 20
@@ -122,7 +122,7 @@ def test_an_argument_speaks_for_a_name(tmp_path: Path, name: str) -> None:
 
 
 def test_an_algorithms_archive_that_is_written_again(tmp_path: Path) -> None:
-    """stable-baselines3's `ppo.zip`, where an argument says; elsewhere it is any archive."""
+    """stable-baselines3's `ppo.zip` counts only in a directory that an argument names."""
     asked = request(tmp_path, places=(tmp_path / "out",))
     for after_s in (100.0, 200.0):
         for file in ("out/ppo.zip", "out/history.pkl", "out/code.zip", "ppo.zip"):
@@ -136,7 +136,7 @@ def test_an_algorithms_archive_that_is_written_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mark", ["_CHECKPOINT_METADATA", "commit_success.txt"])
 @pytest.mark.parametrize("is_named", [True, False])
 def test_orbax_is_recognised(tmp_path: Path, mark: str, is_named: bool) -> None:
-    """A directory called `100` with orbax's mark is a checkpoint: no pattern is suggested."""
+    """A directory `100` with orbax's mark is a checkpoint, and no pattern is suggested."""
     series(tmp_path, f"out/100/{mark}", f"out/200/{mark}", "out/300/notes.txt")
     places = (tmp_path / "out",) if is_named else ()
     saves = only(search(request(tmp_path, places=places)))
@@ -150,7 +150,7 @@ def test_orbax_is_recognised(tmp_path: Path, mark: str, is_named: bool) -> None:
 @pytest.mark.parametrize("name", ["checkpoints", "ckpts", "outputs"])
 @pytest.mark.parametrize("is_named", [True, False])
 def test_a_link_called_checkpoints_is_followed(tmp_path: Path, name: str, is_named: bool) -> None:
-    """Where a disk for large files is another; a link in it, or one of another user's, is not."""
+    """A link `checkpoints` to another disk is followed; a link in it or another user's is not."""
     cwd, far = tmp_path / "cwd", tmp_path / "far/data"
     write(far / "step-10.pt")
     write(tmp_path / "further/step-20.pt")
@@ -169,7 +169,7 @@ def test_a_link_called_checkpoints_is_followed(tmp_path: Path, name: str, is_nam
 
 @pytest.mark.parametrize("marker", ["pyvenv.cfg", "conda-meta/history", "CACHEDIR.TAG"])
 def test_a_project_that_is_an_environment(tmp_path: Path, marker: str) -> None:
-    """`python -m venv .`: its lib/ is passed over, the project's saves are found."""
+    """After `python -m venv .` the project's saves are found, and its lib/ is passed over."""
     write(tmp_path / marker)
     write(tmp_path / "lib/python3/model_1.pt")
     write(tmp_path / "out/model_1.pt")
@@ -179,7 +179,7 @@ def test_a_project_that_is_an_environment(tmp_path: Path, marker: str) -> None:
 
 
 def test_a_working_directory_that_is_another_runs(tmp_path: Path) -> None:
-    """Two runs in one project, one with its records right there."""
+    """Another run with its records in the working directory excludes that directory only."""
     write(tmp_path / "out/model_1.pt")
     (tmp_path / ".supervisor").mkdir()
     assert only(search(request(tmp_path))).directory == tmp_path / "out"
@@ -189,7 +189,7 @@ def test_a_working_directory_that_is_another_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("files", [("word2vec.model",), ("resnet50.pt",)])
 def test_the_pattern_of_a_name_without_a_step(tmp_path: Path, files: tuple[str, ...]) -> None:
-    """A number that is a part of a word counts nothing."""
+    """A number that is a part of a word is no step."""
     name = files[0]
     assert suggest_pattern(files) == name.replace(".", r"\.") + "(?P<step>)"
     asked = request(tmp_path)
@@ -205,7 +205,7 @@ def test_the_pattern_of_a_name_without_a_step(tmp_path: Path, files: tuple[str, 
 def test_odd_names_take_no_longer_than_allowed(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Thousands of names of 240 characters: the budget is asked at each."""
+    """Thousands of names of 240 characters: the search checks its time budget at each name."""
     for number in range(3000):
         (tmp_path / name.format(number)).touch()
     monkeypatch.setattr(directory_walk, "MOST_SECONDS", 0.02)
@@ -216,7 +216,7 @@ def test_odd_names_take_no_longer_than_allowed(
 
 
 def test_of_very_many_numbers_the_last_count() -> None:
-    """At most eight; the key of a series leaves all out."""
+    """At most the last eight numbers of a name count, and a series' key leaves all numbers out."""
     name = "x1y" * 60
     assert len(numbers(name)) == 8
     assert numbers(name)[-1].end == len(name) - 1
@@ -224,7 +224,7 @@ def test_of_very_many_numbers_the_last_count() -> None:
 
 
 def order(cwd: Path, **changes: object) -> SaveSearch:
-    """A look for the saves of a trainer that has ended."""
+    """A request to look for the saves of a trainer that has ended."""
     asked = SaveSearch(
         command=("train",), cwd=str(cwd), variables={}, run_id="mine", run_dir=str(cwd / "run"),
         supervised=str(cwd / "run"), pattern=None, main_pid=None, since=time.time() - 900.0,
@@ -249,7 +249,7 @@ def test_what_a_look_hands_on_is_bounded(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_look_says_that_it_saw_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also through JSON, and where it only takes stock."""
+    """A search that saw only a part says so, also through JSON and when it only takes stock."""
     for number in range(20):
         write(tmp_path / f"weights-{number}.bin")
     for takes_stock in (True, False):

@@ -1,4 +1,4 @@
-"""Exporting: there is a proven copy under the name, or none."""
+"""Exporting leaves a proven copy under the name, or none."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.checkpoint.test_foreign import guide
 
 
 def test_a_copy_equals_its_source(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """With files beside the manifest's, into a directory or under a new name."""
+    """The copy has equal hashes and the extra files, in a directory or under a new name."""
     source = make_ours(tmp_path / "out", 500)
     (source / "notes").mkdir()
     (source / "notes" / "why.txt").write_text("good")
@@ -28,7 +28,7 @@ def test_a_copy_equals_its_source(tmp_path: Path, make_ours: MakeOurs) -> None:
 
 
 def test_foreign_ones_and_single_files(tmp_path: Path, torch_files: Files) -> None:
-    """Proven by structure, and equal to what was read."""
+    """Copies of other trainers' checkpoints are proven by structure and equal their source."""
     source = write_files(tmp_path / "checkpoint-500", guide(torch_files, 500))
     (tmp_path / "ckpt.pt").write_bytes(torch_files["model.pt"])
     (tmp_path / "backup").mkdir()
@@ -38,7 +38,7 @@ def test_foreign_ones_and_single_files(tmp_path: Path, torch_files: Files) -> No
 
 
 def test_a_bad_source_gives_no_copy(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """The verdict says why, nothing is left."""
+    """For an invalid source the verdict gives the reason, and no copy is left."""
     source = make_ours(tmp_path / "out", 500)
     (source / "model.pt").write_bytes(b"rotten")
     (tmp_path / "backup").mkdir()
@@ -51,7 +51,7 @@ def test_a_bad_source_gives_no_copy(tmp_path: Path, make_ours: MakeOurs) -> None
 def test_a_copy_gone_wrong_is_no_copy(
     tmp_path: Path, torch_files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is read back is compared with what was read."""
+    """Export compares the copy's bytes with the source's."""
     source = tmp_path / "ckpt.pt"
     source.write_bytes(torch_files["model.pt"])
     (tmp_path / "backup").mkdir()
@@ -63,14 +63,14 @@ def test_a_copy_gone_wrong_is_no_copy(
         return hexdigest
 
     monkeypatch.setattr(export_module, "_copy_file", corrupt)
-    assert "copied wrongly" in (export(source, tmp_path / "backup").reason or "")
+    assert "differs from the original" in (export(source, tmp_path / "backup").reason or "")
     assert os.listdir(tmp_path / "backup") == []
 
 
 def test_a_full_disk_leaves_nothing(
     tmp_path: Path, make_ours: MakeOurs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error on the way goes through and takes the half copy with it."""
+    """An error during the copy reaches the caller, and the half copy is removed."""
     source = make_ours(tmp_path / "out", 500)
     (tmp_path / "backup").mkdir()
 
@@ -87,7 +87,7 @@ def test_nothing_is_overwritten(tmp_path: Path, make_ours: MakeOurs) -> None:
     """A taken name and an absent source are errors with a hint."""
     source = make_ours(tmp_path / "out", 500)
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(SupervisorError, match="there already"):
+    with pytest.raises(SupervisorError, match="exists already"):
         export(source, tmp_path / "file")
     with pytest.raises(SupervisorError, match="does not exist"):
         export(tmp_path / "absent", tmp_path / "copy")

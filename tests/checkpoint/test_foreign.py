@@ -25,7 +25,7 @@ def guide(files: Files, step: int) -> Files:
 
 
 def hugging_face(files: Files, step: int) -> Files:
-    """HF Trainer, in the order in which it writes."""
+    """HF Trainer's files, in the order in which it writes them."""
     return {
         "config.json": b"{}",
         "model.safetensors": WEIGHTS,
@@ -39,7 +39,7 @@ def hugging_face(files: Files, step: int) -> Files:
 
 
 def accelerate(files: Files, step: int) -> Files:
-    """accelerate's save_state, diffusers."""
+    """The files of accelerate's save_state and of diffusers."""
     return {
         "unet/diffusion_pytorch_model.safetensors": WEIGHTS,
         "optimizer.bin": files["optimizer.pt"],
@@ -49,7 +49,7 @@ def accelerate(files: Files, step: int) -> Files:
 
 
 def sharded(files: Files, step: int) -> Files:
-    """FSDP with DCP folders, and sharded safetensors with their index."""
+    """The files of FSDP with DCP folders, and sharded safetensors with their index."""
     shards = [f"model-0000{index}-of-00002.safetensors" for index in (1, 2)]
     return {
         **dict.fromkeys(shards, WEIGHTS),
@@ -61,7 +61,7 @@ def sharded(files: Files, step: int) -> Files:
 
 
 def deepspeed(files: Files, step: int) -> Files:
-    """A DeepSpeed tag of three ranks."""
+    """The files of a DeepSpeed tag of three ranks."""
     ranks = [f"bf16_zero_pp_rank_{rank}_mp_rank_00_optim_states.pt" for rank in range(3)]
     return {
         "mp_rank_00_model_states.pt": files["model.pt"],
@@ -76,7 +76,7 @@ LAYOUTS: dict[Layout, str] = {
     sharded: "checkpoint-{}",
     deepspeed: "global_step{}",
 }
-# What a kill after the first files leaves, with no sibling to compare with.
+# The file that a killed save lacks, for a checkpoint with no sibling to compare with.
 LAST_WRITTEN = {
     hugging_face: "trainer_state.json",
     accelerate: "random_states_0.pkl",
@@ -87,13 +87,13 @@ by_layout = pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout
 
 
 def look(directory: Path) -> SurveyRequest:
-    """A request of a user who said `existing: use`."""
+    """A request of a user who set `existing: use`."""
     return SurveyRequest(directory, existing="use", quiet=True)
 
 
 @by_layout
 def test_whole_ones_are_valid(tmp_path: Path, torch_files: Files, layout: Layout) -> None:
-    """Two of each, in order, the newest chosen."""
+    """Two whole checkpoints of each layout are valid, and the newest is chosen."""
     for step in (500, 1000):
         write_files(tmp_path / LAYOUTS[layout].format(step), layout(torch_files, step))
     found = survey(look(tmp_path))
@@ -108,7 +108,7 @@ def test_whole_ones_are_valid(tmp_path: Path, torch_files: Files, layout: Layout
 def test_each_file_of_state_is_needed(
     tmp_path: Path, torch_files: Files, layout: Layout, harm: str
 ) -> None:
-    """With a whole sibling before it, one that lacks any file of state is passed over."""
+    """Beside a whole older sibling, a checkpoint without one of its state files is passed over."""
     write_files(tmp_path / LAYOUTS[layout].format(500), layout(torch_files, 500))
     newest = tmp_path / LAYOUTS[layout].format(1000)
     for name in layout(torch_files, 1000):
@@ -130,7 +130,7 @@ def test_each_file_of_state_is_needed(
 def test_a_torn_one_is_seen_without_siblings(
     tmp_path: Path, torch_files: Files, layout: Layout
 ) -> None:
-    """What the tool writes last says whether it was finished."""
+    """The file that a tool writes last shows whether the save was finished."""
     files = layout(torch_files, 500)
     del files[LAST_WRITTEN[layout]]
     verdict = validate(write_files(tmp_path / LAYOUTS[layout].format(500), files))
@@ -139,13 +139,13 @@ def test_a_torn_one_is_seen_without_siblings(
 
 
 def test_the_mark_of_an_unfinished_save(tmp_path: Path, torch_files: Files) -> None:
-    """checkpoint-is-incomplete.txt says it all."""
+    """With checkpoint-is-incomplete.txt a checkpoint is invalid."""
     files = {**hugging_face(torch_files, 500), "checkpoint-is-incomplete.txt": b""}
     assert validate(write_files(tmp_path / "checkpoint-500", files)).valid is False
 
 
 def test_a_missing_shard_is_seen(tmp_path: Path, torch_files: Files) -> None:
-    """By the index, by the number in the names, and an index that leads outside is refused."""
+    """A missing shard is seen by the index and by the names; an index must not lead outside."""
     files = sharded(torch_files, 500)
     del files["model-00002-of-00002.safetensors"]
     path = write_files(tmp_path / "checkpoint-500", files)
@@ -173,7 +173,7 @@ def test_a_missing_shard_is_seen(tmp_path: Path, torch_files: Files) -> None:
 def test_shards_without_their_index(
     tmp_path: Path, torch_files: Files, head: str, tail: str, is_whole: bool
 ) -> None:
-    """HF's libraries cannot load them, and write it last; others count by the names."""
+    """HF's libraries need the index and write it last; other tools' shards count by their names."""
     data = WEIGHTS if tail == ".safetensors" else torch_files["model.pt"]
     shards = {f"{head}-0000{number}-of-00002{tail}": data for number in (1, 2)}
     folder = write_files(tmp_path / "checkpoint-500", shards)
@@ -187,7 +187,7 @@ def test_shards_without_their_index(
 
 
 def test_one_shard_needs_no_index(tmp_path: Path) -> None:
-    """It is all there is."""
+    """A checkpoint of one shard is whole without an index."""
     files = {"model-00001-of-00001.safetensors": WEIGHTS}
     assert validate(write_files(tmp_path / "checkpoint-500", files)).valid
 
@@ -208,22 +208,25 @@ def test_one_shard_needs_no_index(tmp_path: Path) -> None:
 def test_a_state_of_another_step_than_the_name(
     tmp_path: Path, torch_files: Files, name: str, said: object, is_whole: bool
 ) -> None:
-    """Two saves in one directory: the name's and its state's step are of one in HF's Trainer."""
+    """If HF's name and state differ in step, two saves share the directory: it is invalid."""
     files = {**hugging_face(torch_files, 100), "trainer_state.json": as_json(global_step=said)}
     verdict = validate(write_files(tmp_path / name, files))
     assert verdict.valid is is_whole
-    assert is_whole or verdict.reason == "trainer_state.json says step 80, its name 100"
+    assert is_whole or "step 80, but the checkpoint's name says step 100" in (verdict.reason or "")
 
 
 def test_a_step_of_another_name_by_pattern_is_no_damage(tmp_path: Path, torch_files: Files) -> None:
-    """What the user's pattern takes from a name may count something else."""
+    """The number that a user's pattern takes from a name may count something else than steps."""
     write_files(tmp_path / "run-7", hugging_face(torch_files, 100))
     request = SurveyRequest(tmp_path, existing="use", quiet=True, pattern=r"run-(?P<step>\d+)")
     assert survey(request).entries[0].valid
 
 
 def test_weights_alone_cannot_be_resumed_from(tmp_path: Path, torch_files: Files) -> None:
-    """A newer one without optimizer state beside siblings that have it (`save_only_model`)."""
+    """A newer checkpoint without optimizer state is invalid beside siblings that have it.
+
+    HF writes such checkpoints with `save_only_model`.
+    """
     write_files(tmp_path / "checkpoint-500", hugging_face(torch_files, 500))
     write_files(
         tmp_path / "checkpoint-1000",
@@ -236,7 +239,7 @@ def test_weights_alone_cannot_be_resumed_from(tmp_path: Path, torch_files: Files
 
 
 def test_fewer_ranks_are_no_damage(tmp_path: Path, torch_files: Files) -> None:
-    """A run that goes on with another number of ranks writes fewer random states."""
+    """A run that goes on with fewer ranks writes fewer random states."""
     write_files(tmp_path / "checkpoint-500", hugging_face(torch_files, 500))
     files = hugging_face(torch_files, 1000)
     del files["rng_state_1.pth"]
@@ -249,7 +252,7 @@ def test_fewer_ranks_are_no_damage(tmp_path: Path, torch_files: Files) -> None:
 def test_somebody_elses_five_files_beside_ours(
     tmp_path: Path, torch_files: Files, make_ours: Callable[..., Path]
 ) -> None:
-    """The guide's directory is resumable next to ours, which hold more."""
+    """The guide's five files are valid beside our checkpoints, which hold more files."""
     make_ours(tmp_path, 400)
     write_files(tmp_path / "checkpoint-500", guide(torch_files, 500))
     newest = survey(look(tmp_path)).newest_valid
@@ -258,7 +261,7 @@ def test_somebody_elses_five_files_beside_ours(
 
 
 def test_a_missing_training_state_leaves_the_name(tmp_path: Path, torch_files: Files) -> None:
-    """The epoch is inferred from the name, as the guide promises."""
+    """Without a training state the epoch comes from the name, as the guide promises."""
     files = guide(torch_files, 500)
     del files["training_state.json"]
     verdict = validate(write_files(tmp_path / "checkpoint-epoch-118", files))
@@ -266,7 +269,7 @@ def test_a_missing_training_state_leaves_the_name(tmp_path: Path, torch_files: F
 
 
 def test_a_link_out_of_a_foreign_checkpoint_is_refused(tmp_path: Path, torch_files: Files) -> None:
-    """Weights that are elsewhere cannot be proven here."""
+    """A link to weights outside the checkpoint makes it invalid: they cannot be proven."""
     path = write_files(tmp_path / "checkpoint-500", guide(torch_files, 500))
     (path / "model.pt").rename(tmp_path / "model.pt")
     (path / "model.pt").symlink_to(tmp_path / "model.pt")
@@ -274,7 +277,7 @@ def test_a_link_out_of_a_foreign_checkpoint_is_refused(tmp_path: Path, torch_fil
 
 
 def test_a_layout_of_ones_own_is_not_accelerates(tmp_path: Path) -> None:
-    """`model.bin` and `optimizer.bin` alone do not promise random states."""
+    """`model.bin` and `optimizer.bin` alone do not promise accelerate's random states."""
     files = {"model.bin": b"weights", "optimizer.bin": b"moments", "step.txt": b"10"}
     write_files(tmp_path / "checkpoint-10", files)
     assert validate(tmp_path / "checkpoint-10").valid

@@ -1,4 +1,4 @@
-"""The manifest: what is written is read back, and nothing else is."""
+"""The manifest: what is written is read back, and nothing else is accepted."""
 
 import json
 
@@ -35,13 +35,13 @@ MANIFEST = Manifest(
 
 
 def test_what_is_written_is_read_back() -> None:
-    """All fields survive."""
+    """All fields of a manifest survive writing and reading."""
     assert Manifest.from_bytes(MANIFEST.to_bytes()) == MANIFEST
 
 
 @given(st.integers(0, len(MANIFEST.to_bytes()) * 8 - 1))
 def test_one_flipped_bit_is_seen(position: int) -> None:
-    """The hash at its end covers all of it."""
+    """The hash at the end covers the whole manifest."""
     data = bytearray(MANIFEST.to_bytes())
     data[position // 8] ^= 1 << (position % 8)
     with pytest.raises(ManifestError):
@@ -51,13 +51,13 @@ def test_one_flipped_bit_is_seen(position: int) -> None:
 
 @given(st.binary(max_size=400))
 def test_garbage_is_no_manifest(data: bytes) -> None:
-    """Any bytes raise the one error that is expected."""
+    """Arbitrary bytes raise ManifestError and nothing else."""
     with pytest.raises(ManifestError):
         Manifest.from_bytes(data)
 
 
 def sealed(**changes: object) -> bytes:
-    """A manifest with a right hash and wrong content, as somebody could make it on purpose."""
+    """A manifest with a right hash and wrong content, as an attacker could make it."""
     record = json.loads(MANIFEST.to_bytes())
     record.pop("manifest_xxh3_128")
     record.update(changes)
@@ -83,7 +83,7 @@ STATE = {"training_state.json": {"size": 1, "xxh3_128": "0"}}
     ],
 )
 def test_a_hostile_manifest_with_a_right_hash_is_refused(changes: dict[str, object]) -> None:
-    """Names that lead outside, another format, wrong types."""
+    """Names that lead outside, another format and wrong types are refused despite a right hash."""
     assert Manifest.from_bytes(sealed()) == MANIFEST
     with pytest.raises(ManifestError):
         Manifest.from_bytes(sealed(**changes))
@@ -91,11 +91,11 @@ def test_a_hostile_manifest_with_a_right_hash_is_refused(changes: dict[str, obje
 
 @pytest.mark.parametrize("name", ["", "/a", "a//b", "../a", "a/../b", ".", "a/.", "a\0b"])
 def test_names_that_lead_outside(name: str) -> None:
-    """None of these may ever be opened."""
+    """None of these names is safe to open."""
     assert not is_safe_name(name)
 
 
 def test_another_tools_manifest_is_not_ours() -> None:
-    """Other programs use the name manifest.json too."""
+    """Other programs' files named manifest.json do not count as ours."""
     assert not resembles_manifest(b'{"version": 3, "files": ["a"]}')
     assert not resembles_manifest(b"[1, 2]")

@@ -1,4 +1,4 @@
-"""The table of tools: a file that nobody listed would be read by nobody."""
+"""The table of tools: a format that is not in the table would never be used."""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -8,7 +8,7 @@ from supervisor.checkpoint.formats.table import TOOLS
 
 
 def test_each_tool_has_a_row() -> None:
-    """Every module with a format of a tool is in the table, once."""
+    """Every module with a tool's format is in the table, once."""
     modules = [
         import_module(f"{formats.__name__}.{one.name}") for one in iter_modules(formats.__path__)
     ]

@@ -1,4 +1,4 @@
-"""Files made to exhaust memory or time: an answer all the same, within bounds of both."""
+"""Files made to exhaust memory or time: the validator answers within bounds of both."""
 
 import json
 import os
@@ -14,10 +14,10 @@ from tests.checkpoint.test_child import children_s
 
 pytestmark = pytest.mark.timeout(TIME_LIMIT_S)
 ROOT = Path(__file__).resolve().parents[2]
-# What JSON may take (`bounded_json`), the longest file that is read at once, and the allocator's.
+# The memory for JSON (`bounded_json`), for the longest file read at once, and for the allocator.
 LIMIT_BYTES = 400 * MIB
 LIMIT_S = 20.0
-# They are whole, only large; or nothing in them says that they are not.
+# These files are whole and only large, or nothing in them shows damage.
 NOT_BAD = {
     "deflated",
     "crowded",
@@ -34,11 +34,11 @@ NOT_BAD = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb(name: str, tmp_path: Path) -> None:
-    """Not valid unless it really is, in less than so much memory, before anybody gets impatient."""
+    """A bomb gets an answer within the memory and time limits, and is valid only if it is whole."""
     folder = tmp_path / "checkpoint-5"
     folder.mkdir()
     (folder / "training_state.json").write_bytes(STATE if name == "slot_records" else b"{}")
-    # Beside it something that makes it a checkpoint, so that it is looked at.
+    # A second file makes the folder a checkpoint, so that the validator reads the bomb.
     if name != "slot_records":
         (folder / "random_state.pkl").write_bytes(b"\x80\2N.")
     BOMBS[name](folder)

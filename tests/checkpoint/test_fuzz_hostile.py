@@ -1,4 +1,4 @@
-"""Pickles that run code: nothing that looks at a checkpoint, and no `load`, runs any of it."""
+"""Pickles that run code: no reader of a checkpoint, and no `load`, runs any of it."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from tests.checkpoint.hostile import checkpoints, payloads
 
 pytestmark = pytest.mark.timeout(TIME_LIMIT_S)
 ROOT = Path(__file__).resolve().parents[2]
-# Events of sys.addaudithook that no reader of files has any business with.
+# Events of sys.addaudithook that no reader of files should cause.
 FORBIDDEN = ("pickle.find_class", "os.system", "os.exec", "os.fork", "os.posix_spawn",
              "subprocess.Popen", "marshal.loads", "ctypes.dlopen")  # fmt: skip
 _seen: list[str] | None = None
@@ -39,7 +39,7 @@ sys.addaudithook(_listen)
 
 @pytest.fixture
 def seen() -> Iterator[list[str]]:
-    """What was run in this process from here on that must not be."""
+    """The forbidden events in this process from here on."""
     global _seen
     _seen = []
     yield _seen
@@ -47,7 +47,7 @@ def seen() -> Iterator[list[str]]:
 
 
 def test_the_payloads_do_run(tmp_path: Path) -> None:
-    """Loaded without care they do what the others must not let them do."""
+    """Unpickled without care, the payloads run their code, so the other tests prove something."""
     canary = tmp_path / "canary"
     ran = set()
     for name, payload in payloads(canary):
@@ -63,7 +63,7 @@ def test_the_payloads_do_run(tmp_path: Path) -> None:
 def test_nothing_runs_when_it_is_looked_at(
     tmp_path: Path, torch_files: Files, seen: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Validated, surveyed, vetted in a slot, put onto the disk, and validated again."""
+    """No payload runs when validated, surveyed, vetted in a slot or persisted."""
     monkeypatch.setattr(os, "fsync", lambda _: None)  # hundreds of checkpoints, and no power cut
     canary = tmp_path / "canary"
     for index, (name, files) in enumerate(checkpoints(canary, torch_files["model.pt"])):
@@ -89,7 +89,7 @@ def test_nothing_runs_when_it_is_looked_at(
 def test_load_runs_nothing_and_crashes_nothing(
     tmp_path: Path, torch_files: Files, part: str
 ) -> None:
-    """A real process that loads them all: it says so in the end, and had memory enough."""
+    """A process that loads all cases ends normally within its memory, and runs no payload."""
     cases = tmp_path / "cases"
     canary = tmp_path / "canary"
     if part == "hostile":

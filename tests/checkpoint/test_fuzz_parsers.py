@@ -1,4 +1,4 @@
-"""Every parser that meets bytes from a checkpoint or a slot: a value or its own error, no other."""
+"""Every parser of bytes from a checkpoint or a slot returns a value or raises its own error."""
 
 import json
 import struct
@@ -94,7 +94,7 @@ SNAPSHOT = Snapshot(
 
 
 def with_hash(record: dict[str, Any]) -> bytes:
-    """A manifest as somebody makes it who knows how its hash is made."""
+    """A manifest with a right hash, as an attacker could make it."""
     head = json.dumps(record, indent=1).encode()[: -len(b"\n}")] + b',\n "manifest_xxh3_128": "'
     return head + xxhash.xxh3_128_hexdigest(head).encode() + b'"\n}\n'
 
@@ -104,7 +104,7 @@ def with_hash(record: dict[str, Any]) -> bytes:
 def test_a_manifest_with_a_right_hash_and_wrong_content(
     changes: dict[str, Any], data: st.DataObject
 ) -> None:
-    """It is refused, or every field is of its type and no name leads out."""
+    """The manifest is refused, or each field has its type and no name leads outside."""
     record = json.loads(MANIFEST.to_bytes())
     del record["manifest_xxh3_128"]
     record.update(changes)
@@ -127,7 +127,7 @@ def test_a_manifest_with_a_right_hash_and_wrong_content(
 @given(texts)
 @examples(300)
 def test_json_is_a_value_or_a_value_error(data: bytes) -> None:
-    """So are the manifest and whether something resembles one."""
+    """Parsing JSON or a manifest returns a value or raises ValueError."""
     for read in (parse, Manifest.from_bytes, resembles_manifest):
         try:
             read(data)
@@ -138,7 +138,7 @@ def test_json_is_a_value_or_a_value_error(data: bytes) -> None:
 @given(st.text() | st.from_regex(r"(checkpoint-|step_|epoch=|iter_)[0-9]+(-v1)?(\.ckpt|\.pt)?"))
 @examples(300)
 def test_names(name: str) -> None:
-    """Any name says something or nothing; one that is safe stays in its directory."""
+    """A name gives a step of 0 or more, or none; a safe name stays in its directory."""
     found = parse_name(name)
     assert found is None or found.step is None or found.step >= 0
     if is_safe_name(name):
@@ -158,7 +158,7 @@ def test_names(name: str) -> None:
 )
 @examples(600)
 def test_any_bytes_under_any_name(name: str, head: bytes, body: bytes, tail: bytes) -> None:
-    """A file is proven, unproven or damaged."""
+    """Any bytes under any name are proven, unproven or damaged, and no other error is raised."""
     with tempfile.TemporaryFile(buffering=0) as file:
         file.write(head + body + tail)
         size = file.tell()
@@ -173,7 +173,7 @@ def test_any_bytes_under_any_name(name: str, head: bytes, body: bytes, tail: byt
 @given(st.dictionaries(st.text(max_size=4), values, max_size=3), st.binary(max_size=40))
 @examples(300)
 def test_safetensors_headers(tensors: dict[str, Any], data: bytes) -> None:
-    """Offsets, extents and dtypes of any kind."""
+    """Offsets, shapes and dtypes of any kind raise nothing but DamagedError."""
     spans = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
     header = json.dumps({**tensors, "w": {**spans, **tensors}}).encode()
     test_any_bytes_under_any_name.hypothesis.inner_test(
@@ -184,7 +184,7 @@ def test_safetensors_headers(tensors: dict[str, Any], data: bytes) -> None:
 @given(texts, st.sampled_from(["training_state.json", "trainer_state.json", "train_state.json"]))
 @examples(200)
 def test_progress(data: bytes, name: str) -> None:
-    """A step is a count or unknown."""
+    """A step that is read from any JSON is a count or unknown."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, name).write_bytes(data)
         place = read_position(list_files(Path(folder)))
@@ -192,7 +192,7 @@ def test_progress(data: bytes, name: str) -> None:
 
 
 def seal_page(state: int, sequence: int, record: bytes, *, length: int | None = None) -> bytes:
-    """A seal's page with a CRC that is right."""
+    """A seal's page with a right CRC."""
     signed = crc32(struct.pack("<Q", sequence) + record)
     head = struct.pack(
         "<4sIIIQII",
@@ -218,7 +218,7 @@ def seal_page(state: int, sequence: int, record: bytes, *, length: int | None = 
 )
 @examples(500)
 def test_seals(state: int, sequence: int, record: bytes, length: int | None) -> None:
-    """Whole only with a record whose every field is of its type, under a name that stays inside."""
+    """A seal counts only with a record of right types and a name that stays inside the slot."""
     seal = parse_seal(seal_page(state, sequence, record[: SEAL_BYTES - 64], length=length))
     assert (seal.state is SlotState.WHOLE) == (seal.snapshot is not None)
     if seal.snapshot is None:
@@ -233,7 +233,7 @@ def test_seals(state: int, sequence: int, record: bytes, length: int | None) -> 
 @given(st.binary(max_size=SEAL_BYTES + 1))
 @examples(200)
 def test_any_page(data: bytes) -> None:
-    """Bytes that no writer made hold no snapshot."""
+    """Arbitrary bytes hold no snapshot."""
     assert parse_seal(data).snapshot is None
     assert parse_seal(data.ljust(SEAL_BYTES, b"\0")[:SEAL_BYTES]).snapshot is None
 
@@ -267,7 +267,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 def altered(value: Any, random: Any, other: Any) -> Any:
-    """The same JSON with one place in it changed."""
+    """The same JSON with one place changed."""
     if isinstance(value, dict) and value and random.random() < 0.9:
         key = random.choice(sorted(value))
         return {**value, key: altered(value[key], random, other)}
@@ -279,7 +279,7 @@ def altered(value: Any, random: Any, other: Any) -> Any:
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_what_lies_beside_a_snapshot(name: str, tmp_path: Path) -> None:
-    """Garbage in the small files of a snapshot directory is as if they were not there."""
+    """Garbage in the small files of a snapshot directory raises nothing."""
     root = tmp_path / "snapshots"
     write_snapshot(root, tmp_path, {"model.bin": bytes(64)}, 5)
     path = SnapshotPaths(root).root / name

@@ -1,4 +1,4 @@
-"""Damaged slots: a survey lists them or not, and what is put onto the disk is a checkpoint."""
+"""Damaged slots: surveys and persisting stay right, and what is persisted is a valid checkpoint."""
 
 import os
 import shutil
@@ -20,10 +20,11 @@ pytestmark = pytest.mark.timeout(TIME_LIMIT_S)
 
 
 def test_damaged_slots(tmp_path: Path, torch_files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seal, lock, weights.json, verdict.json and the snapshot itself, one to three damages each.
+    """Seal, lock, weights.json, verdict.json and snapshot get one to three damages each.
 
-    One that is called valid has every file in its size; persisting raises nothing but OSError and
-    ValueError, leaves nothing half, and what it makes is valid and, untouched, loads.
+    A snapshot that a survey calls valid has every byte. Persisting raises only OSError and
+    ValueError and leaves nothing half. The persisted checkpoint is valid, and loads if its snapshot
+    was untouched.
     """
     monkeypatch.setattr(os, "fsync", lambda _: None)  # a thousand checkpoints, and no power cut
     good = {name: torch_files[name] for name in ("model.pt", "optimizer.pt")}
@@ -68,7 +69,7 @@ def test_damaged_slots(tmp_path: Path, torch_files: Files, monkeypatch: pytest.M
 
 
 def _plain_bytes(path: Path) -> int:
-    """The size of a plain file; an empty one that was added may have become an empty folder."""
+    """The size of a plain file; damage may have made an added empty file an empty folder."""
     assert path.is_file() or not any(path.iterdir())
     assert not path.is_symlink()
     return path.stat().st_size if path.is_file() else 0

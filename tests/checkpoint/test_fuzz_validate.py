@@ -1,4 +1,4 @@
-"""Damaged checkpoints: never an exception, never a bad one called valid, whatever was done."""
+"""Damaged checkpoints raise nothing, and none is called valid, whatever the damage."""
 
 import json
 import shutil
@@ -25,13 +25,13 @@ Cases = Callable[[Path, int], Iterator[Case]]
 
 @pytest.fixture
 def cases(tmp_path: Path) -> Cases:
-    """Copies of a good checkpoint, each damaged from one to three times."""
+    """Yield copies of a good checkpoint, each damaged one to three times."""
 
     def make(good: Path, count: int) -> Iterator[Case]:
         for seed, random in seeds(count):
             folder = tmp_path / "case"
             shutil.rmtree(folder, ignore_errors=True)
-            # With its times, as rsync and a rotten disk leave them.
+            # The copy keeps its times, as rsync and a rotting disk do.
             shutil.copytree(good, folder / good.name, symlinks=True)
             done = [damage(random, folder / good.name) for _ in range(random.choice([1, 1, 2, 3]))]
             yield seed, ", ".join(done), folder / good.name, random
@@ -42,7 +42,7 @@ def cases(tmp_path: Path) -> Cases:
 def check_survey(
     folder: Path, request: SurveyRequest, verdict: Validation
 ) -> CheckpointEntry | None:
-    """A survey says the same, in words that JSON and a terminal can carry."""
+    """A survey agrees with the verdict, in words that JSON can carry."""
     entries = survey(request).entries
     for entry in entries:
         json.dumps(entry.to_json())
@@ -55,7 +55,7 @@ def check_survey(
 def test_one_of_ours_is_valid_only_bit_for_bit(
     tmp_path: Path, make_ours: MakeOurs, cases: Cases
 ) -> None:
-    """Whatever differs from what was committed, but for files that are not of it, is seen."""
+    """Our checkpoint is valid only if each of its files is bit for bit as committed."""
     good = make_ours(tmp_path / "good", 500)
     whole = picture(good)
     memory = remember(survey(SurveyRequest(good.parent, "run")))
@@ -63,7 +63,7 @@ def test_one_of_ours_is_valid_only_bit_for_bit(
     outcomes = {True: 0, False: 0}
     for seed, what, folder, _ in cases(good, 500):
         is_whole = {name: picture(folder).get(name) for name in whole} == whole
-        # Without manifest and mark only who remembers it can tell it from another trainer's.
+        # Without manifest and mark, only a caller that remembers it knows the checkpoint is ours.
         verdict = validate(folder, expect_manifest=True)
         assert verdict.valid is is_whole, (seed, what, verdict)
         request = SurveyRequest(folder.parent, "run", memory=moved, quiet=True)
@@ -76,7 +76,7 @@ def test_one_of_ours_is_valid_only_bit_for_bit(
 def test_what_torch_saved_is_structurally_valid_only_if_it_loads_the_same(
     tmp_path: Path, guide_files: Files, cases: Cases
 ) -> None:
-    """Without a manifest the CRCs must do: a valid archive loads, to the same values."""
+    """Without a manifest the CRCs decide: a valid archive loads, and to the same values."""
     state = {"training_state.json": as_json(global_step=500, current_epoch=0)}
     good = write_files(tmp_path / "good" / "checkpoint-500", {**guide_files, **state})
     want = {name: torch.load(good / name, weights_only=True) for name in guide_files}
@@ -99,12 +99,12 @@ def test_what_torch_saved_is_structurally_valid_only_if_it_loads_the_same(
 
 
 def _of_its_kind(got: object, want: dict[str, object]) -> object:
-    """The state that has these keys: a damage may exchange whole files, which are valid then."""
+    """The saved state with the same keys: damage may exchange whole files, which stay valid."""
     return next(state for state in want.values() if state.keys() == got.keys())  # type: ignore[attr-defined]
 
 
 def test_other_formats_raise_nothing(tmp_path: Path, torch_files: Files, cases: Cases) -> None:
-    """safetensors and their index, plain pickles, archives without CRCs, DCP's files."""
+    """Damaged safetensors, indices, pickles, archives without CRCs and DCP files raise nothing."""
     header = as_json(
         a={"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
         b={"dtype": "U8", "shape": [], "data_offsets": [24, 25]},
@@ -138,7 +138,7 @@ def test_other_formats_raise_nothing(tmp_path: Path, torch_files: Files, cases: 
 
 
 def test_single_files_raise_nothing(tmp_path: Path, torch_files: Files) -> None:
-    """One file of each kind under the names that are looked for."""
+    """One damaged file of each kind, under the names that a survey knows, raises nothing."""
     for seed, random in seeds(400):
         folder = tmp_path / str(seed % 16)
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What is on record and not on the disk: named, with where it was and where it may be."""
+"""Checkpoints on record that are not on the disk: the report names them and where they may be."""
 
 import json
 import shutil
@@ -19,12 +19,12 @@ from tests.checkpoint.conftest import MakeOurs
 
 
 def as_json(value: dict[str, Any]) -> dict[str, Any]:
-    """Through the text that one process hands to another."""
+    """The value after the JSON text that one process hands to another."""
     return dict(json.loads(json.dumps(value)))
 
 
 def recorded(found: Survey) -> tuple[Known, ...]:
-    """What a ledger would have of a survey's valid ones."""
+    """What a ledger would record of a survey's valid checkpoints."""
     return tuple(
         Known(str(e.path), e.fingerprint, e.step, time.time()) for e in found.entries if e.valid
     )
@@ -32,34 +32,34 @@ def recorded(found: Survey) -> tuple[Known, ...]:
 
 @pytest.fixture
 def known(tmp_path: Path, make_ours: MakeOurs) -> tuple[Known, ...]:
-    """Two checkpoints, 10 and 20, in `tmp_path/out`, on record."""
+    """Two recorded checkpoints, 10 and 20, in `tmp_path/out`."""
     for step in (10, 20):
         make_ours(tmp_path / "out", step)
     return recorded(survey(SurveyRequest(tmp_path / "out", "run", quiet=True)))
 
 
 def look(directory: Path, known: tuple[Known, ...], **more: Any) -> Survey:
-    """A survey for a decision."""
+    """A survey for a decision, by way of JSON."""
     request = SurveyRequest(directory, "run", quiet=True, known=known, **more)
     found = survey(SurveyRequest.from_json(as_json(request.to_json())))
     return Survey.from_json(as_json(found.to_json()))
 
 
 def said(found: Survey) -> str:
-    """The sentence; fails if nothing is missing."""
+    """The sentence on what is missing; fails if nothing is missing."""
     assert found.missing is not None
     return found.missing.sentence
 
 
 def test_nothing_is_missing_where_all_is_there(tmp_path: Path, known: tuple[Known, ...]) -> None:
-    """The ordinary relaunch."""
+    """At an ordinary relaunch nothing is missing."""
     assert len(known) == 2
     assert look(tmp_path / "out", known).missing is None
 
 
 @pytest.mark.parametrize("left", ["no directory", "empty", "other files"])
 def test_a_directory_that_lost_them(tmp_path: Path, known: tuple[Known, ...], left: str) -> None:
-    """Gone, empty, or holding something else: each says so, and names both with their steps."""
+    """For a directory gone, empty or with other files, the sentence names it and both steps."""
     (tmp_path / "out").rename(tmp_path / "elsewhere")
     if left != "no directory":
         (tmp_path / "out").mkdir()
@@ -67,7 +67,7 @@ def test_a_directory_that_lost_them(tmp_path: Path, known: tuple[Known, ...], le
         (tmp_path / "out" / "notes.txt").write_text("x")
     sentence = said(look(tmp_path / "out", known))
     assert "checkpoint-20 (step 20), checkpoint-10 (step 10) are missing" in sentence
-    phrase = {"no directory": "is not there", "empty": "is empty"}.get(left, "does not hold them")
+    phrase = {"no directory": "does not exist", "empty": "is empty"}.get(left, "does not hold them")
     assert f"{tmp_path / 'out'} {phrase}" in sentence
     assert "on record since 20" in sentence
 
@@ -75,7 +75,7 @@ def test_a_directory_that_lost_them(tmp_path: Path, known: tuple[Known, ...], le
 def test_another_valid_one_makes_up_for_them(
     tmp_path: Path, known: tuple[Known, ...], make_ours: MakeOurs
 ) -> None:
-    """A trainer's rotation is no loss; a bad one in their place is no substitute."""
+    """After a trainer's rotation nothing is missing, unless the newer checkpoint is invalid."""
     for step in (10, 20):
         shutil.rmtree(tmp_path / "out" / f"checkpoint-{step}")
     (tmp_path / "out" / "checkpoint-30").mkdir()
@@ -86,7 +86,7 @@ def test_another_valid_one_makes_up_for_them(
 
 
 def test_moved_with_its_directory(tmp_path: Path, known: tuple[Known, ...]) -> None:
-    """A run directory that was moved has its checkpoints with it, under other paths."""
+    """Nothing is missing when a run directory was moved with its checkpoints."""
     (tmp_path / "out").rename(tmp_path / "moved")
     found = look(tmp_path / "moved", known)
     assert found.missing is None
@@ -94,16 +94,16 @@ def test_moved_with_its_directory(tmp_path: Path, known: tuple[Known, ...]) -> N
 
 
 def test_another_working_directory(tmp_path: Path, known: tuple[Known, ...]) -> None:
-    """They are where they were; the supervisor looks elsewhere, and says both."""
+    """The sentence names the directory of the saves and the one in which the supervisor looks."""
     sentence = said(look(tmp_path / "w" / "out", known))
     assert f"saved in {tmp_path / 'out'}" in sentence
     assert f"now looks into {tmp_path / 'w' / 'out'}" in sentence
     shutil.rmtree(tmp_path / "out")
-    assert "in neither" in said(look(tmp_path / "w" / "out", known))
+    assert "neither directory holds them" in said(look(tmp_path / "w" / "out", known))
 
 
 def test_links_to_where_they_were_moved(tmp_path: Path, known: tuple[Known, ...]) -> None:
-    """The sentence has the line that finds them again; a dangling link says that it dangles."""
+    """The sentence gives the line that finds them again, and says if a link dangles."""
     (tmp_path / "big").mkdir()
     for step in (10, 20):
         place = tmp_path / "out" / f"checkpoint-{step}"
@@ -113,11 +113,11 @@ def test_links_to_where_they_were_moved(tmp_path: Path, known: tuple[Known, ...]
     assert f"directory: {tmp_path / 'big'}" in sentence
     assert look(tmp_path / "big", known).missing is None
     shutil.rmtree(tmp_path / "big")
-    assert "which is not there" in said(look(tmp_path / "out", known))
+    assert "which does not exist" in said(look(tmp_path / "out", known))
 
 
 def test_a_pattern_that_was_taken_away(tmp_path: Path) -> None:
-    """They are there, but their names say nothing any more: that is no fresh start."""
+    """With the pattern gone, saves whose names mean nothing now are missing: no fresh start."""
     (tmp_path / "weights-7.bin").write_bytes(b"7")
     pattern = r"weights-(?P<step>\d+)\.bin"
     facts = {"first_attempt_wall": 0.0}
@@ -125,11 +125,11 @@ def test_a_pattern_that_was_taken_away(tmp_path: Path) -> None:
     known = recorded(first)
     assert [one.step for one in known] == [7]
     assert look(tmp_path, known, pattern=pattern, **facts).missing is None
-    assert "no such name makes a checkpoint now" in said(look(tmp_path, known, **facts))
+    assert "by its name it is no checkpoint now" in said(look(tmp_path, known, **facts))
 
 
 def test_a_directory_that_is_a_link_itself(tmp_path: Path, known: tuple[Known, ...]) -> None:
-    """`out -> big` shows what is in `big`: nothing is missing."""
+    """With `out -> big`, the saves in `big` are found: nothing is missing."""
     (tmp_path / "out").rename(tmp_path / "big")
     (tmp_path / "out").symlink_to(tmp_path / "big")
     assert look(tmp_path / "out", known).missing is None
@@ -138,7 +138,7 @@ def test_a_directory_that_is_a_link_itself(tmp_path: Path, known: tuple[Known, .
 def test_a_mount_that_is_not_there(
     tmp_path: Path, known: tuple[Known, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the mount point that held them explains it, and only where nothing is mounted on it."""
+    """The recorded mount point is the reason only if nothing is mounted on it now."""
     (tmp_path / "out").rename(tmp_path / "elsewhere")
     root, data = Path("/"), Path("/mnt/data")
     for points, unmounted in (({root}, "/mnt/data"), ({root, data}, None), (None, None)):
@@ -153,7 +153,7 @@ def test_a_mount_that_is_not_there(
 
 
 def test_set_aside_is_not_missing(tmp_path: Path, known: tuple[Known, ...]) -> None:
-    """Killed between the move and its record: it is still there, only elsewhere."""
+    """A checkpoint moved to the shelf by a daemon killed before its record is not missing."""
     aside = tmp_path / "out" / ".set-aside" / "invalid"
     aside.mkdir(parents=True)
     for step in (10, 20):
@@ -182,7 +182,7 @@ BOTH = [START, verdict("/o/c-10"), verdict("/o/c-20")]
     ("entries", "known"),
     [
         ([START, verdict("/o/c-10")], ["/o/c-10"]),
-        ([verdict("/o/c-10"), START], []),  # it began again from nothing, knowingly
+        ([verdict("/o/c-10"), START], []),  # the run began again from nothing, knowingly
         ([START, verdict("/o/c-10", valid=False)], []),
         ([START, verdict("/o/c-10"), verdict("/o/c-10", valid=False)], []),
         ([START, verdict("/o/c-10", reason="not all of its weights are finite")], []),
@@ -198,7 +198,7 @@ BOTH = [START, verdict("/o/c-10"), verdict("/o/c-20")]
         ([START, verdict("/o/c-10"), {"type": "begin_again"}], []),
         (
             [{**START, "checkpoint": {"path": "/other/c-5", "step": 5, "tier": "disk"}}],
-            ["/other/c-5"],  # another run's, which this one began from
+            ["/other/c-5"],  # another run's checkpoint, from which this run began
         ),
         ([{**START, "checkpoint": {"path": "/shm/c-5", "step": 5, "tier": "memory"}}], []),
         ([START, SEEN], ["/o/c-10"]),
@@ -213,7 +213,7 @@ BOTH = [START, verdict("/o/c-10"), verdict("/o/c-20")]
     ],
 )  # fmt: skip
 def test_what_the_ledger_knows(entries: list[dict[str, Any]], known: list[str]) -> None:
-    """Valid ones since the last start from nothing, less what somebody had a reason to remove."""
+    """The ledger knows valid saves since the last fresh start, less those removed on purpose."""
     recorded = Recorded()
     for wall, entry in enumerate(entries):
         recorded.note(read_entry(entry), float(wall))
@@ -221,7 +221,7 @@ def test_what_the_ledger_knows(entries: list[dict[str, Any]], known: list[str]) 
 
 
 def test_missing_travels_as_json() -> None:
-    """Between the process that reads and the daemon."""
+    """A report of missing checkpoints survives JSON between the survey and the daemon."""
     lost = Missing("s", ("/a",), "/mnt")
     found = Survey(missing=lost, torn_first="checkpoint-1", mount="/")
     assert Survey.from_json(as_json(found.to_json())) == found

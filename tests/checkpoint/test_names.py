@@ -72,12 +72,12 @@ def test_a_trainers_name_gives_its_place(name: str, step: int | None, epoch: int
      "epoch=3.txt", "rl_model_replay_buffer_1000_steps.pkl"],
 )  # fmt: skip
 def test_other_names_are_no_checkpoints(name: str) -> None:
-    """What only resembles a checkpoint is left alone."""
+    """A name that only resembles a checkpoint's is no checkpoint."""
     assert parse_name(name) is None
 
 
 def test_parse_step_says_which_count_a_name_has() -> None:
-    """Both forms of the guide, and a name that has neither."""
+    """The guide's two forms give a step or an epoch; another name gives neither."""
     assert parse_step("checkpoint-500") == ("step", 500)
     assert parse_step("checkpoint-epoch-118") == ("epoch", 117)
     assert parse_step("ckpt.pt") is None
@@ -87,7 +87,7 @@ def test_parse_step_says_which_count_a_name_has() -> None:
     ("name", "step"), [("weights-10.bin", 10), ("weights-x.bin", None), ("checkpoint-7", 7)]
 )
 def test_a_pattern_of_the_users_own(name: str, step: int | None) -> None:
-    """A name nobody knows counts where the user says how to read it; known ones go on counting."""
+    """The user's pattern adds names that nobody knows, and known names go on counting."""
     parsed = parse_name(name, r"weights-(?P<step>\d+)\.bin")
     assert (parsed.step if parsed else None) == step
 
@@ -96,14 +96,14 @@ def test_a_pattern_of_the_users_own(name: str, step: int | None) -> None:
     ("name", "step"), [("m-10.h5", 10), ("m.h5", None), ("m-.h5", None), ("m-10", 10)]
 )
 def test_a_pattern_whose_step_may_be_missing(name: str, step: int | None) -> None:
-    """It matches, so it is a checkpoint: of a step that nobody knows."""
+    """A name that the pattern matches without a step is a checkpoint of unknown step."""
     parsed = parse_name(name, r"m(?:-(?P<step>\d*))?(?:\.h5)?")
     assert parsed is not None
     assert (parsed.step, parsed.epoch) == (step, None)
 
 
 def test_a_pattern_makes_a_best_one_a_candidate() -> None:
-    """The user's word goes before what a name means elsewhere."""
+    """The user's pattern overrules the meaning that a name has elsewhere."""
     pattern = r"best_epoch_(?P<step>\d+)\.pth"
     assert parse_name("best_epoch_12.pth") is None
     assert parse_name("best_epoch_12.pth", pattern) == (12, None, "periodic")
@@ -125,13 +125,13 @@ def test_a_pattern_makes_a_best_one_a_candidate() -> None:
     ],
 )
 def test_best_is_a_word(name: str, is_best: bool) -> None:
-    """In any spelling, and not as a part of another; kohya's users name their models freely."""
+    """The word "best" counts in any spelling, but not within a word or a kohya model's name."""
     assert is_best_name(name) is is_best
 
 
 @pytest.mark.parametrize("mark", ["_CHECKPOINT_METADATA", "commit_success.txt"])
 def test_a_bare_number_is_orbaxs_only_with_its_mark(mark: str) -> None:
-    """`1000/` may be anything; what orbax writes into it tells."""
+    """`1000/` may be anything; the files that orbax writes into it decide."""
     assert parse_marked("1000", {mark, "d/0"}) == (1000, None, "periodic")
     assert parse_marked("1000", {"image.png"}) is None
     assert parse_marked("fold", {mark}) is None
@@ -140,7 +140,7 @@ def test_a_bare_number_is_orbaxs_only_with_its_mark(mark: str) -> None:
 
 
 def test_a_pattern_that_backtracks_finds_its_own_names_in_time() -> None:
-    """A thousand names that it is slow on hold nobody up, and none of its own is lost to them."""
+    """A slow pattern costs a hundred other names little time, and still finds its own names."""
     pattern = r"(\w+-?)*_(?P<step>\d+)\.bin"
     begun = time.process_time()
     strange = [f"an_image_that_was_sampled_at_step_{n:06}.png" for n in range(100)]

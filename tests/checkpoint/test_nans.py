@@ -1,4 +1,4 @@
-"""NaN in safetensors weights is seen wherever it stands; nothing else is taken for it."""
+"""NaN in safetensors weights is seen wherever it stands, and nothing else is taken for it."""
 
 import struct
 from pathlib import Path
@@ -12,19 +12,19 @@ from supervisor.checkpoint.validate import validate
 from tests.checkpoint.conftest import as_json, write_files
 from tests.checkpoint.test_structure import safetensors, tensor
 
-# For each dtype: bytes of an item, bits of its exponent and of its fraction.
+# For each dtype: the bytes of an item, the bits of its exponent and of its fraction.
 FORMATS = {"F64": (8, 11, 52), "F32": (4, 8, 23), "BF16": (2, 8, 7), "F16": (2, 5, 10),
            "F8_E5M2": (1, 5, 2)}  # fmt: skip
 
 
 def item(dtype: str, sign: int, exponent: int, fraction: int) -> bytes:
-    """A float from its fields."""
+    """The bytes of a float from its fields."""
     size, _, bits = FORMATS[dtype]
     return (sign << 8 * size - 1 | exponent << bits | fraction).to_bytes(size, "little")
 
 
 def edges(dtype: str, *, nan: bool) -> list[bytes]:
-    """All that is at an edge: zeros, denormals, one, the largest, infinity; or kinds of NaN."""
+    """All values at an edge: zeros, denormals, one, the largest, infinity; or else kinds of NaN."""
     _, width, bits = FORMATS[dtype]
     full, top = (1 << width) - 1, (1 << bits) - 1
     fractions = {0, 1, top, top >> 1, 1 << bits - 1, 0x5555555555555 & top}
@@ -39,7 +39,7 @@ def edges(dtype: str, *, nan: bool) -> list[bytes]:
 
 
 def has_nan(data: bytes, dtype: str, *, before: int = 0, chunk: int = 0) -> bool:
-    """What the search says of a tensor that begins at some byte, fed in chunks of some length."""
+    """Whether the search finds NaN in a tensor at byte `before`, fed `chunk` bytes at a time."""
     search = NanSearch([Tensor(before, before + len(data), dtype, "w")])
     stream = memoryview(b"\xff" * before + data + b"\xff" * 9)
     try:
@@ -54,7 +54,7 @@ def has_nan(data: bytes, dtype: str, *, before: int = 0, chunk: int = 0) -> bool
 @pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize(("before", "chunk"), [(0, 0), (3, 7), (8, 16), (1, 1), (5, 13)])
 def test_the_edges_of_each_format(dtype: str, before: int, chunk: int) -> None:
-    """Beside one another and one by one, in chunks that split them."""
+    """Finite edges side by side hold no NaN, and one NaN among them is found in any chunks."""
     good = edges(dtype, nan=False)
     assert not has_nan(b"".join(good * 3), dtype, before=before, chunk=chunk)
     for bad in edges(dtype, nan=True):
@@ -65,7 +65,7 @@ def test_the_edges_of_each_format(dtype: str, before: int, chunk: int) -> None:
 
 @pytest.mark.parametrize("dtype", ["F16", "BF16"])
 def test_all_values_of_sixteen_bits(dtype: str) -> None:
-    """Each of the 65,536 by itself, as Python and as the definition have it."""
+    """For each of the 65,536 values the search agrees with Python."""
     for value in range(1 << 16):
         data = value.to_bytes(2, "little")
         single = struct.unpack("<f", b"\0\0" + data)[0] if dtype == "BF16" else None
@@ -74,14 +74,14 @@ def test_all_values_of_sixteen_bits(dtype: str) -> None:
 
 
 def test_all_values_of_eight_bits() -> None:
-    """E4M3 has no infinity, and its NaN is that of all ones."""
+    """E4M3 has no infinity, and its NaN has all exponent and fraction bits set."""
     for value in range(256):
         assert has_nan(bytes([value]), "F8_E4M3") is (value & 0x7F == 0x7F)
         assert has_nan(bytes([value]), "F8_E5M2") is (value & 0x7C == 0x7C and value & 3 != 0)
 
 
 def test_chunks_of_any_length() -> None:
-    """A tensor of many blocks between others, one NaN anywhere in it, from a seed."""
+    """One NaN anywhere in a large tensor is found with chunks of any length."""
     random = Random(5)
     for _ in range(40):
         size = random.choice([2, 4, 8])
@@ -96,7 +96,7 @@ def test_chunks_of_any_length() -> None:
 
 
 def weights(dtype: str, *values: bytes, name: str = "layer.1.weight") -> bytes:
-    """A file with a tensor of ones before and one of these values."""
+    """A safetensors file with a tensor of one zero, then a tensor of these values."""
     size = len(values[0])
     one = b"\0" * size
     header = {
@@ -113,7 +113,7 @@ INF = struct.pack("<f", float("-inf"))
 
 @pytest.mark.parametrize("name", ["model.safetensors", "unet/diffusion_pytorch_model.safetensors"])
 def test_the_reason_names_file_and_tensor(tmp_path: Path, name: str) -> None:
-    """A run whose weights are gone must not go on from them."""
+    """Weights with NaN are invalid, and the reason names the file and the tensor."""
     files = {name: weights("F32", INF, NAN), "trainer_state.json": as_json(global_step=5)}
     verdict = validate(write_files(tmp_path / "checkpoint-5", files))
     assert verdict.valid is False
@@ -121,7 +121,7 @@ def test_the_reason_names_file_and_tensor(tmp_path: Path, name: str) -> None:
 
 
 def test_what_is_no_weight_may_be_nan(tmp_path: Path) -> None:
-    """An optimizer's file, an optimizer's tensor, integers; masks of -inf."""
+    """NaN is allowed in an optimizer's file or tensor and in integers, -inf in a mask."""
     files = {
         "model.safetensors": weights("F32", INF, INF),
         "optimizer.safetensors": weights("F32", NAN),
@@ -152,7 +152,7 @@ NAN = struct.pack("<f", float("nan"))
 def test_a_number_alone_or_a_moment_is_no_weight(
     tmp_path: Path, name: str, shape: list[int], is_damage: bool
 ) -> None:
-    """A loss that was never measured is NaN, and an optimizer's moments say nothing of weights."""
+    """NaN in a single number (a loss never measured) or an optimizer's moment is no damage."""
     length = 4
     for extent in shape:
         length *= extent

@@ -1,4 +1,4 @@
-"""HF's `trainer_state.json`: how many steps of how many, whether that was the end, and why."""
+"""HF's `trainer_state.json`: the step, the total, whether training ended, and why."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def early(count: int, patience: int = 3) -> dict[str, Any]:
 
 
 def write(folder: Path, step: object, total: object = 40, at: float = 100.0, **more: Any) -> None:
-    """A record, as HF writes it."""
+    """Write a record as HF writes it."""
     folder.mkdir(exist_ok=True)
     state = {"global_step": step, "max_steps": total, "stateful_callbacks": {}, **more}
     (folder / NAME).write_text(json.dumps(state))
@@ -33,7 +33,7 @@ def write(folder: Path, step: object, total: object = 40, at: float = 100.0, **m
 
 
 def test_the_output_directorys_record_is_the_end(tmp_path: Path) -> None:
-    """`save_state` comes after training."""
+    """A record in the output directory means the end: `save_state` comes after training."""
     write(tmp_path / "checkpoint-20", 20, stateful_callbacks=GOING_ON)
     write(tmp_path, 20)
     assert read_own_record(tmp_path, 90.0) == OwnRecord(NAME, 20, 40, is_end=True)
@@ -43,7 +43,7 @@ def test_the_output_directorys_record_is_the_end(tmp_path: Path) -> None:
 def test_a_checkpoints_record_says_whether_it_is_the_last(
     tmp_path: Path, callbacks: dict[str, Any], is_end: bool
 ) -> None:
-    """A routine save knows nothing of the end, and an older HF does not say."""
+    """Only a last save's record says that training stops; an older HF's record does not say."""
     write(tmp_path / "checkpoint-9", 9, stateful_callbacks=STOPPED)
     write(tmp_path / "checkpoint-20", 20, stateful_callbacks=callbacks)
     found = read_own_record(tmp_path, 90.0)
@@ -55,7 +55,7 @@ def test_a_checkpoints_record_says_whether_it_is_the_last(
     [
         (early(3), [], (True, False)),
         (early(2), [], (False, False)),
-        # Its count is as of the last save.
+        # The callback's count is that of the last save.
         (early(2), [{"eval_loss": 1.0, "step": 20}, {"epoch": 1.0, "step": 20}], (True, True)),
         (early(2), [{"eval_loss": 1.0, "step": 18}], (False, False)),
         ({}, [{"eval_loss": 1.0, "step": 20}], (False, True)),
@@ -65,7 +65,7 @@ def test_a_checkpoints_record_says_whether_it_is_the_last(
 def test_early_stopping_is_told_from_a_cut_training(
     tmp_path: Path, callbacks: dict[str, Any], history: list[Any], expected: tuple[bool, bool]
 ) -> None:
-    """HF's own callback by its count; any other by the evaluation that it followed."""
+    """HF's own callback is known by its count, any other by an evaluation at the last step."""
     write(tmp_path, 20, stateful_callbacks={**STOPPED, **callbacks}, log_history=history)
     found = read_own_record(tmp_path, 90.0)
     assert found is not None
@@ -74,20 +74,20 @@ def test_early_stopping_is_told_from_a_cut_training(
 
 @pytest.mark.parametrize(("step", "total"), [("20", 40), (20, 0), (20, -1), (True, 40), (None, 40)])
 def test_what_says_nothing_is_no_record(tmp_path: Path, step: object, total: object) -> None:
-    """Other programs use this name, too."""
+    """A file without a valid step and total is another program's."""
     write(tmp_path, step, total)
     assert read_own_record(tmp_path, 90.0) is None
 
 
 @pytest.mark.parametrize("body", ["", "[]", "nonsense", "[" * 100_000])
 def test_what_cannot_be_read_is_no_record(tmp_path: Path, body: str) -> None:
-    """Cut off by a full disk, or crafted."""
+    """A file cut off by a full disk, or crafted, is no record."""
     (tmp_path / NAME).write_text(body)
     assert read_own_record(tmp_path, 0.0) is None
     assert read_own_record(tmp_path / "absent", 0.0) is None
 
 
 def test_an_earlier_attempts_record_is_none_of_this_one(tmp_path: Path) -> None:
-    """Written before it began."""
+    """A record that was written before the attempt began does not count."""
     write(tmp_path, 20, at=80.0)
     assert read_own_record(tmp_path, 90.0) is None

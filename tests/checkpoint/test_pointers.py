@@ -1,4 +1,4 @@
-"""A trainer's own pointers: they name what was chosen, or nothing, and are otherwise let alone."""
+"""A trainer's own pointers follow the daemon's choice or go; other files and links stay as is."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ def saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make(saves: Path, *names: str) -> None:
-    """Checkpoints: a directory, or a file where the name has an ending."""
+    """Make checkpoints: a file for a name with an ending, otherwise a directory."""
     for name in names:
         path = saves / name
         if path.suffix:
@@ -33,25 +33,25 @@ def make(saves: Path, *names: str) -> None:
 
 
 def places(saves: Path) -> tuple[Path, ...]:
-    """Where things go, the run directory's place first."""
+    """The places for what is set aside, the run directory's first."""
     return set_aside.roots_of(saves, saves.parent / "set-aside")
 
 
 def put_aside(saves: Path, *names: str, why: str = set_aside.INVALID) -> None:
-    """Have checkpoints out of the way."""
+    """Set checkpoints aside."""
     for name in names:
         set_aside.put_aside(saves / name, why, "torn", roots=places(saves))
 
 
 def follow(saves: Path, chosen: str | None) -> list[Correction]:
-    """What the daemon does before it launches."""
+    """Correct the pointers, as the daemon does before it launches."""
     target = None if chosen is None else saves / chosen
     found = pointers.find_pointers(saves, places(saves), Path.cwd(), target)
     return [pointers.correct(one, target, places(saves)) for one in found]
 
 
 MMENGINE = ("iter_30.pth", "iter_40.pth", "last_checkpoint")
-# A tool: the older checkpoint, the newer one, the pointer, and what it says of the newer one.
+# For each tool: the older checkpoint, the newer one, the pointer, and what it says for the newer.
 FILES = {
     "DeepSpeed": ("global_step30", "global_step40", "latest", "global_step40"),
     "a newline": ("global_step30", "global_step40", "latest", "global_step40\n"),
@@ -78,7 +78,7 @@ FILES = {
 @pytest.mark.parametrize("tool", FILES)
 @pytest.mark.parametrize("mode", [0o644, 0o600, 0o664])
 def test_a_file_names_the_chosen_one(saves: Path, tool: str, mode: int) -> None:
-    """In the form that it had: newline, zeroes, path, permissions; and nothing else is left."""
+    """The pointer file keeps newline, zeroes, path and permissions, and no other file is left."""
     old, new, name, content = FILES[tool]
     content = content.replace("{cwd}", str(Path.cwd()))
     make(saves, old, new)
@@ -98,7 +98,7 @@ def test_a_file_names_the_chosen_one(saves: Path, tool: str, mode: int) -> None:
 
 @pytest.mark.parametrize("tool", FILES)
 def test_with_none_chosen_a_file_is_set_aside(saves: Path, tool: str) -> None:
-    """Beside what it names, with the reason; and it is listed as no checkpoint."""
+    """The pointer lies beside the checkpoint that it names, with a reason, and is not listed."""
     _, new, name, content = FILES[tool]
     content = content.replace("{cwd}", str(Path.cwd()))
     make(saves, new)
@@ -114,7 +114,7 @@ def test_with_none_chosen_a_file_is_set_aside(saves: Path, tool: str) -> None:
     assert [one.name for one in survey(request).entries] == [new]
 
 
-# The older checkpoint, the newer one, the link, and where it leads.
+# For each kind: the older checkpoint, the newer one, the link, and the link's target.
 LINKS = {
     "DeepSpeed's name": ("global_step30", "global_step40", "latest", "global_step40"),
     "a file": ("step-30.pt", "step-40.pt", "latest.pt", "step-40.pt"),
@@ -132,7 +132,7 @@ LINKS = {
 
 @pytest.mark.parametrize("kind", LINKS)
 def test_a_link_leads_to_the_chosen_one(saves: Path, kind: str) -> None:
-    """In the form that it had."""
+    """A link is pointed at the chosen checkpoint, in the form that it had."""
     old, new, name, target = LINKS[kind]
     target = target.replace("{saves}", str(saves))
     make(saves, old, new)
@@ -149,7 +149,7 @@ def test_a_link_leads_to_the_chosen_one(saves: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("name", ["latest", "best.ckpt", "epoch_3.ckpt"])
 def test_a_link_that_cannot_lead_there_goes(saves: Path, name: str) -> None:
-    """With none chosen every link; with one, those whose name would lie: it is no best."""
+    """A link goes if no checkpoint is chosen, or if its name would be untrue for the chosen one."""
     make(saves, "step-30.ckpt", "step-40.ckpt")
     (saves / name).symlink_to("step-40.ckpt")
     put_aside(saves, "step-40.ckpt")
@@ -161,7 +161,7 @@ def test_a_link_that_cannot_lead_there_goes(saves: Path, name: str) -> None:
 
 
 def test_a_chosen_one_that_cannot_be_named(saves: Path, tmp_path: Path) -> None:
-    """A snapshot in memory, another series, a file for a directory, another ending."""
+    """A pointer goes if it cannot name the chosen one: in memory, of another series or ending."""
     memory = tmp_path / "memory" / "checkpoint-45"
     memory.mkdir(parents=True)
     make(saves, "iter_0000040", "checkpoint-30", "step-41.pt", "step-30.safetensors")
@@ -186,7 +186,7 @@ def test_a_chosen_one_that_cannot_be_named(saves: Path, tmp_path: Path) -> None:
     assert pointers.correct(pointer, memory, places(saves)).to is None
 
 
-# What a pointer file says, beside a set-aside iter_0000040 and a present iter_0000030.
+# What a pointer file may say, beside a set-aside iter_0000040 and a present iter_0000030.
 ALONE = {
     "another that is there": b"iter_0000030",
     "one that was never there": b"iter_0000099",
@@ -210,7 +210,7 @@ ALONE = {
 @pytest.mark.parametrize("name", ["latest", "last_checkpoint", "latest_checkpointed_iteration.txt"])
 @pytest.mark.parametrize("what", ALONE)
 def test_what_is_not_understood_is_let_alone(saves: Path, name: str, what: str) -> None:
-    """And what names a checkpoint that is there, or one that nobody set aside."""
+    """A pointer stays if it is not understood, or names a present or an unknown checkpoint."""
     make(saves, "iter_0000030", "iter_0000040")
     (saves / name).write_bytes(ALONE[what])
     put_aside(saves, "iter_0000040")
@@ -220,7 +220,7 @@ def test_what_is_not_understood_is_let_alone(saves: Path, name: str, what: str) 
 
 @pytest.mark.parametrize("name", ["best", "notes.txt", "last_epoch", "latest.json", "checkpoint"])
 def test_a_file_of_another_name_is_no_pointer(saves: Path, name: str) -> None:
-    """Whatever it says: the best one is not the newest, an epoch is no checkpoint's number."""
+    """A file of another name stays whatever it says: "best" is not newest, an epoch is no step."""
     make(saves, "iter_0000030", "iter_0000040")
     put_aside(saves, "iter_0000040")
     for content in ("iter_0000040", "40"):
@@ -230,7 +230,7 @@ def test_a_file_of_another_name_is_no_pointer(saves: Path, name: str) -> None:
 
 
 def test_links_elsewhere_are_let_alone(saves: Path, tmp_path: Path) -> None:
-    """Out of the directory, to what is there, to what was never there, and loops."""
+    """A link stays if it leads outside, to a present or an unknown checkpoint, or to itself."""
     make(saves, "checkpoint-30", "checkpoint-40")
     targets = {
         "there": "checkpoint-30",
@@ -262,7 +262,7 @@ def test_a_pipe_or_a_link_in_the_name_of_a_file(saves: Path, tmp_path: Path) -> 
 def test_without_anything_set_aside_no_pointer_is_looked_at(
     saves: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A launch pays for a handful of calls; and a dangling pointer is the trainer's own affair."""
+    """With nothing set aside, a launch lists no directory; a dangling pointer is the trainer's."""
     make(saves, "checkpoint-30")
     (saves / "latest").write_text("checkpoint-40")
     monkeypatch.setattr(os, "scandir", lambda path: pytest.fail(f"{path} is listed"))
@@ -271,7 +271,7 @@ def test_without_anything_set_aside_no_pointer_is_looked_at(
 
 
 def test_one_that_was_saved_again_is_named(saves: Path) -> None:
-    """The run passed that step a second time: the shelf has one of the name, so what."""
+    """A pointer stays if the run saved its checkpoint again after the first was set aside."""
     make(saves, "global_step30", "global_step40")
     put_aside(saves, "global_step40")
     make(saves, "global_step40")
@@ -290,7 +290,7 @@ COUNTERS = (
 @pytest.mark.parametrize("name", COUNTERS)
 @pytest.mark.parametrize("chosen", ["step_30", None])
 def test_a_counter_of_the_trainers_own(saves: Path, name: str, chosen: str | None) -> None:
-    """A number says how far it came, unless the file is known to name a checkpoint by it."""
+    """A number in a file is progress, unless that file is known to name a checkpoint by it."""
     make(saves, "step_30", "step_40")
     (saves / name).write_text("40\n")
     put_aside(saves, "step_40")
@@ -303,7 +303,7 @@ def test_a_counter_of_the_trainers_own(saves: Path, name: str, chosen: str | Non
     [("iter_0000030", "30"), ("global_step20", "20"), ("checkpoint-10", None), (None, None)],
 )
 def test_a_number_that_may_mean_two(saves: Path, chosen: str | None, expected: str | None) -> None:
-    """Both are gone: it means the one of the chosen checkpoint's series, or none that is there."""
+    """A number of two set-aside checkpoints means that of the chosen checkpoint's series."""
     make(saves, "iter_0000030", "iter_0000040", "global_step20", "global_step40", "checkpoint-10")
     (saves / "latest_checkpointed_iteration.txt").write_text("40")
     put_aside(saves, "iter_0000040", "global_step40")
@@ -313,7 +313,7 @@ def test_a_number_that_may_mean_two(saves: Path, chosen: str | None, expected: s
 
 
 def test_a_number_of_which_one_is_there(saves: Path) -> None:
-    """It was set aside once, and saved again: the number may mean that, unless it is another's."""
+    """A number may mean a set-aside checkpoint that was saved again; the chosen series decides."""
     make(saves, "iter_0000030", "iter_0000040", "global_step40", "checkpoint-10")
     (saves / "latest_checkpointed_iteration.txt").write_text("40")
     put_aside(saves, "iter_0000040", "global_step40")
@@ -324,7 +324,7 @@ def test_a_number_of_which_one_is_there(saves: Path) -> None:
 
 
 def test_a_set_aside_one_of_an_earlier_version(saves: Path) -> None:
-    """Inside the directory, where they were put before."""
+    """An earlier version set checkpoints aside inside their directory; pointers follow, too."""
     make(saves, "global_step30", "global_step40")
     (saves / "latest").write_text("global_step40")
     set_aside.put_aside(saves / "global_step40", set_aside.INVALID, "torn")
@@ -332,7 +332,7 @@ def test_a_set_aside_one_of_an_earlier_version(saves: Path) -> None:
 
 
 def test_a_directory_reached_by_a_link(saves: Path, tmp_path: Path) -> None:
-    """A path may be said in either form."""
+    """A pointer may give the directory's path by a link or without it, and keeps that form."""
     make(saves, "iter_30.pth", "iter_40.pth")
     (tmp_path / "link").symlink_to(saves)
     linked = tmp_path / "link"
@@ -346,7 +346,7 @@ def test_a_directory_reached_by_a_link(saves: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_link", [False, True])
 def test_a_disk_that_refuses(saves: Path, monkeypatch: pytest.MonkeyPatch, is_link: bool) -> None:
-    """The pointer is as it was, and no stage is left."""
+    """When the disk refuses, the pointer is as it was and no staging file is left."""
     make(saves, "global_step30", "global_step40")
     if is_link:
         (saves / "latest").symlink_to("global_step40")
@@ -368,7 +368,7 @@ def test_a_disk_that_refuses(saves: Path, monkeypatch: pytest.MonkeyPatch, is_li
 def test_a_stage_of_a_killed_daemon_is_cleaned_away(
     saves: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By what removes half-written saves: its name says that the writer is dead."""
+    """`clean_staging` removes a killed daemon's staging file: its name shows the writer is dead."""
     make(saves, "global_step30", "global_step40")
     (saves / "latest").write_text("global_step40")
     put_aside(saves, "global_step40")
@@ -390,7 +390,7 @@ def test_a_stage_of_a_killed_daemon_is_cleaned_away(
 
 
 def test_pruning_what_a_pointer_was_set_aside_with(saves: Path) -> None:
-    """The checkpoint goes; the pointer beside it does no harm."""
+    """Pruning removes a set-aside checkpoint, and a pointer beside it does no harm."""
     make(saves, "global_step40")
     (saves / "latest").write_text("global_step40")
     put_aside(saves, "global_step40")

@@ -1,4 +1,4 @@
-"""Foreign checkpoints beside one another: compared within their own series, each once."""
+"""Foreign checkpoints beside one another: each is compared once, within its own series."""
 
 import os
 import sys
@@ -22,18 +22,18 @@ RAW = bytes(range(1, 251)) * 40
 
 
 def look(folder: Path, **changes: object) -> Survey:
-    """A survey of the run itself, nothing being written."""
+    """Survey the run's own checkpoints while nothing is being written."""
     request = SurveyRequest(folder, "run", quiet=True, first_attempt_wall=0.0)
     return survey(replace(request, **changes))  # type: ignore[arg-type]
 
 
 def reasons(found: Survey) -> dict[str, str | None]:
-    """Why each is what it is, by name."""
+    """The reason of each checkpoint, by name."""
     return {entry.name: entry.reason for entry in found.entries}
 
 
 def test_another_series_lacks_nothing(tmp_path: Path, torch_files: Files) -> None:
-    """What one tool writes is no measure for what another does."""
+    """A checkpoint lacks no file that only another tool's checkpoints have."""
     for step in (10, 20):
         write_files(tmp_path / f"checkpoint-{step}", hugging_face(torch_files, step))
         write_files(tmp_path / f"step-{step}", {"model.safetensors": WEIGHTS})
@@ -46,7 +46,7 @@ def test_another_series_lacks_nothing(tmp_path: Path, torch_files: Files) -> Non
 
 
 def test_another_runs_are_no_measure(tmp_path: Path, torch_files: Files) -> None:
-    """Those of before the run's first start may have been made with other settings."""
+    """Checkpoints from before the run's first start may have other settings: not compared."""
     write_files(tmp_path / "checkpoint-10", hugging_face(torch_files, 10), age_s=1000)
     files = hugging_face(torch_files, 20)
     del files["optimizer.pt"], files["scheduler.pt"]
@@ -56,17 +56,17 @@ def test_another_runs_are_no_measure(tmp_path: Path, torch_files: Files) -> None
     alone = survey(replace(request, first_attempt_wall=since))
     assert reasons(alone)["checkpoint-20"] == NO_OPTIMIZER
     together = survey(replace(request, first_attempt_wall=0.0))
-    assert "siblings have" in (reasons(together)["checkpoint-20"] or "")
+    assert "the other checkpoints have" in (reasons(together)["checkpoint-20"] or "")
 
 
 def weights_only(files: Files, step: int) -> Files:
-    """HF with `save_only_model`."""
+    """HF's files with `save_only_model`."""
     state = hugging_face(files, step)
     return {name: state[name] for name in ("model.safetensors", "trainer_state.json")}
 
 
 def test_no_optimizer_in_any_is_used_and_told(tmp_path: Path, torch_files: Files) -> None:
-    """Valid, with a word of what resuming loses, which is remembered with the verdict."""
+    """Weights alone are valid, and the reason, which is remembered, says what resuming loses."""
     for step in (10, 20):
         write_files(tmp_path / f"checkpoint-{step}", weights_only(torch_files, step))
     first = look(tmp_path)
@@ -79,7 +79,7 @@ def test_no_optimizer_in_any_is_used_and_told(tmp_path: Path, torch_files: Files
 
 
 def test_no_optimizer_beside_one_that_has_it(tmp_path: Path, torch_files: Files) -> None:
-    """As before: it cannot be resumed from, older or newer than the other."""
+    """Beside a checkpoint with optimizer state, weights alone are invalid, older or newer."""
     write_files(tmp_path / "checkpoint-10", weights_only(torch_files, 10))
     write_files(tmp_path / "checkpoint-20", hugging_face(torch_files, 20))
     write_files(tmp_path / "checkpoint-30", weights_only(torch_files, 30))
@@ -88,14 +88,14 @@ def test_no_optimizer_beside_one_that_has_it(tmp_path: Path, torch_files: Files)
 
 
 def test_nothing_is_said_of_other_tools(tmp_path: Path, torch_files: Files) -> None:
-    """One file may hold all there is."""
+    """No word about an optimizer is said of an unknown tool: one file may hold all state."""
     content = {"state.pt": torch_files["model.pt"], "progress.json": b"{}"}
     write_files(tmp_path / "checkpoint-10", content)
     assert reasons(look(tmp_path)) == {"checkpoint-10": None}
 
 
 def test_without_weights_there_is_nothing_to_resume(tmp_path: Path, torch_files: Files) -> None:
-    """HF's record and arguments alone: whole or not is not the question."""
+    """HF's record and arguments without weights are invalid, for another reason."""
     state = as_json(global_step=10)
     content = {"trainer_state.json": state, "training_args.bin": torch_files["model.pt"]}
     write_files(tmp_path / "checkpoint-10", content)
@@ -104,7 +104,7 @@ def test_without_weights_there_is_nothing_to_resume(tmp_path: Path, torch_files:
     assert entry.reason != NO_OPTIMIZER
 
 
-# A file of a kind that nobody can check, by the name that it has at each step.
+# A file of a kind that nobody can check, by its name at each step.
 @pytest.mark.parametrize(
     ("name", "pattern"),
     [
@@ -115,7 +115,7 @@ def test_without_weights_there_is_nothing_to_resume(tmp_path: Path, torch_files:
     ],
 )
 def test_a_file_cut_off(tmp_path: Path, name: str, pattern: str | None) -> None:
-    """Less than half of the one before: not whole, and both sizes are told."""
+    """A file of less than half the size before it is invalid, and the reason gives both sizes."""
     for step, size in ((10, 10_000), (20, 6_000), (30, 2_999), (40, 3_000)):
         path = tmp_path / name.format(step)
         path.parent.mkdir(exist_ok=True)
@@ -133,7 +133,7 @@ def test_a_file_cut_off(tmp_path: Path, name: str, pattern: str | None) -> None:
 
 
 def test_a_single_file_rewritten_and_cut_off(tmp_path: Path) -> None:
-    """Its own past is all there is to compare with."""
+    """A file that is rewritten under one name is compared with its own earlier size."""
     path = tmp_path / "step-1.bin"
     path.write_bytes(RAW)
     make_old(path)
@@ -167,7 +167,7 @@ def test_what_may_well_be_smaller(
     before: dict[str, bytes | bool],
     after: dict[str, bytes | bool],
 ) -> None:
-    """Notes, counters, what has its own proof, and shards of another number of ranks."""
+    """Notes, counters, files with a proof of their own, and shards of other ranks may shrink."""
     for step, files in ((10, before), (20, after)):
         content = {n: torch_files["model.pt"] if d is True else bytes(d) for n, d in files.items()}
         write_files(tmp_path / f"checkpoint-{step}", content)
@@ -176,7 +176,7 @@ def test_what_may_well_be_smaller(
 
 
 def calls(work: Callable[[], object]) -> int:
-    """How many functions of this program, and of the standard library, are called."""
+    """How many Python and C functions a piece of work calls."""
     count = 0
 
     def profile(frame: FrameType, event: str, argument: object) -> None:
@@ -193,7 +193,7 @@ def calls(work: Callable[[], object]) -> int:
 
 @pytest.mark.parametrize("kind", ["directories", "files", "weights only"])
 def test_a_survey_is_linear(tmp_path: Path, kind: str) -> None:
-    """Four times as many checkpoints are four times the work, read or remembered."""
+    """Four times as many checkpoints take four times the work, read or remembered."""
     work: dict[str, list[int]] = {"read": [], "remembered": []}
     for count in (50, 200):
         folder = tmp_path / str(count)
@@ -221,7 +221,7 @@ def test_a_survey_is_linear(tmp_path: Path, kind: str) -> None:
 
 
 def test_each_is_told_of_while_it_is_looked_at(tmp_path: Path) -> None:
-    """How many, and of how many."""
+    """A survey reports how many checkpoints it has looked at, and of how many."""
     for step in range(3):
         write_files(tmp_path / f"checkpoint-{step}", {"weights.bin": b"weights"})
     told: list[tuple[int, int]] = []
@@ -235,7 +235,7 @@ def test_each_is_told_of_while_it_is_looked_at(tmp_path: Path) -> None:
      "predictions.bin", "replay.arrow"],
 )  # fmt: skip
 def test_a_by_product_may_be_smaller(tmp_path: Path, torch_files: Files, name: str) -> None:
-    """Beside a tool's own files, whatever is in it; those are compared as before."""
+    """Beside a tool's own files a by-product may shrink; the tool's files are still compared."""
     for step, size in ((10, 30_000), (20, 900)):
         content = b"\x89PNG" + (RAW * 4)[:size]
         write_files(
@@ -255,7 +255,7 @@ def test_a_by_product_may_be_smaller(tmp_path: Path, torch_files: Files, name: s
 )
 @pytest.mark.parametrize("form", ["m-{}.joblib", "checkpoint-{}/weights.bin"])
 def test_what_is_compressed_may_be_smaller(tmp_path: Path, magic: bytes, form: str) -> None:
-    """It depends on what is in it."""
+    """The size of compressed data depends on the content, so it is not compared."""
     for step, size in ((10, 9000), (20, 3000)):
         write_files(tmp_path, {form.format(step): magic + RAW[:size]})
     found = look(tmp_path, pattern=r"m-(?P<step>\d+)\.joblib")
@@ -271,7 +271,7 @@ def test_what_is_compressed_may_be_smaller(tmp_path: Path, magic: bytes, form: s
     ],
 )
 def test_arrays_in_chunks_are_compared_as_a_whole(tmp_path: Path, mark: str, chunk: str) -> None:
-    """One chunk may be smaller, or be another one: all of them together tell."""
+    """One chunk of an array may shrink or be replaced: the chunks are compared in sum."""
     sizes = {10: [9000] * 8, 20: [9000] * 6 + [10] * 2, 30: [9000] * 2, 40: [9000] * 4}
     for step, chunks in sizes.items():
         files = {chunk.format(number): RAW[:size] for number, size in enumerate(chunks)}
@@ -294,7 +294,7 @@ OTHER = b"\x0a\x2c\x0a\x06conv.w" + RAW
 def test_another_programs_form_under_a_shared_ending(
     tmp_path: Path, torch_files: Files, form: str
 ) -> None:
-    """MindSpore's `.ckpt` is whole; where the ones before were torch's, it is damage."""
+    """MindSpore's `.ckpt` is valid, but is damage if earlier ones were torch's."""
     pattern = r"m-(?P<step>\d+)\.pkl"
     for step in (10, 20):
         write_files(tmp_path, {form.format(step): OTHER})
@@ -307,7 +307,9 @@ def test_another_programs_form_under_a_shared_ending(
         (10, False),
         (5, True),
     ]
-    assert "neither a zip archive nor a pickle, as it is in" in (found.entries[0].reason or "")
+    assert "neither a zip archive nor a pickle, although it is one in" in (
+        found.entries[0].reason or ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -317,7 +319,7 @@ def test_another_programs_form_under_a_shared_ending(
      ("m-10.pkl", b"(dp0\nVstep\n"), ("step_10.bin", bytes(4096) + RAW)],
 )  # fmt: skip
 def test_what_no_program_writes_is_damage(tmp_path: Path, name: str, data: bytes) -> None:
-    """Under torch's own endings, or zeros."""
+    """Zeros, and bytes that torch never writes under torch's own endings, are damage."""
     write_files(tmp_path, {name: data})
     (entry,) = look(tmp_path, pattern=r"m-(?P<step>\d+)\..+").entries
     assert entry.valid is False
@@ -341,21 +343,21 @@ def test_what_no_program_writes_is_damage(tmp_path: Path, name: str, data: bytes
 def test_zeros_and_nothing_are_damage_in_a_tools_own_files(
     tmp_path: Path, torch_files: Files, files: Files, is_whole: bool
 ) -> None:
-    """What else lies there may be empty, or begin with the row of a padding token."""
+    """Other files there may be empty, or begin with the zero row of a padding token."""
     write_files(tmp_path / "checkpoint-10", {**accelerate(torch_files, 10), **files})
     (entry,) = look(tmp_path).entries
     assert entry.valid is is_whole, entry.reason
 
 
 def test_a_raw_array_alone_may_begin_with_zeros(tmp_path: Path) -> None:
-    """By the user's pattern: its first row is the padding token's."""
+    """An array that the user's pattern names may begin with the zero row of a padding token."""
     write_files(tmp_path, {"weights-10.bin": bytes(8192) + RAW})
     (entry,) = look(tmp_path, pattern=r"weights-(?P<step>\d+)\.bin").entries
     assert (entry.valid, entry.proof) == (True, "files")
 
 
 def numbered(files: Files, step: int, epoch: float = 0.5) -> Files:
-    """HF's checkpoint of a step, under whatever name."""
+    """HF's checkpoint of a step, under any name."""
     state = as_json(global_step=step, epoch=epoch)
     return {**hugging_face(files, step), "trainer_state.json": state}
 
@@ -377,28 +379,28 @@ def numbered(files: Files, step: int, epoch: float = 0.5) -> Files:
 def test_a_name_that_counts_something_else(
     tmp_path: Path, torch_files: Files, said: dict[str, int | None], refused: set[str]
 ) -> None:
-    """Of another step than its state's is one that differs alone, not one of a series by epoch."""
+    """A name of another step than its state's is damage, unless the series counts by epoch."""
     for name, step in said.items():
         files = numbered(torch_files, step or 0)
         if step is None:
             files["trainer_state.json"] = b'{"global'
         write_files(tmp_path / name, files)
     found = reasons(look(tmp_path))
-    assert {name for name, why in found.items() if "its name" in (why or "")} == refused
+    assert {name for name, why in found.items() if "'s name says" in (why or "")} == refused
     for name, step in said.items():
         assert validate(tmp_path / name).valid is (step is not None and name not in refused)
 
 
 def test_a_name_that_is_the_epoch(tmp_path: Path, torch_files: Files) -> None:
-    """The state itself says so, also for the first one."""
+    """The state's epoch shows that a name counts epochs, even for the first checkpoint."""
     write_files(tmp_path / "checkpoint-1", numbered(torch_files, 37, epoch=1.0))
     assert reasons(look(tmp_path)) == {"checkpoint-1": None}
     write_files(tmp_path / "checkpoint-1", numbered(torch_files, 37, epoch=1.5))
-    assert "its name 1" in (reasons(look(tmp_path))["checkpoint-1"] or "")
+    assert "name says step 1" in (reasons(look(tmp_path))["checkpoint-1"] or "")
 
 
 def test_the_second_one_clears_the_first(tmp_path: Path, torch_files: Files) -> None:
-    """What was refused alone is looked at again beside a sibling that differs, too."""
+    """A checkpoint refused alone is valid once a sibling's name differs from its step, too."""
     write_files(tmp_path / "checkpoint-1", numbered(torch_files, 37))
     first = look(tmp_path)
     assert [(entry.valid, entry.rememberable) for entry in first.entries] == [(False, False)]
@@ -407,7 +409,7 @@ def test_the_second_one_clears_the_first(tmp_path: Path, torch_files: Files) -> 
 
 
 def test_a_rank_of_the_steps_number_is_not_missed(tmp_path: Path, torch_files: Files) -> None:
-    """Steps that are as small as ranks: `part_1` of step 1 is no name of that step."""
+    """For steps as small as ranks, the number in `part_1` of step 1 is the rank."""
     for step in (1, 2, 3):
         files = {f"part_{rank}.pt": torch_files["model.pt"] for rank in range(4)}
         write_files(tmp_path / f"checkpoint-{step}", files)

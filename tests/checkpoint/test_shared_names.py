@@ -1,4 +1,4 @@
-"""Names that trainers and evaluations share: what lies in a directory, or what a file is called."""
+"""Names that trainers and evaluations share: the content or a file name's last word decides."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def look(folder: Path, **changes: str) -> SurveyRequest:
 
 
 def test_results_beside_checkpoints_are_nobodys(tmp_path: Path, torch_files: Files) -> None:
-    """Pictures, scores and states of other things: not judged, not newest, not the run's end."""
+    """Pictures and scores under shared names are not judged, are not newest, and end no run."""
     write_files(tmp_path / "checkpoint-100", accelerate(torch_files, 100))
     write_files(tmp_path, RESULTS, age_s=0)
     found = survey(look(tmp_path))
@@ -73,7 +73,7 @@ def test_results_beside_checkpoints_are_nobodys(tmp_path: Path, torch_files: Fil
 
 @pytest.mark.parametrize("path", RESULTS)
 def test_results_alone_make_no_run(tmp_path: Path, path: str) -> None:
-    """A run that has nothing else has nothing."""
+    """A run that has only results has no checkpoint."""
     write_files(tmp_path, {path: RESULTS[path]})
     found = survey(look(tmp_path))
     assert (found.entries, found.exists) == ((), False)
@@ -82,7 +82,7 @@ def test_results_alone_make_no_run(tmp_path: Path, path: str) -> None:
 
 @pytest.mark.parametrize("path", SAVES)
 def test_a_save_is_still_one(tmp_path: Path, path: str) -> None:
-    """By one file of state; of a name that only checkpoints have, by any file."""
+    """One file of state makes a save; under a name that only checkpoints have, any file does."""
     name, _, file = path.partition("/")
     assert is_save(name, {file})
     write_files(tmp_path, {path: PICKLE})
@@ -91,7 +91,7 @@ def test_a_save_is_still_one(tmp_path: Path, path: str) -> None:
 
 
 def test_the_users_pattern_and_our_mark_need_no_file(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """They say what the name does not."""
+    """The user's pattern or our mark makes a checkpoint whatever the name and the files are."""
     make_ours(tmp_path, 5, name="epoch_5")
     (tmp_path / "epoch_5" / "model.pt").unlink()
     write_files(tmp_path / "step_7", {"sample.png": b"png"})
@@ -108,7 +108,7 @@ def test_the_users_pattern_and_our_mark_need_no_file(tmp_path: Path, make_ours: 
      "metrics_1000_steps.zip"],
 )  # fmt: skip
 def test_what_is_made_by_the_way_is_no_checkpoint(tmp_path: Path, name: str) -> None:
-    """Of a numbered file the last word says what it is; the user's pattern overrules it."""
+    """A numbered file's last word shows that it is a by-product; the user's pattern overrules."""
     assert parse_name(name) is None
     write_files(tmp_path, {name: PICKLE})
     assert survey(look(tmp_path)).entries == ()
@@ -125,14 +125,14 @@ def test_what_is_made_by_the_way_is_no_checkpoint(tmp_path: Path, name: str) -> 
      "model_and_optimizer_step_5.pt"],
 )  # fmt: skip
 def test_a_models_name_is_still_one(name: str) -> None:
-    """Words that others use for results, before a word for a model."""
+    """A word that others use for results may stand before a word for a model."""
     assert parse_name(name) is not None
 
 
 def test_a_directory_of_data_under_a_shared_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It holds more files than any checkpoint: no launch waits for it."""
+    """A directory with more files than any checkpoint is left out, so that no launch waits."""
     monkeypatch.setattr("supervisor.checkpoint.listing._MOST_FILES", 10)
     for name in ("step_5", "checkpoint-5"):
         write_files(tmp_path / name, {f"{number}.pt": PICKLE for number in range(20)})

@@ -22,12 +22,12 @@ from tests.checkpoint.test_survey import remember
 
 
 def look(directory: Path) -> Survey:
-    """The run's own checkpoints."""
+    """Survey the run's own checkpoints."""
     return survey(SurveyRequest(directory, "run", quiet=True))
 
 
 def put_later_aside(directory: Path, step: int) -> list[Path]:
-    """Go back to a step; where the later ones are now."""
+    """Set aside all checkpoints after a step, and return their new places."""
     return [
         set_aside.put_aside(entry.path, set_aside.SUPERSEDED, f"the run went back to step {step}")
         for entry in look(directory).entries
@@ -36,12 +36,12 @@ def put_later_aside(directory: Path, step: int) -> list[Path]:
 
 
 def names(entries: tuple[CheckpointEntry, ...]) -> list[str]:
-    """Their names."""
+    """The names of these checkpoints."""
     return [entry.name for entry in entries]
 
 
 def test_a_bad_one_is_set_aside_with_its_reason(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Out of the listing of candidates, still listed, the reason beside it, its name reusable."""
+    """A set-aside checkpoint is listed with its reason, is no candidate, and frees its name."""
     for _ in range(2):
         (make_ours(tmp_path, 500) / "model.pt").unlink()
         (entry,) = (entry for entry in look(tmp_path).entries if entry.tier == "disk")
@@ -58,7 +58,7 @@ def test_a_bad_one_is_set_aside_with_its_reason(tmp_path: Path, make_ours: MakeO
 
 
 def test_later_ones_are_set_aside(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """They stay whole and listed; what stands before them is the newest then."""
+    """Checkpoints set aside stay whole and listed, and the newest is the one before them."""
     for step in (500, 1000, 1500):
         make_ours(tmp_path, step)
     moved = put_later_aside(tmp_path, 500)
@@ -72,7 +72,7 @@ def test_later_ones_are_set_aside(tmp_path: Path, make_ours: MakeOurs) -> None:
 
 
 def test_what_is_set_aside_keeps_its_verdict(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """A directory that only moved is the same checkpoint: its verdict is remembered."""
+    """A directory that only moved is the same checkpoint, so its verdict is remembered."""
     make_ours(tmp_path, 500)
     first = look(tmp_path)
     put_later_aside(tmp_path, 0)
@@ -83,7 +83,7 @@ def test_what_is_set_aside_keeps_its_verdict(tmp_path: Path, make_ours: MakeOurs
 
 
 def test_a_single_file_is_set_aside_too(tmp_path: Path, torch_files: Files) -> None:
-    """And rename does not replace another of its name."""
+    """Setting a file aside does not replace another file of its name."""
     request = SurveyRequest(tmp_path, existing="use", quiet=True)
     for _ in range(2):
         (tmp_path / "ckpt.pt").write_bytes(torch_files["model.pt"][:-30])
@@ -95,7 +95,7 @@ def test_a_single_file_is_set_aside_too(tmp_path: Path, torch_files: Files) -> N
 
 
 def test_the_plan_keeps_the_newest(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """`keep` of the run's own; not counting bad, pinned and strangers' ones."""
+    """`keep` counts the run's own checkpoints: not invalid, pinned or foreign ones."""
     for step in range(1, 8):
         make_ours(tmp_path, step * 100)
     make_ours(tmp_path, 50, run_id="other")
@@ -112,7 +112,7 @@ def test_the_plan_keeps_the_newest(tmp_path: Path, make_ours: MakeOurs) -> None:
 
 
 def test_the_newest_valid_one_is_never_pruned(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Even when newer ones fill the quota without being fit to resume from."""
+    """The newest usable checkpoint is kept even if newer, unusable ones fill the quota."""
     make_ours(tmp_path, 100)
     for step in (200, 300, 400):
         make_ours(tmp_path, step, finite=False)
@@ -122,7 +122,7 @@ def test_the_newest_valid_one_is_never_pruned(tmp_path: Path, make_ours: MakeOur
 
 
 def test_foreign_ones_are_pruned_only_on_request(tmp_path: Path, torch_files: Files) -> None:
-    """`keep` set by the user covers them, the default does not."""
+    """A `keep` set by the user covers foreign checkpoints, the default does not."""
     for step in (100, 200, 300):
         write_files(tmp_path / f"checkpoint-{step}", guide(torch_files, step))
     request = SurveyRequest(tmp_path, "run", quiet=True, first_attempt_wall=0.0)
@@ -137,7 +137,7 @@ def test_foreign_ones_are_pruned_only_on_request(tmp_path: Path, torch_files: Fi
 def test_a_removal_is_whole(
     tmp_path: Path, make_ours: MakeOurs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ended between rename and deletion nothing stands half under its name; the rest is found."""
+    """A removal cut off after its rename leaves nothing under the name and is finished later."""
     make_ours(tmp_path, 100)
     entry = look(tmp_path).entries[0]
 
@@ -161,7 +161,7 @@ def test_a_removal_is_whole(
 
 
 def test_one_that_was_set_aside_can_be_removed(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """From its shelf, by the same way."""
+    """A checkpoint can be removed from its shelf in the same way."""
     make_ours(tmp_path, 100)
     put_later_aside(tmp_path, 0)
     prune.remove(look(tmp_path).entries[0])
@@ -169,7 +169,7 @@ def test_one_that_was_set_aside_can_be_removed(tmp_path: Path, make_ours: MakeOu
 
 
 def roots(saves: Path, run: Path, elsewhere: Path, where: str) -> tuple[Path, Path]:
-    """The run's root such that things land at `where`; and the shelf's folder they land in."""
+    """The run's root with which things land at `where`, and the folder in which they land."""
     saves.mkdir()
     run.mkdir()
     beside = saves.with_name(".saves.set-aside")
@@ -184,7 +184,7 @@ def roots(saves: Path, run: Path, elsewhere: Path, where: str) -> tuple[Path, Pa
 def test_the_first_place_that_takes_a_rename(
     tmp_path: Path, elsewhere: Path, make_ours: MakeOurs, where: str, is_link: bool
 ) -> None:
-    """Run directory, beside, inside; what was tried in vain leaves nothing; all is listed."""
+    """Run directory, beside, inside: the first that takes a rename is used, others stay empty."""
     saves = tmp_path / "saves"
     run_root, root = roots(saves, tmp_path / "run", elsewhere, where)
     if is_link:
@@ -218,7 +218,7 @@ def test_the_first_place_that_takes_a_rename(
 def test_an_interrupted_removal_is_finished_in_every_place(
     tmp_path: Path, elsewhere: Path, make_ours: MakeOurs, where: str
 ) -> None:
-    """An earlier version's place is cleaned, too, and its folder is removed."""
+    """The place that an earlier version used is cleaned, too, and its folder is removed."""
     saves = tmp_path / "saves"
     run_root, root = roots(saves, tmp_path / "run", elsewhere, where)
     make_ours(saves, 100).rename(tmp_path / "doomed")
@@ -231,7 +231,7 @@ def test_an_interrupted_removal_is_finished_in_every_place(
 
 
 def test_what_is_set_aside_is_counted(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """In whichever place: beginning from nothing would lose something."""
+    """A set-aside checkpoint counts as existing: beginning from nothing would lose it."""
     saves, run_root = tmp_path / "saves", tmp_path / "set-aside"
     place = make_ours(saves, 100)
     set_aside.put_aside(place, set_aside.INVALID, "why", roots=set_aside.roots_of(saves, run_root))
@@ -242,7 +242,7 @@ def test_what_is_set_aside_is_counted(tmp_path: Path, make_ours: MakeOurs) -> No
 def test_a_folder_removed_meanwhile_is_made_again(
     tmp_path: Path, make_ours: MakeOurs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pruner removes the folders that it finds empty, at any moment."""
+    """A pruner may remove an empty folder at any moment: it is made again."""
     real, count = set_aside.make, 0
 
     def make(root: Path, *below: str) -> None:
@@ -264,7 +264,7 @@ def test_a_folder_removed_meanwhile_is_made_again(
 
 
 def test_what_a_stranger_laid_beside_is_not_used(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """A link in the name of our folder would take the checkpoints out of the directory."""
+    """A stranger's link in the name of our folder is not used: it leads out of the directory."""
     make_ours(tmp_path / "saves", 100)
     (tmp_path / "loot").mkdir()
     (tmp_path / ".saves.set-aside").symlink_to(tmp_path / "loot")
@@ -279,7 +279,7 @@ def test_what_a_stranger_laid_beside_is_not_used(tmp_path: Path, make_ours: Make
 def test_nothing_is_done_beyond_a_link(
     tmp_path: Path, make_ours: MakeOurs, where: str, what: str
 ) -> None:
-    """A link in the name of a place or a shelf: nothing behind it is listed, moved or deleted."""
+    """Behind a link in the name of a place or shelf nothing is listed, moved or deleted."""
     saves, run_root, loot = tmp_path / "saves", tmp_path / "run" / "set-aside", tmp_path / "loot"
     for step in (100, 200, 300):
         make_ours(saves, step)
@@ -303,7 +303,7 @@ def test_nothing_is_done_beyond_a_link(
         assert loot not in place.resolve().parents
     prune.remove(listed[2], run_root)
     if what != "root":
-        # As one that was listed before the link was laid.
+        # This entry was listed before the link was laid.
         prune.remove(replace(listed[2], path=link / mine.name, tier="set_aside"), run_root)
     prune.finish_removals(saves, run_root)
     pointers.find_pointers(saves, tried, tmp_path)
@@ -314,7 +314,7 @@ def test_nothing_is_done_beyond_a_link(
 
 
 def test_a_link_in_every_place(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Then nothing is set aside or removed, and it is said."""
+    """With a link in every place, nothing is set aside or removed, and an error says so."""
     saves, loot = tmp_path / "saves", tmp_path / "loot"
     make_ours(saves, 100)
     loot.mkdir()
@@ -332,7 +332,7 @@ def test_a_link_in_every_place(tmp_path: Path, make_ours: MakeOurs) -> None:
 
 
 def test_a_writer_beside_a_link(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """A save under a name that is taken: what it replaces goes beside the directory."""
+    """A save under a taken name moves the old checkpoint beside the directory, not into a link."""
     saves, loot = tmp_path / "saves", tmp_path / "loot"
     loot.mkdir()
     make_ours(saves, 100)
@@ -347,7 +347,7 @@ def test_a_writer_beside_a_link(tmp_path: Path, make_ours: MakeOurs) -> None:
 def test_a_closed_folder_beside_holds_no_survey_up(
     tmp_path: Path, make_ours: MakeOurs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What another user put beside the directory is none of this run's."""
+    """A folder beside that cannot be read holds nothing of this run, and the survey goes on."""
     make_ours(tmp_path / "saves", 100)
     (tmp_path / ".saves.set-aside" / "invalid").mkdir(parents=True)
     real = os.scandir
@@ -362,7 +362,7 @@ def test_a_closed_folder_beside_holds_no_survey_up(
 
 
 def test_one_that_vanishes_is_told(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """A trainer's own rotation is faster: no place is made for nothing."""
+    """A trainer's rotation may remove a checkpoint first: an error, and no place is made."""
     tried = set_aside.roots_of(tmp_path / "saves", tmp_path / "set-aside")
     (tmp_path / "saves").mkdir()
     with pytest.raises(FileNotFoundError):
@@ -374,7 +374,7 @@ def test_one_that_vanishes_is_told(tmp_path: Path, make_ours: MakeOurs) -> None:
 def mounted(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A checkpoint directory that is a mount of its own, so that no rename leads out of it.
 
-    Of the same disk, where `st_dev` is the same within and without, or of another.
+    `bind` mounts the same disk, with one `st_dev` inside and outside; `tmpfs` mounts another.
     """
     place = tmp_path / "above" / "saves"
     place.mkdir(parents=True)
@@ -391,7 +391,7 @@ def mounted(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 @pytest.mark.root
 def test_a_mount_is_not_left(mounted: Path, make_ours: MakeOurs) -> None:
-    """Neither the run directory nor the folder beside it can be reached: inside, and all of it."""
+    """No rename leads out of a mount: the checkpoint is set aside inside, nothing outside."""
     make_ours(mounted, 100)
     run_root = mounted.parent / "set-aside"
     tried = set_aside.roots_of(mounted, run_root)
@@ -402,7 +402,7 @@ def test_a_mount_is_not_left(mounted: Path, make_ours: MakeOurs) -> None:
 
 @pytest.mark.root
 def test_a_run_directory_beyond_a_bind_mount(mounted: Path, make_ours: MakeOurs) -> None:
-    """The directory lies below a mount, the run directory beyond it: beside."""
+    """With the run directory outside the mount of the saves, the folder beside is used."""
     make_ours(mounted / "deeper", 100)
     tried = set_aside.roots_of(mounted / "deeper", mounted.parent / "set-aside")
     place = set_aside.put_aside(mounted / "deeper/checkpoint-100", "invalid", "why", roots=tried)
@@ -412,7 +412,7 @@ def test_a_run_directory_beyond_a_bind_mount(mounted: Path, make_ours: MakeOurs)
 
 
 def test_pins(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Pinned and unpinned by name, twice is once, and the survey shows it."""
+    """Checkpoints are pinned and unpinned by name, twice is once, and the survey shows the pin."""
     folder = tmp_path / "pins"
     assert pins.pinned(folder) == frozenset()
     make_ours(tmp_path, 100)
@@ -430,6 +430,6 @@ def test_pins(tmp_path: Path, make_ours: MakeOurs) -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\0"])
 def test_a_pin_is_a_name(tmp_path: Path, name: str) -> None:
-    """A path or nothing is refused with a hint."""
+    """A path or an empty name is refused with a hint."""
     with pytest.raises(SupervisorError):
         pins.pin(tmp_path, name)

@@ -1,4 +1,4 @@
-"""The memory tier in a survey: which snapshots count, and where they stand among checkpoints."""
+"""The memory tier in a survey: which snapshots count, and their order among checkpoints."""
 
 import json
 import shutil
@@ -23,33 +23,33 @@ MakeSnapshot = Callable[..., Whole]
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A snapshot directory; that it is not on a tmpfs makes no difference to who reads it."""
+    """A snapshot directory; readers do not care that it is not on a tmpfs."""
     return make_root(tmp_path / "snapshots").root
 
 
 @pytest.fixture
 def make_snapshot(root: Path, tmp_path: Path, guide_files: Files) -> MakeSnapshot:
-    """Write a whole snapshot of run `run` into a slot."""
+    """Return a function that writes a whole snapshot of run `run` into a slot."""
     files = {"model.pt": guide_files["model.pt"]}
     return partial(write_snapshot, root, tmp_path, files)
 
 
 def look(root: Path, folder: Path, *, quiet: bool = True) -> Survey:
-    """A survey of both tiers, as it travels between processes."""
+    """A survey of both tiers, by way of JSON as between processes."""
     request = SurveyRequest(folder, "run", quiet=quiet, snapshots=root)
     found = survey(SurveyRequest.from_json(json.loads(json.dumps(request.to_json()))))
     return Survey.from_json(json.loads(json.dumps(found.to_json())))
 
 
 def places(found: Survey) -> list[tuple[int | None, str]]:
-    """Step and tier, newest first."""
+    """The step and tier of each entry, newest first."""
     return [(entry.step, entry.tier) for entry in found.entries]
 
 
 def test_the_newest_of_both_tiers_is_chosen(
     tmp_path: Path, root: Path, make_ours: MakeOurs, make_snapshot: MakeSnapshot
 ) -> None:
-    """A snapshot beyond the disk is what a run resumes from, and nothing of it is remembered."""
+    """A snapshot newer than the disk's is chosen, and its verdict is not remembered."""
     disk = tmp_path / "out"
     for step in (500, 1000):
         make_ours(disk, step)
@@ -69,7 +69,7 @@ def test_the_newest_of_both_tiers_is_chosen(
 def test_a_snapshot_alone_is_something_to_lose(
     tmp_path: Path, root: Path, make_snapshot: MakeSnapshot
 ) -> None:
-    """Without a checkpoint directory the run still has a checkpoint, and is not begun anew."""
+    """A snapshot counts as existing without a checkpoint directory, so the run does not restart."""
     make_snapshot(7)
     found = look(root, tmp_path / "absent")
     assert found.exists
@@ -80,7 +80,7 @@ def test_a_snapshot_alone_is_something_to_lose(
 def test_at_the_same_step_the_disk_comes_first_if_it_is_good(
     tmp_path: Path, root: Path, make_ours: MakeOurs, make_snapshot: MakeSnapshot
 ) -> None:
-    """With the one on the disk damaged, the snapshot of that step is chosen."""
+    """With the disk's checkpoint damaged, the snapshot of the same step is chosen."""
     path = make_ours(tmp_path / "out", 500)
     make_snapshot(500)
     found = look(root, tmp_path / "out")
@@ -95,7 +95,7 @@ def test_at_the_same_step_the_disk_comes_first_if_it_is_good(
 def test_only_whole_snapshots_of_this_run_count(
     tmp_path: Path, root: Path, make_snapshot: MakeSnapshot
 ) -> None:
-    """Another run's, one being written, and one that was given up are not listed."""
+    """A snapshot of another run, one being written, and a voided one are not listed."""
     make_snapshot(10, run_id="other")
     make_snapshot(20, index=1)
     assert places(look(root, tmp_path / "out")) == [(20, "memory")]
@@ -111,7 +111,7 @@ def test_only_whole_snapshots_of_this_run_count(
 def test_a_snapshot_is_vetted_where_nothing_writes(
     tmp_path: Path, root: Path, make_snapshot: MakeSnapshot
 ) -> None:
-    """Beside a living trainer that is the persister's work; the verdict is kept in the slot."""
+    """Beside a living trainer the persister vets; otherwise a survey does and keeps the verdict."""
     whole = make_snapshot(10)
     (entry,) = look(root, tmp_path / "out", quiet=False).entries
     assert (entry.valid, entry.proof, entry.reason) == (None, None, NOT_VETTED)
@@ -125,7 +125,7 @@ def test_a_snapshot_is_vetted_where_nothing_writes(
 def test_weights_that_are_not_finite_are_never_chosen(
     tmp_path: Path, root: Path, make_snapshot: MakeSnapshot
 ) -> None:
-    """Listed, valid, passed over for the older one."""
+    """A snapshot with such weights is listed as valid, and an older one is chosen."""
     make_snapshot(10)
     bad = make_snapshot(20, index=1)
     keep_verdict(bad, SlotVerdict(False, "model.pt holds weights that are NaN", None))
@@ -138,7 +138,7 @@ def test_weights_that_are_not_finite_are_never_chosen(
 def test_damage_is_seen_with_and_without_a_verdict(
     tmp_path: Path, root: Path, make_snapshot: MakeSnapshot
 ) -> None:
-    """A file that is cut short or gone makes a snapshot invalid, whatever was found before."""
+    """A snapshot whose file is cut or gone is invalid, whatever an earlier verdict says."""
     whole = make_snapshot(10)
     (whole.path / "model.pt").write_bytes(b"PK")
     assert look(root, tmp_path / "out").entries[0].valid is False
@@ -169,7 +169,7 @@ def test_damage_is_seen_with_and_without_a_verdict(
 def test_a_seal_that_no_writer_makes_is_void(
     root: Path, make_snapshot: MakeSnapshot, options: dict[str, object]
 ) -> None:
-    """A name that leads elsewhere, a value of another type: intact by its CRC, and not believed."""
+    """A seal with a right CRC counts for nothing if a name leads outside or a type is wrong."""
     folder = make_snapshot(10).slot.folder
     assert len(read_whole(root)) == 1
     seal = SealWriter(folder / "seal")

@@ -32,7 +32,7 @@ def check(folder: Path, data: bytes, name: str = "ckpt.pt") -> Validation:
 def test_what_torch_saves_is_valid(
     tmp_path: Path, torch_files: Files, name: str, proof: str
 ) -> None:
-    """Zip archives are proven by CRC; without CRCs, and in the old format, only listed."""
+    """Archives with CRCs have a structural proof; others, and the old format, only a hash."""
     verdict = check(tmp_path, torch_files[name])
     assert (verdict.valid, verdict.proof, verdict.reason) == (True, proof, None)
 
@@ -44,7 +44,7 @@ def test_what_torch_saves_is_valid(
 )
 @given(position=st.floats(0, 1, exclude_max=True))
 def test_a_truncated_archive_is_seen(tmp_path: Path, torch_files: Files, position: float) -> None:
-    """At any length."""
+    """An archive that is truncated at any length is invalid."""
     data = torch_files["optimizer.pt"]
     assert check(tmp_path, data[: int(position * len(data))]).valid is False
 
@@ -58,7 +58,7 @@ def test_a_truncated_archive_is_seen(tmp_path: Path, torch_files: Files, positio
 def test_a_flipped_bit_in_a_record_is_seen(
     tmp_path: Path, torch_files: Files, data: st.DataObject
 ) -> None:
-    """Any bit of any record's content, a header's name, or the directory's sizes and CRCs."""
+    """Any bit of a record's content, of its name, or of the directory's sizes and CRCs counts."""
     content = bytearray(torch_files["model.pt"])
     archive = zipfile.ZipFile(io.BytesIO(content))
     record = data.draw(st.sampled_from([i for i in archive.infolist() if i.file_size]))
@@ -93,7 +93,7 @@ def test_garbage_never_raises(tmp_path: Path, name: str, head: bytes, body: byte
 
 
 def test_a_hostile_pickle_is_not_run(tmp_path: Path) -> None:
-    """What would run at unpickling is only read, as a file of its own and inside an archive."""
+    """A hostile pickle is read but not run, as a file of its own and inside an archive."""
     trace = tmp_path / "was_run"
 
     class Hostile:
@@ -115,7 +115,7 @@ def test_a_cut_pickle_is_seen(tmp_path: Path, torch_files: Files, cut: int) -> N
 
 
 def bomb(declared: int | None = None) -> bytes:
-    """64 MiB of zeros in 64 KiB, which may declare another size."""
+    """An archive with 64 MiB of zeros in 64 KiB, which may declare another size."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as writer:
         writer.writestr("zeros", bytes(64 << 20))
@@ -129,7 +129,7 @@ def bomb(declared: int | None = None) -> bytes:
     ("declared", "valid"), [(None, True), (100, False), (0, False), (0xFFFFFFF0, False)]
 )
 def test_zip_bombs_take_no_memory(tmp_path: Path, declared: int | None, valid: bool) -> None:
-    """Inflated piece by piece, no further than declared, and what cannot be is refused."""
+    """Records are inflated piecewise and no further than declared; a wrong size is refused."""
     data = bomb(declared)
     tracemalloc.start()
     try:
@@ -140,7 +140,7 @@ def test_zip_bombs_take_no_memory(tmp_path: Path, declared: int | None, valid: b
 
 
 def test_overlapping_records_are_refused(tmp_path: Path) -> None:
-    """Two directory entries for one record (the better zip bomb)."""
+    """Two directory entries for one record make a better zip bomb: they are refused."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as writer:
         writer.writestr("a", b"1" * 100)
@@ -154,7 +154,7 @@ def test_overlapping_records_are_refused(tmp_path: Path) -> None:
 
 
 def test_zip64_is_read(tmp_path: Path) -> None:
-    """Sizes in the extra field, as archives beyond 4 GiB have them."""
+    """Archives beyond 4 GiB have their sizes in the extra field."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as writer, writer.open("a", "w", force_zip64=True) as file:
         file.write(b"content")
@@ -169,13 +169,13 @@ def test_zip64_is_read(tmp_path: Path) -> None:
 
 
 def safetensors(header: object, body: bytes) -> bytes:
-    """A file with this header."""
+    """A safetensors file with this header."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + body
 
 
 def tensor(begin: int, end: int, shape: list[int] | None = None) -> dict[str, object]:
-    """A float32 tensor's entry."""
+    """A float32 tensor's entry in a header."""
     return {
         "dtype": "F32",
         "shape": [(end - begin) // 4] if shape is None else shape,
@@ -201,7 +201,7 @@ def tensor(begin: int, end: int, shape: list[int] | None = None) -> dict[str, ob
     ],
 )
 def test_safetensors(tmp_path: Path, data: bytes, valid: bool) -> None:
-    """The header is JSON and its tensors fill the file exactly."""
+    """A safetensors file is valid if its header is JSON and its tensors fill the file exactly."""
     verdict = check(tmp_path, data, "ckpt.safetensors")
     assert verdict.valid is valid
     assert (verdict.proof == "structure") is True
@@ -236,7 +236,7 @@ def field_of_last_entry(data: bytes, at: int, value: bytes) -> bytes:
 def test_flags_that_torch_obeys_are_seen(
     tmp_path: Path, torch_files: Files, at: int, value: bytes
 ) -> None:
-    """They make torch refuse the file, or return what was never written, under right CRCs."""
+    """These flags make torch refuse the file, or return unwritten bytes, despite right CRCs."""
     data = torch_files["model.pt"]
     assert check(tmp_path, data).valid
     verdict = check(tmp_path, field_of_last_entry(data, at, value))
@@ -250,13 +250,13 @@ def test_flags_that_torch_obeys_are_seen(
 def test_a_part_of_an_archive_is_none(
     tmp_path: Path, torch_files: Files, mark: bytes, at: int
 ) -> None:
-    """The end says on which disk it is, and how many of the records are there."""
+    """An end record of another disk, or with another count of records, makes a file invalid."""
     data = bytearray(torch_files["model.pt"])
     data[data.rindex(mark) + at] ^= 2
     assert check(tmp_path, bytes(data)).valid is False
 
 
 def test_an_old_string_with_an_odd_escape_warns_nobody(tmp_path: Path) -> None:
-    """Protocol 0: the standard library warns of `\\>` as of a programmer's mistake."""
+    """The standard library warns of `\\>` in protocol 0 as of a programmer's mistake; we do not."""
     verdict = check(tmp_path, b"\x80\2S'a\\>b'\n.", "ckpt.pt")
     assert verdict.valid

@@ -1,4 +1,4 @@
-"""The survey: what a run has, whose it is, what is newest, and what needs no second reading."""
+"""The survey: a run's checkpoints, their owners, the newest, and which need no second reading."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ sys.addaudithook(_listen)
 
 @pytest.fixture
 def opened() -> Iterator[list[str]]:
-    """Every file opened in this process from here on (audit hooks cannot be taken out again)."""
+    """Every file opened in this process from here on (audit hooks cannot be removed)."""
     global _opened
     _opened = []
     yield _opened
@@ -61,7 +61,7 @@ def test_no_directory_holds_nothing(tmp_path: Path) -> None:
 
 
 def test_the_newest_valid_one_is_chosen(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Each damage moves the choice one further back; with none valid they still exist."""
+    """Each damage moves the choice one checkpoint back; invalid checkpoints still exist."""
     names = ["manifest.json", "model.pt", "training_state.json"]
     for step in (500, 1000, 1500):
         make_ours(tmp_path, step)
@@ -78,7 +78,7 @@ def test_the_newest_valid_one_is_chosen(tmp_path: Path, make_ours: MakeOurs) -> 
 
 
 def test_what_is_not_finite_is_never_chosen(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Valid, listed, and passed over; from memory too."""
+    """A checkpoint with weights that are not finite is valid and listed, but never chosen."""
     make_ours(tmp_path, 500)
     make_ours(tmp_path, 1000, finite=False)
     first = survey(SurveyRequest(tmp_path, "run"))
@@ -90,7 +90,7 @@ def test_what_is_not_finite_is_never_chosen(tmp_path: Path, make_ours: MakeOurs)
 
 
 def test_other_names_are_passed_over(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Logs, hidden directories, links and strangers' folders are no checkpoints."""
+    """Logs, hidden directories, links and other folders are no checkpoints."""
     make_ours(tmp_path, 500)
     make_ours(tmp_path, 600, name="best")
     (tmp_path / "train.log").write_text("x")
@@ -102,7 +102,7 @@ def test_other_names_are_passed_over(tmp_path: Path, make_ours: MakeOurs) -> Non
 
 
 def test_steps_and_epochs_in_one_order(tmp_path: Path, torch_files: Files) -> None:
-    """Known steps by step, those that only name an epoch by time between them, epochs in order."""
+    """Known steps are in order; checkpoints known by epoch only stand among them by time."""
     for age, step in ((90, 500), (60, 1000), (30, 1500)):
         write_files(tmp_path / f"checkpoint-{step}", guide(torch_files, step), age)
     for age, epoch in ((50, 2), (55, 3)):
@@ -122,7 +122,7 @@ def test_steps_and_epochs_in_one_order(tmp_path: Path, torch_files: Files) -> No
 def test_an_unchanged_one_is_not_opened(
     tmp_path: Path, make_ours: MakeOurs, torch_files: Files, opened: list[str]
 ) -> None:
-    """Remembered and unchanged: stats only, and the same answer."""
+    """For a remembered, unchanged checkpoint a survey only calls stat, and answers the same."""
     make_ours(tmp_path, 500)
     write_files(tmp_path / "checkpoint-1000", hugging_face(torch_files, 1000))
     request = SurveyRequest(tmp_path, "run", existing="use", quiet=True)
@@ -139,7 +139,7 @@ def test_an_unchanged_one_is_not_opened(
 
 
 def test_an_unchanged_one_costs_milliseconds(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Ten remembered checkpoints in far less than reading one would take."""
+    """A survey of ten remembered checkpoints takes less than 5 ms for each."""
     for step in range(10):
         make_ours(tmp_path, step)
     request = SurveyRequest(tmp_path, "run")
@@ -153,7 +153,7 @@ def test_an_unchanged_one_costs_milliseconds(tmp_path: Path, make_ours: MakeOurs
 
 
 def test_damage_under_restored_times_is_seen(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """The ctime tells that a remembered verdict is out of date."""
+    """The ctime shows that a remembered verdict is out of date."""
     path = make_ours(tmp_path, 500) / "model.pt"
     memory = remember(survey(SurveyRequest(tmp_path, "run")))
     before = path.stat()
@@ -166,7 +166,7 @@ def test_damage_under_restored_times_is_seen(tmp_path: Path, make_ours: MakeOurs
 
 
 def test_one_remembered_by_hashes_needs_its_manifest(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Manifest and mark both gone: not foreign, for it is known to have been ours."""
+    """Without manifest and mark, a checkpoint remembered as ours is invalid, not foreign."""
     path = make_ours(tmp_path, 500)
     memory = remember(survey(SurveyRequest(tmp_path, "run")))
     (path / "manifest.json").unlink()
@@ -179,7 +179,7 @@ def test_one_remembered_by_hashes_needs_its_manifest(tmp_path: Path, make_ours: 
 def test_whose_checkpoints_they_are(
     tmp_path: Path, make_ours: MakeOurs, torch_files: Files
 ) -> None:
-    """Of this run, of another, and a foreign one older or newer than the first attempt."""
+    """A foreign checkpoint is the run's own only if it is newer than the first attempt."""
     begun = time.time() - 1000
     make_ours(tmp_path, 100)
     make_ours(tmp_path, 200, run_id="other")
@@ -201,7 +201,7 @@ def test_whose_checkpoints_they_are(
 def test_a_strangers_checkpoint_under_a_remembered_name(
     tmp_path: Path, make_ours: MakeOurs
 ) -> None:
-    """What its manifest says goes before what the name once stood for."""
+    """The manifest of a checkpoint overrules what is remembered of its name."""
     make_ours(tmp_path / "out", 100)
     memory = remember(survey(SurveyRequest(tmp_path / "out", "run")))
     shutil.rmtree(tmp_path / "out" / "checkpoint-100")
@@ -212,7 +212,7 @@ def test_a_strangers_checkpoint_under_a_remembered_name(
 
 
 def test_existing_ones_are_used_only_on_request(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Undecided and ignored are not chosen; `use` makes them candidates."""
+    """Undecided and ignored checkpoints are not chosen; `use` makes them candidates."""
     make_ours(tmp_path, 100, run_id="other")
     request = SurveyRequest(tmp_path, "run")
     undecided = survey(request)
@@ -226,7 +226,7 @@ def test_existing_ones_are_used_only_on_request(tmp_path: Path, make_ours: MakeO
 
 
 def test_a_foreign_one_must_be_quiet(tmp_path: Path, torch_files: Files) -> None:
-    """While something may write it, it is neither valid nor invalid for ten seconds."""
+    """For ten seconds after a write a foreign checkpoint is neither valid nor invalid."""
     write_files(tmp_path / "checkpoint-500", guide(torch_files, 500), 0)
     request = SurveyRequest(tmp_path, existing="use")
     found = survey(request)
@@ -235,7 +235,7 @@ def test_a_foreign_one_must_be_quiet(tmp_path: Path, torch_files: Files) -> None
 
 
 def test_a_file_rewritten_in_place_is_a_new_checkpoint(tmp_path: Path, torch_files: Files) -> None:
-    """NanoGPT's one file: new content under a newer time is no rot."""
+    """NanoGPT rewrites its one file: new content with a newer time is no rot."""
     path = tmp_path / "ckpt.pt"
     path.write_bytes(torch_files["model.pt"])
     make_old(path, 60)
@@ -249,7 +249,7 @@ def test_a_file_rewritten_in_place_is_a_new_checkpoint(tmp_path: Path, torch_fil
 
 
 def test_rot_of_a_foreign_one_is_seen(tmp_path: Path, torch_files: Files) -> None:
-    """Weights have no checksum of their own: the first validation's hash tells."""
+    """Weights have no checksum of their own: the hash of the first validation shows rot."""
     path = write_files(tmp_path / "checkpoint-500", hugging_face(torch_files, 500))
     request = SurveyRequest(tmp_path, existing="use", quiet=True)
     memory = remember(survey(request))
@@ -264,7 +264,7 @@ def test_rot_of_a_foreign_one_is_seen(tmp_path: Path, torch_files: Files) -> Non
 
 
 def test_new_weights_beside_an_old_optimizer(tmp_path: Path, torch_files: Files) -> None:
-    """HF saving again into a directory that it had, killed midway; saved to the end it is new."""
+    """HF killed while it saves into an old directory leaves a torn save; saved fully, it is new."""
     path = write_files(tmp_path / "checkpoint-500", hugging_face(torch_files, 500))
     request = SurveyRequest(tmp_path, existing="use", quiet=True)
     memory = remember(survey(request))
@@ -279,7 +279,7 @@ def test_new_weights_beside_an_old_optimizer(tmp_path: Path, torch_files: Files)
 
 
 def test_a_file_that_vanished_from_a_foreign_one(tmp_path: Path, torch_files: Files) -> None:
-    """With no sibling to compare with, its own past says what is missing."""
+    """Without a sibling, the checkpoint's own remembered files show which one is missing."""
     path = write_files(tmp_path / "checkpoint-500", guide(torch_files, 500))
     request = SurveyRequest(tmp_path, existing="use", quiet=True)
     memory = remember(survey(request))
@@ -290,7 +290,7 @@ def test_a_file_that_vanished_from_a_foreign_one(tmp_path: Path, torch_files: Fi
 
 
 def test_in_haste_only_what_is_needed_is_read(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Not thorough: proven down to the newest valid one, the rest left open."""
+    """A survey that is not thorough reads down to the newest valid checkpoint and no further."""
     for step in (500, 1000, 1500):
         make_ours(tmp_path, step)
     (tmp_path / "checkpoint-1500" / "model.pt").unlink()
@@ -299,7 +299,7 @@ def test_in_haste_only_what_is_needed_is_read(tmp_path: Path, make_ours: MakeOur
 
 
 def test_directories_that_vanish_while_being_read(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """The trainer's own rotation runs beside surveys: no exception, nothing condemned."""
+    """The trainer's own rotation beside surveys raises nothing, and the newest stays valid."""
     ended = threading.Event()
     problems: list[str] = []
 
@@ -316,7 +316,7 @@ def test_directories_that_vanish_while_being_read(tmp_path: Path, make_ours: Mak
     while not ended.is_set():
         count += 1
         found = survey(SurveyRequest(tmp_path, "run"))
-        # A directory half deleted may show as damaged for that moment, the newest must not.
+        # A half-deleted directory may show as damaged for a moment, but the newest must not.
         problems += [entry.name for entry in found.entries[:1] if entry.valid is False]
     writer.join()
     assert count > 3
@@ -326,7 +326,7 @@ def test_directories_that_vanish_while_being_read(tmp_path: Path, make_ours: Mak
 def test_one_that_cannot_be_listed(
     tmp_path: Path, make_ours: MakeOurs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Permission denied for one checkpoint: it stays open, the one before is chosen."""
+    """A checkpoint without read permission stays undecided, and the one before is chosen."""
     for step in (500, 1000):
         make_ours(tmp_path, step)
     real = os.scandir
@@ -345,7 +345,7 @@ def test_one_that_cannot_be_listed(
 
 
 def test_thousands_of_entries(tmp_path: Path, torch_files: Files) -> None:
-    """A directory with thousands of other things and of checkpoints stays quick."""
+    """A survey of 2,000 other files and 2,000 checkpoints takes less than 10 s."""
     for number in range(2000):
         (tmp_path / f"sample-{number}.png").touch()
         (tmp_path / f"checkpoint-{number}").mkdir()

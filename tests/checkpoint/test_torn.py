@@ -1,4 +1,4 @@
-"""A first save that was cut off loses nothing; two bad ones may mean that the proof is wrong."""
+"""A first save that was cut off loses nothing; two bad saves may mean that the proof is wrong."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ BEGUN, ENDED = 1_000_000.0, 1_000_100.0
 
 
 def torn(directory: Path, step: int, at: float) -> Path:
-    """A save without its weights' end, last written at that time."""
+    """A save without its weights' end, whose last write was at `at`."""
     path = directory / f"checkpoint-{step}"
     path.mkdir(parents=True)
     (path / "model.safetensors").write_bytes(b"\xff")
@@ -23,7 +23,7 @@ def torn(directory: Path, step: int, at: float) -> Path:
 
 
 def found(directory: Path, **more: Any) -> tuple[str | None, bool]:
-    """What a survey says of it, and whether something would be lost otherwise."""
+    """The name of the torn first save that a survey finds, and whether any checkpoint exists."""
     facts: dict[str, Any] = {
         "first_attempt_wall": BEGUN, "attempt_wall": BEGUN, "ended_wall": ENDED, "quiet": True,
     } | more  # fmt: skip
@@ -32,13 +32,13 @@ def found(directory: Path, **more: Any) -> tuple[str | None, bool]:
 
 
 def test_the_only_one_written_last(tmp_path: Path) -> None:
-    """Of the attempt that ended, by its last act: it may begin again."""
+    """A torn save that was the ended attempt's last act lets the run begin again."""
     torn(tmp_path, 10, ENDED - 1)
     assert found(tmp_path) == ("checkpoint-10", True)
 
 
 def test_also_where_nobody_saw_the_end(tmp_path: Path) -> None:
-    """Supervisor and trainer were killed together, or the machine."""
+    """The same holds if supervisor and trainer, or the whole machine, were killed together."""
     torn(tmp_path, 10, ENDED - 1)
     assert found(tmp_path, ended_wall=None) == ("checkpoint-10", True)
 
@@ -46,12 +46,12 @@ def test_also_where_nobody_saw_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "facts",
     [
-        {"attempt_step": 11},  # seen a moment before: it saves while it trains
-        {"ended_wall": ENDED + 900, "attempt_step": 10},  # it hung within its save
+        {"attempt_step": 11},  # just seen: the trainer saves while training
+        {"ended_wall": ENDED + 900, "attempt_step": 10},  # the trainer hung within its save
     ],
 )
 def test_cut_off_within_the_save(tmp_path: Path, facts: dict[str, Any]) -> None:
-    """No step came after it, or no time."""
+    """A torn save counts if no step, or no time, followed it."""
     torn(tmp_path, 10, ENDED - 1)
     assert found(tmp_path, **facts)[0] == "checkpoint-10"
 
@@ -59,31 +59,31 @@ def test_cut_off_within_the_save(tmp_path: Path, facts: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "facts",
     [
-        {"known": (Known("/o/checkpoint-5", "f", 5, BEGUN),)},  # a valid one came before it
+        {"known": (Known("/o/checkpoint-5", "f", 5, BEGUN),)},  # a valid checkpoint came before it
         {"attempt_wall": None},  # nothing ever ran
-        {"attempt_wall": ENDED, "ended_wall": ENDED + 50},  # of an attempt before
-        {"ended_wall": ENDED + 3600},  # it lay there for an hour, and nobody knows of steps
+        {"attempt_wall": ENDED, "ended_wall": ENDED + 50},  # an earlier attempt made it
+        {"ended_wall": ENDED + 3600},  # it lay there for an hour, and no steps are known
         {"ended_wall": ENDED + 9, "attempt_step": 11},  # training went on after it
         {"attempt_killed": False},  # the trainer ended by itself: its save was over
-        {"first_attempt_wall": ENDED + 1, "existing": "use"},  # from before this run
+        {"first_attempt_wall": ENDED + 1, "existing": "use"},  # it is older than this run
         {"quiet": False},  # still being written
     ],
 )
 def test_not_where_something_might_be_lost(tmp_path: Path, facts: dict[str, Any]) -> None:
-    """Each of these is held as ever."""
+    """With each of these facts, the torn save does not let the run begin again."""
     torn(tmp_path, 10, ENDED - 1)
     assert found(tmp_path, **facts)[0] is None
 
 
 def test_two_may_be_a_wrong_proof(tmp_path: Path) -> None:
-    """Nobody is torn twice: the proof may not know the format."""
+    """Two torn saves are no first save: the proof may not know the format."""
     torn(tmp_path, 10, ENDED - 50)
     torn(tmp_path, 20, ENDED - 1)
     assert found(tmp_path) == (None, True)
 
 
 def test_one_of_an_earlier_beginning_does_not_count(tmp_path: Path) -> None:
-    """Set aside before the run began anew: the second first save may be torn as well."""
+    """A torn save set aside before the run began anew does not count against the next one."""
     aside = tmp_path / ".set-aside" / "invalid"
     torn(aside, 10, ENDED - 200)
     torn(tmp_path, 10, ENDED - 1)

@@ -1,4 +1,4 @@
-"""A DCP shard of another save, of one size with its own: bytes and times give it away."""
+"""A DCP shard of another save, with the size of the right one: bytes and times reveal it."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from supervisor.survey.survey import survey
 
 
 def saved_at(folder: Path, step: int, content: bytes, at: float) -> Path:
-    """A DCP checkpoint of one shard, as one save writes it: the shard, then what names it."""
+    """A DCP checkpoint of one shard, as one save writes it: the shard, then its metadata."""
     path = folder / f"checkpoint-{step}"
     path.mkdir()
     with zipfile.ZipFile(path / "__0_0.distcp", "w") as archive:
@@ -27,7 +27,7 @@ def saved_at(folder: Path, step: int, content: bytes, at: float) -> Path:
 
 @pytest.mark.parametrize("way", ["copied after", "moved with its time"])
 def test_a_shard_with_a_siblings_bytes(tmp_path: Path, way: str) -> None:
-    """Of one size and layout: only the sibling's own shard, and its time, give it away."""
+    """A sibling's shard of equal size and layout is seen by the sibling's bytes and time."""
     begun = time.time() - 3600
     first = saved_at(tmp_path, 10, b"1" * 1000, begun)
     second = saved_at(tmp_path, 20, b"2" * 1000, begun + 60)
@@ -39,11 +39,13 @@ def test_a_shard_with_a_siblings_bytes(tmp_path: Path, way: str) -> None:
         os.utime(shard, (begun + 61, begun + 61))
     newest, older = survey(request).entries
     assert (newest.valid, older.valid) == (False, True)
-    assert newest.reason == "__0_0.distcp is the one of checkpoint-10: it is of another save"
+    assert (
+        newest.reason == "__0_0.distcp is the same as in checkpoint-10: it belongs to another save"
+    )
 
 
 def test_frozen_weights_are_equal_in_every_save(tmp_path: Path) -> None:
-    """A shard of nothing but frozen weights has its sibling's bytes, and a time of its own."""
+    """A shard of frozen weights has its sibling's bytes, and a time of its own: it is valid."""
     begun = time.time() - 3600
     for count, step in enumerate((10, 20, 30)):
         saved_at(tmp_path, step, b"frozen", begun + 60 * count)
@@ -52,7 +54,7 @@ def test_frozen_weights_are_equal_in_every_save(tmp_path: Path) -> None:
 
 
 def saved_by(folder: Path, step: int, shards: dict[str, bytes], metadata: tuple[str, ...]) -> Path:
-    """A DCP checkpoint as it was saved: its shards one after the other, then what names them."""
+    """A DCP checkpoint as it was saved: one shard after the other, then the metadata."""
     path = folder / f"checkpoint-{step}"
     path.mkdir()
     at = time.time() - 7200 + 60 * step
@@ -79,7 +81,7 @@ ORDERS = {
 @pytest.mark.parametrize("apart_ns", [1, 10**6, 10**9])
 @pytest.mark.parametrize("kind", [".metadata", "__{}.metadata"])
 def test_a_copy_without_the_times(tmp_path: Path, order: str, apart_ns: int, kind: str) -> None:
-    """File by file, checkpoint by checkpoint; one shard is frozen, and equal in all of them."""
+    """Copies file by file without the times are valid, also with a shard that all have equal."""
     metadata = tuple(dict.fromkeys(kind.format(rank) for rank in (0, 1)))
     begun = time.time_ns() - 3600 * 10**9
     for step in (10, 20, 30):
@@ -96,7 +98,10 @@ def test_a_copy_without_the_times(tmp_path: Path, order: str, apart_ns: int, kin
 
 @pytest.mark.parametrize("apart_s", [1, -1])
 def test_only_one_was_copied_without_its_times(tmp_path: Path, apart_s: int) -> None:
-    """The siblings' times are right; its shards are wrong together, one is not the sibling's."""
+    """A copy with late or early shards is valid beside siblings with right times.
+
+    Its shards' times are wrong together, and one shard is not the sibling's.
+    """
     for step in (10, 20):
         shards = {"__0_0.distcp": b"frozen", "__1_0.distcp": b"%06d" % step}
         path = saved_by(tmp_path, step, shards, (".metadata",))
@@ -114,7 +119,7 @@ def test_only_one_was_copied_without_its_times(tmp_path: Path, apart_s: int) -> 
 def test_shards_of_the_sibling(
     tmp_path: Path, metadata: tuple[str, ...], rank: int, count: int, later_s: float | None
 ) -> None:
-    """One of two, or both; copied just after the save, or with its time; with any metadata."""
+    """One or two of the sibling's shards are seen, whatever their times and the metadata."""
     first, second = (
         saved_by(tmp_path, step, {f"__{one}_0.distcp": b"%d %05d" % (one, step) for one in (0, 1)},
                  metadata)
@@ -129,4 +134,4 @@ def test_shards_of_the_sibling(
     request = SurveyRequest(tmp_path, "run", quiet=True, first_attempt_wall=0.0)
     newest, older = survey(request).entries
     assert (newest.valid, older.valid) == (False, True)
-    assert "is the one of checkpoint-10" in (newest.reason or "")
+    assert "is the same as in checkpoint-10" in (newest.reason or "")

@@ -1,4 +1,4 @@
-"""Validation of our own format: any damage to any file is seen, and nothing on the disk raises."""
+"""Validation of our own format: any damage to any file is seen, and no disk content raises."""
 
 import os
 import shutil
@@ -17,12 +17,12 @@ FILES = ["model.pt", "optimizer.pt", "scheduler.pt", "ema_model.pt", "training_s
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory, make_ours: MakeOurs) -> Path:
-    """One good checkpoint, never touched."""
+    """One good checkpoint that no test changes."""
     return make_ours(tmp_path_factory.mktemp("pristine"), 500)
 
 
 def damage(path: Path, how: str, position: float) -> None:
-    """Harm one file somewhere and put its times back, as a failing disk does."""
+    """Damage one file somewhere and restore its times, as a failing disk does."""
     before = path.stat()
     data = bytearray(path.read_bytes())
     at = min(int(position * len(data)), len(data) - 1)
@@ -53,7 +53,7 @@ def damage(path: Path, how: str, position: float) -> None:
 def test_any_damage_is_seen(
     tmp_path_factory: pytest.TempPathFactory, pristine: Path, name: str, how: str, position: float
 ) -> None:
-    """Any file, any offset, times restored: invalid, with a reason, never foreign."""
+    """Damage to any file at any offset makes a checkpoint invalid with a reason, never foreign."""
     copy = tmp_path_factory.mktemp("damaged") / "checkpoint-500"
     shutil.copytree(pristine, copy)
     damage(copy / name, how, position)
@@ -75,7 +75,7 @@ def test_files_beside_are_allowed(pristine: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_links_and_pipes_are_never_followed(pristine: Path, tmp_path: Path, name: str) -> None:
-    """A link to the very same bytes is refused, a pipe does not hang."""
+    """A link to the very same bytes is refused, and a pipe does not hang."""
     copy = tmp_path / "checkpoint-500"
     shutil.copytree(pristine, copy)
     (copy / name).rename(tmp_path / name)
@@ -87,7 +87,7 @@ def test_links_and_pipes_are_never_followed(pristine: Path, tmp_path: Path, name
 
 
 def test_the_manifest_and_the_mark_both_gone(pristine: Path, tmp_path: Path) -> None:
-    """Only who remembers that there was a manifest can know; told so, it is invalid."""
+    """Without both, only a caller that expects a manifest gets the verdict invalid."""
     copy = tmp_path / "checkpoint-500"
     shutil.copytree(pristine, copy)
     (copy / "manifest.json").unlink()
@@ -97,14 +97,14 @@ def test_the_manifest_and_the_mark_both_gone(pristine: Path, tmp_path: Path) -> 
 
 
 def test_a_linked_path_is_resolved(pristine: Path, tmp_path: Path) -> None:
-    """`supervisor validate latest` means what it points to."""
+    """`supervisor validate latest` validates what the link points to."""
     link = tmp_path / "latest"
     link.symlink_to(pristine)
     assert validate(link).valid
 
 
 def test_what_is_not_there_or_is_nothing(tmp_path: Path) -> None:
-    """An absent path, an empty directory, a pipe, an empty file: values, not exceptions."""
+    """An absent path, an empty directory, a pipe and an empty file are invalid, with a reason."""
     (tmp_path / "checkpoint-1").mkdir()
     os.mkfifo(tmp_path / "ckpt.pt")
     (tmp_path / "last.ckpt").touch()
@@ -117,7 +117,7 @@ def test_what_is_not_there_or_is_nothing(tmp_path: Path) -> None:
 def test_an_unreadable_file_is_not_condemned(
     pristine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """EIO and stale handles may pass: neither valid nor invalid, and not remembered."""
+    """EIO and stale handles may pass: the verdict is neither valid nor invalid, and not kept."""
 
     def fail(*_: object) -> int:
         raise OSError(5, "Input/output error")

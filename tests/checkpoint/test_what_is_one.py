@@ -1,4 +1,4 @@
-"""What makes a checkpoint: a known name, our mark, the user's pattern; nothing else is judged."""
+"""What makes a checkpoint: a known name, our mark or the user's pattern; nothing else is judged."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tests.checkpoint.conftest import Files, MakeOurs, as_json, make_old, write_
 from tests.checkpoint.test_foreign import guide, hugging_face
 from tests.checkpoint.test_survey import remember
 
-# What lies beside checkpoints under names of ours or of HF's.
+# Files that lie beside checkpoints under names of ours or of HF's.
 BYSTANDERS: dict[str, Files] = {
     "a list of samples": {"manifest.json": b'[{"audio_filepath": "a.wav"}]', "shard-0.bin": b"x"},
     "lines of samples": {"manifest.json": b'{"audio": "a"}\n{"audio": "b"}\n', "a.tar": b"x"},
@@ -36,7 +36,7 @@ def look(folder: Path, **changes: object) -> SurveyRequest:
 
 @pytest.mark.parametrize("what", BYSTANDERS)
 def test_a_bystander_is_left_alone(tmp_path: Path, torch_files: Files, what: str) -> None:
-    """It is not listed, costs no checkpoint its place, and makes none incomplete."""
+    """A bystander is not listed, takes no checkpoint's place, and makes none incomplete."""
     for step in (100, 200, 300):
         write_files(tmp_path / f"checkpoint-{step}", guide(torch_files, step))
     write_files(tmp_path / "tokenized", BYSTANDERS[what])
@@ -53,7 +53,7 @@ def test_a_bystander_is_left_alone(tmp_path: Path, torch_files: Files, what: str
 def test_a_bystander_is_not_listed_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A data set may hold a million files, in which the supervisor does not look."""
+    """A data set may hold a million files: the survey does not list it."""
     write_files(tmp_path / "data", BYSTANDERS["a list of samples"])
     scanned = []
     original = os.scandir
@@ -68,7 +68,7 @@ def test_a_bystander_is_not_listed_to_its_end(
 
 
 def test_a_directory_of_any_name_with_our_mark(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """By its manifest, by the training state alone, or because it once had one."""
+    """A manifest, our training state, or the memory of a manifest marks a checkpoint as ours."""
     for step, name in ((100, "best"), (200, "back-up"), (300, "final")):
         make_ours(tmp_path, step, name=name)
     request = look(tmp_path)
@@ -82,7 +82,7 @@ def test_a_directory_of_any_name_with_our_mark(tmp_path: Path, make_ours: MakeOu
 
 
 def test_marks_are_read_as_plain_files(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Links out of a directory, pipes, and huge files make no checkpoint, and hold nobody up."""
+    """A link out of the directory, a pipe or a huge file is no mark, and delays nothing."""
     ours = make_ours(tmp_path / "elsewhere", 100)
     for name in ("linked", "piped", "huge"):
         (tmp_path / "saves" / name).mkdir(parents=True)
@@ -95,7 +95,7 @@ def test_marks_are_read_as_plain_files(tmp_path: Path, make_ours: MakeOurs) -> N
 
 
 def test_a_foreign_manifest_in_a_known_checkpoint(tmp_path: Path, torch_files: Files) -> None:
-    """A tool may list its files beside its weights: that takes no checkpoint for ours."""
+    """A tool's own manifest.json beside its weights does not make its checkpoint ours."""
     files = {**hugging_face(torch_files, 100), **BYSTANDERS["a data set"]}
     write_files(tmp_path / "checkpoint-100", files)
     entry = survey(look(tmp_path)).entries[0]
@@ -103,13 +103,13 @@ def test_a_foreign_manifest_in_a_known_checkpoint(tmp_path: Path, torch_files: F
 
 
 def test_a_known_name_is_judged_whatever_is_in_it(tmp_path: Path) -> None:
-    """As before: a torn `checkpoint-N` is one."""
+    """A directory named `checkpoint-N` is judged: without weights it is a torn checkpoint."""
     write_files(tmp_path / "checkpoint-100", {"readme.md": b"x"})
     assert survey(look(tmp_path)).entries[0].valid is False
 
 
 def test_a_remembered_stranger_is_no_checkpoint(tmp_path: Path) -> None:
-    """What an earlier version took an export for is forgotten with it."""
+    """An export that an earlier version remembered as a checkpoint is forgotten."""
     folder = write_files(tmp_path / "export", BYSTANDERS["an export"])
     known = Remembered("x@1", True, "files", None, {}, 9, None, None, 1)
     assert survey(look(tmp_path, memory={str(folder): known})).entries == ()
@@ -117,7 +117,7 @@ def test_a_remembered_stranger_is_no_checkpoint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["m-10.h5", "m-10.keras", "m-10.pth.tar", "m-10", "m-10.zip"])
 def test_any_ending_by_pattern(tmp_path: Path, name: str) -> None:
-    """A file or a directory: the user's pattern alone decides."""
+    """The user's pattern alone decides, for a file and for a directory."""
     pattern = r"m-(?P<step>\d+)(?:\..+)?"
     (tmp_path / name).write_bytes(b"weights")
     write_files(tmp_path / "m-20", {"weights.bin": b"weights"})
@@ -127,7 +127,7 @@ def test_any_ending_by_pattern(tmp_path: Path, name: str) -> None:
 
 
 def test_a_pattern_makes_no_file_of_another_name_one(tmp_path: Path) -> None:
-    """A file called like a directory of checkpoints is still none."""
+    """A file that is named like a checkpoint directory is no checkpoint."""
     for name in ("checkpoint-7", "step-10", "iter_5", "m-1.h5"):
         (tmp_path / name).write_bytes(b"notes")
     found = survey(look(tmp_path, pattern=r"m-(?P<step>\d+)\.h5"))
@@ -135,7 +135,7 @@ def test_a_pattern_makes_no_file_of_another_name_one(tmp_path: Path) -> None:
 
 
 def test_orbax_directories(tmp_path: Path) -> None:
-    """A bare number with orbax's mark; one without, or a temporary one, is nobody's."""
+    """A bare number with orbax's mark is a checkpoint; without it, or temporary, it is none."""
     for step in (5, 25):
         files = {"_CHECKPOINT_METADATA": b"{}", "state/data.bin": b"weights"}
         write_files(tmp_path / str(step), files)
@@ -145,7 +145,7 @@ def test_orbax_directories(tmp_path: Path) -> None:
 
 
 def test_what_is_asked_before_the_first_launch(tmp_path: Path) -> None:
-    """A data set beside nothing is no reason to ask what to do with it."""
+    """A data set in an otherwise empty directory raises no question about existing checkpoints."""
     write_files(tmp_path / "tokenized", BYSTANDERS["a data set"])
     (tmp_path / "labels.json").write_text(json.dumps([1]))
     found = survey(SurveyRequest(tmp_path, "run"))

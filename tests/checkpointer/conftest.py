@@ -1,4 +1,4 @@
-"""A checkpoint directory whose snapshots are in memory of its own, and states to put there."""
+"""A checkpoint directory with memory of its own for snapshots, and states to save there."""
 
 import os
 import shutil
@@ -25,13 +25,13 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def memory(out: Path) -> Path:
-    """Where its snapshots are."""
+    """The directory of its snapshots."""
     return own_root(out)[0]
 
 
 @pytest.fixture
 def make(out: Path) -> Iterator[Callable[..., Checkpointer]]:
-    """Make checkpointers; all are closed in the end."""
+    """Return a function that makes checkpointers; the fixture closes all of them."""
     made: list[Checkpointer] = []
 
     def make_one(sources: dict[str, Any], **options: Any) -> Checkpointer:
@@ -44,7 +44,7 @@ def make(out: Path) -> Iterator[Callable[..., Checkpointer]]:
 
 
 class Training:
-    """A small model with its optimizer, and steps of it."""
+    """A small model with its optimizer, which trains step by step."""
 
     def __init__(self, width: int = 16, seed: int = 0) -> None:
         torch.manual_seed(seed)
@@ -57,11 +57,11 @@ class Training:
 
     @property
     def sources(self) -> dict[str, Any]:
-        """What a checkpoint is made of."""
+        """The objects whose states make up a checkpoint."""
         return {"model.pt": self.model, "optimizer.pt": self.optimizer}
 
     def step(self) -> int:
-        """One step; how many there were."""
+        """Train one step, and return how many steps there were."""
         self.optimizer.param_groups[0]["lr"] = 0.01 / (1 + self.steps)
         self.model(torch.randn(8, self.width)).square().mean().backward()
         self.optimizer.step()
@@ -70,12 +70,12 @@ class Training:
         return self.steps
 
     def state(self) -> dict[str, Any]:
-        """A copy of all of it."""
+        """Return a copy of the whole state."""
         return clone({name: source.state_dict() for name, source in self.sources.items()})
 
 
 def clone(state: Any) -> Any:
-    """A state that shares nothing with the one given."""
+    """Return a state that shares nothing with the given one."""
     if isinstance(state, torch.Tensor):
         return state.detach().clone()
     if isinstance(state, dict):
@@ -86,11 +86,11 @@ def clone(state: Any) -> Any:
 
 
 def assert_same(one: Any, other: Any, where: str = "state") -> None:
-    """Equal in types, shapes and bits."""
+    """Assert that two states are equal in types, shapes and bits."""
     if isinstance(one, torch.Tensor):
         assert isinstance(other, torch.Tensor), where
         assert (one.dtype, one.shape) == (other.dtype, other.shape), where
-        # bits, so that NaN and -0.0 count, and the 8-bit formats can be compared at all
+        # Bits are compared, so that NaN and -0.0 count, and 8-bit formats can be compared at all.
         left, right = (bits_of(tensor) for tensor in (one, other))
         assert torch.equal(left, right), where
     elif isinstance(one, dict):
@@ -107,6 +107,6 @@ def assert_same(one: Any, other: Any, where: str = "state") -> None:
 
 
 def bits_of(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor's bytes in the order of its items."""
+    """Return a tensor's bytes in the order of its items."""
     whole = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
     return whole.view(torch.uint8) if whole.numel() else torch.empty(0, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""A device that is stood in for: its copies are made only when somebody waits for them."""
+"""A stand-in for a device: its copies are made only when somebody waits for them."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ from tests.checkpointer.conftest import Training
 
 
 class LateCopying:
-    """Copies that nobody has made yet."""
+    """Copies that the device has not made yet."""
 
     def __init__(self, pairs: Pairs, gate: threading.Event) -> None:
         self.pairs = pairs
@@ -26,12 +26,12 @@ class LateCopying:
         self.held = 0
 
     def hold(self) -> None:
-        """The device's queue: what it is told after this comes after the copies."""
+        """Make the copies, as a device's queue does before a command that comes later."""
         self.held += 1
         self._copy()
 
     def wait(self) -> None:
-        """The thread that seals: it waits until the test lets it."""
+        """Make the copies for the thread that seals, once the test opens the gate."""
         self._gate.wait(90)
         self._copy()
 
@@ -43,31 +43,31 @@ class LateCopying:
 
 
 class LateStreams:
-    """A device on which everything is but what is on none: 0-d counters, random states."""
+    """A device that holds all tensors except 0-d ones, such as counters."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.begun: list[LateCopying] = []
 
     def takes(self, sources: Sequence[torch.Tensor]) -> list[bool]:
-        """As a GPU would hold weights, moments and buffers."""
+        """Say which tensors the device holds: weights, moments and buffers, as on a GPU."""
         return [source.dim() > 0 for source in sources]
 
     def copy(self, pairs: Pairs) -> Copying:
-        """Note them, and copy nothing."""
+        """Note the copies, and make none."""
         self.begun.append(LateCopying(pairs, self.gate))
         return self.begun[-1]
 
 
 def seals(memory: Path) -> list[SlotState]:
-    """What the seals of both slots say."""
+    """The states of both slots' seals."""
     return [read_seal(slot.seal).state for slot in SnapshotPaths(memory).slots]
 
 
 def ready(keep: Checkpointer, training: Training, streams: LateStreams) -> None:
-    """The memory is there, and a first snapshot in it; the persister is at rest, and pins no slot.
+    """Take a first snapshot into new memory, and wait until the persister is idle and pins no slot.
 
-    While it looks at one slot the next snapshot goes into the other.
+    While the persister looks at one slot, the next snapshot goes into the other.
     """
     training.step()
     streams.gate.set()
@@ -83,7 +83,7 @@ def ready(keep: Checkpointer, training: Training, streams: LateStreams) -> None:
 
 
 def begin(make: Callable[..., Checkpointer]) -> tuple[Training, LateStreams, Checkpointer]:
-    """A training whose memory is there, with a first snapshot in it, on such a device."""
+    """A training on a late device, with a first snapshot in its memory."""
     training, streams = Training(), LateStreams()
     keep = make(training.sources, streams=streams, snapshot_steps=0)
     ready(keep, training, streams)

@@ -1,4 +1,4 @@
-"""Copies that are under way while training goes on: what must not be in a snapshot, is not."""
+"""Copies under way while training goes on: no later value gets into a snapshot."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ Make = Callable[..., Checkpointer]
 
 
 def test_copies_in_flight_are_of_their_step(make: Make, memory: Path) -> None:
-    """BatchNorm's buffers change in the next forward, weights in its step: neither gets in."""
+    """The next forward changes BatchNorm's buffers and a step the weights: neither gets in."""
     training, streams, keep = begin(make)
     training.step()
     before = training.state()
@@ -30,7 +30,7 @@ def test_copies_in_flight_are_of_their_step(make: Make, memory: Path) -> None:
     training.step()  # the pre-step hook lets the copies go first
     assert copying.held == 1
     assert not copying.pairs
-    # not whole before the copies are known to be done
+    # The snapshot is not whole before the copies are known to be done.
     assert seals(memory).count(SlotState.WHOLE) == 1
     streams.gate.set()
     keep.wait_for_copies()
@@ -41,7 +41,7 @@ def test_copies_in_flight_are_of_their_step(make: Make, memory: Path) -> None:
 
 
 def test_every_optimizer_waits(make: Make) -> None:
-    """Also one that is no source of its own: a wrapper, or a second one of the same model."""
+    """An optimizer that is no source waits too: a wrapper, or a second one of the model."""
     training, streams = Training(), LateStreams()
     other = torch.optim.SGD(training.model.parameters(), lr=0.1)
     keep = make(training.sources, streams=streams, snapshot_steps=0)
@@ -57,7 +57,7 @@ def test_every_optimizer_waits(make: Make) -> None:
 
 
 def test_a_next_snapshot_waits_for_the_last(make: Make, memory: Path) -> None:
-    """Two in a row: the first is sealed before the second begins."""
+    """Of two snapshots in a row, the first is sealed before the second begins."""
     training, streams, keep = begin(make)
     keep.snapshot(2)
     streams.gate.set()
@@ -69,7 +69,7 @@ def test_a_next_snapshot_waits_for_the_last(make: Make, memory: Path) -> None:
 
 
 def test_a_save_that_is_waited_for_waits_for_the_copies(make: Make, out: Path) -> None:
-    """It is on the disk as it was."""
+    """The saved state is that of the save's step."""
     training, streams, keep = begin(make)
     streams.gate.set()
     training.step()
@@ -79,7 +79,7 @@ def test_a_save_that_is_waited_for_waits_for_the_copies(make: Make, out: Path) -
 
 
 def test_only_what_an_optimizer_changes_is_read_late() -> None:
-    """Parameters and moments as they are; buffers, averages and frozen weights by clones."""
+    """Parameters and moments are read late; buffers, averages and frozen weights are cloned."""
     training, streams = Training(), LateStreams()
     training.step()
     frozen = torch.randn(4)

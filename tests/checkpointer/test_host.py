@@ -1,4 +1,4 @@
-"""Copies within the host: the same bytes, whoever makes them, and nobody waits for a sleeper."""
+"""Copies within the host: the same bytes from any number of threads, and no wait for a sleeper."""
 
 import threading
 import time
@@ -11,11 +11,11 @@ import torch
 from supervisor.torch import host
 from supervisor.torch.host import HostCopier, idle_cores
 
-LARGE = 3 << 20  # float32 items: more than is worth a second thread
+LARGE = 3 << 20  # float32 items: enough to be worth a second thread
 
 
 def sources() -> list[torch.Tensor]:
-    """Large and small, of several dtypes, non-contiguous, empty and 0-d."""
+    """Tensors large and small, of several dtypes, non-contiguous, empty and 0-d."""
     generator = torch.Generator().manual_seed(5)
     return [
         torch.randn(LARGE, generator=generator),
@@ -31,11 +31,11 @@ def sources() -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("helpers", [0, 1, 3])
 def test_every_byte_is_there(helpers: int) -> None:
-    """However many threads took part, and again: threads that were made are used again."""
+    """All bytes are copied by any number of threads, and a copier's threads are used again."""
     copier = HostCopier(helpers)
     for _ in range(3):
         given = sources()
-        # as_strided: in the very form of its source, as a slot's views are
+        # as_strided: the views have their source's form, as a slot's views do
         views = [torch.empty_strided(one.shape, one.stride(), dtype=one.dtype) for one in given]
         for view in views:
             view.zero_()
@@ -44,7 +44,7 @@ def test_every_byte_is_there(helpers: int) -> None:
 
 
 def test_pieces_cover_everything_once() -> None:
-    """No byte twice, none left out, and none so large that others wait for it."""
+    """Each byte is in one piece, and no piece is so large that others wait for it."""
     given = sources()
     pieces = list(host._pieces(given, given))
     assert sum(one.nbytes for piece in pieces for one in piece.sources) == sum(
@@ -58,18 +58,18 @@ def test_pieces_cover_everything_once() -> None:
 
 
 class SleepingPool:
-    """A pool whose threads get no core before the caller has done everything."""
+    """A pool whose threads get no core before the caller has done all pieces."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self.submitted: list[Callable[[], None]] = []
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Accept it, and begin nothing."""
+        """Accept a job, and begin nothing."""
         self.submitted.append(job)
 
 
 def test_helpers_without_a_core_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller does it all, and whoever begins later finds nothing to do."""
+    """The caller copies every piece, and a helper that begins later finds nothing to do."""
     monkeypatch.setattr(host, "ThreadPoolExecutor", SleepingPool)
     copier = HostCopier(2)
     given = sources()
@@ -86,12 +86,12 @@ def test_helpers_without_a_core_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_thread_that_is_not_told_of_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pool that takes a job and fails then (no further thread) may well do it all the same."""
+    """A pool may accept a job and then raise for want of a thread: the job may still run."""
     real, threads = host._copy, list[threading.Thread]()
 
     class FailingPool:
         def __init__(self, *_: Any, **__: Any) -> None:
-            """It has a thread already."""
+            """The pool has one thread already."""
 
         def submit(self, job: Callable[[], None]) -> None:
             threads.append(threading.Thread(target=job))
@@ -113,7 +113,7 @@ def test_a_thread_that_is_not_told_of_is_waited_for(monkeypatch: pytest.MonkeyPa
 
 
 def test_no_thread_is_no_failure() -> None:
-    """At the interpreter's end, or under a limit of processes: it takes longer, and no more."""
+    """At the interpreter's end or a limit of processes, the caller copies everything."""
     given = sources()
     copier = HostCopier(2)
     copier([torch.zeros_like(one) for one in given], given)
@@ -125,7 +125,7 @@ def test_no_thread_is_no_failure() -> None:
 
 
 def test_a_helper_that_fails_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A snapshot with a hole must never be called whole."""
+    """A helper's error reaches the caller: a snapshot with a hole must never count as whole."""
     me = threading.current_thread()
     real = host._copy
     begun = threading.Event()
@@ -144,7 +144,7 @@ def test_a_helper_that_fails_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_small_states_start_no_thread() -> None:
-    """It would be copied before the thread is there."""
+    """A small state is copied before a thread could start."""
     copier = HostCopier(3)
     given = [torch.randn(1000)]
     copier([torch.zeros(1000)], given)
@@ -153,7 +153,7 @@ def test_small_states_start_no_thread() -> None:
 
 
 def test_cores_that_torch_uses_are_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A torch of several threads copies with all of them itself."""
+    """When torch uses several threads, it copies with all of them itself."""
     monkeypatch.setattr(host.os, "sched_getaffinity", lambda _: set(range(16)))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     assert idle_cores() == 3

@@ -1,4 +1,4 @@
-"""A plain loop with a Checkpointer: what is in memory, what is on the disk, what is left."""
+"""A plain loop with a Checkpointer: what is in memory, on the disk, and left afterwards."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ Make = Callable[..., Checkpointer]
 
 
 def test_a_loop_of_its_own(make: Make, out: Path, memory: Path) -> None:
-    """Snapshots on the way, saves behind it, a final one that is waited for; nothing is left."""
+    """Snapshots and saves run beside training, a final save is waited for, and nothing is left."""
     training = Training()
     keep = make(training.sources, snapshot_steps=2, save_steps=10, patience_s=20)
     saved = []
@@ -40,7 +40,7 @@ def test_a_loop_of_its_own(make: Make, out: Path, memory: Path) -> None:
 
 
 def test_a_snapshot_is_a_checkpoint_in_memory(make: Make, memory: Path) -> None:
-    """It loads as it lies there, and it is the state of its step, whatever came after."""
+    """A snapshot loads from its slot, with the state of its own step."""
     training = Training()
     keep = make(training.sources, snapshot_steps=0)
     training.step()

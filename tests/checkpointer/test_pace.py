@@ -1,4 +1,4 @@
-"""How often memory gets the state: told by steps, or by what it costs."""
+"""How often memory gets the state: by a number of steps, or by what a snapshot costs."""
 
 from itertools import pairwise
 
@@ -8,7 +8,7 @@ from supervisor.torch.pace import COST, LEAST_S, Pace
 
 
 def run(pace: Pace, step_s: float, stall_s: float, steps: int) -> list[float]:
-    """When snapshots were taken, in seconds; each makes training stand still for so long."""
+    """The times of the snapshots in seconds, if each stalls training for `stall_s`."""
     now, taken = 0.0, []
     for step in range(1, steps + 1):
         now += step_s
@@ -22,7 +22,7 @@ def run(pace: Pace, step_s: float, stall_s: float, steps: int) -> list[float]:
 @pytest.mark.parametrize("stall_s", [0.001, 0.05, 0.5])
 @pytest.mark.parametrize("step_s", [0.01, 0.3, 4.0])
 def test_auto_costs_a_hundredth(step_s: float, stall_s: float) -> None:
-    """Once it is measured, less than 1 % of the time, and not much less often than that allows."""
+    """Measured snapshots take at most 1 % of the time, and come nearly as often as that allows."""
     steps = round(12 * max(stall_s / COST, LEAST_S, step_s) / step_s)
     taken = run(Pace("auto"), step_s, stall_s, steps)
     between = [after - before for before, after in pairwise(taken[4:])]
@@ -32,13 +32,13 @@ def test_auto_costs_a_hundredth(step_s: float, stall_s: float) -> None:
 
 
 def test_steps_and_none() -> None:
-    """A number counts steps; 0 never."""
+    """A number counts steps, and 0 takes no snapshot."""
     assert len(run(Pace(7), 0.1, 0.0, 70)) == 10
     assert run(Pace(0), 0.1, 0.0, 70) == []
 
 
 @pytest.mark.parametrize("wrong", ["often", -1, 2.5])
 def test_nonsense_is_refused(wrong: object) -> None:
-    """Neither auto nor a number of steps."""
+    """A value that is neither `auto` nor a number of steps is refused."""
     with pytest.raises(ValueError, match="snapshot_steps"):
         Pace(wrong)  # type: ignore[arg-type]

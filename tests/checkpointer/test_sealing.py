@@ -1,4 +1,4 @@
-"""Snapshots whose copies end badly, or whose weights change meanwhile: whole, or not at all."""
+"""Snapshots whose copies fail, or whose weights change meanwhile, are whole or do not count."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ Make = Callable[..., Checkpointer]
 
 
 def change_weights(training: Training) -> None:
-    """In place, outside of an optimizer's step: as clipping by hand, or a swap of averages."""
+    """Change weights in place outside an optimizer's step, as manual clipping does."""
     with torch.no_grad():
         for parameter in training.model.parameters():
             parameter.mul_(0.5)
@@ -34,7 +34,7 @@ def change_weights(training: Training) -> None:
 def test_weights_changed_meanwhile_are_in_no_snapshot(
     make: Make, memory: Path, caplog: pytest.LogCaptureFixture, is_sealed_first: bool
 ) -> None:
-    """Half of the old weights and half of the new would have the right sums: it does not count."""
+    """A mix of old and new weights would have right checksums, so the snapshot must not count."""
     training, streams, keep = begin(make)
     training.step()
     before = seals(memory)
@@ -50,7 +50,7 @@ def test_weights_changed_meanwhile_are_in_no_snapshot(
     assert seals(memory).count(SlotState.WHOLE) == 1
     assert read_whole(memory)[0].snapshot.step == 1
     assert "no snapshot of step 2: weights were changed outside" in caplog.text
-    # from then on nobody can change them meanwhile, and the slot is as good as before
+    # Later snapshots are copied before training goes on, and the slot is usable again.
     streams.gate.clear()
     threading.Timer(0.2, streams.gate.set).start()
     assert keep.snapshot(3).ok
@@ -62,7 +62,7 @@ def test_weights_changed_meanwhile_are_in_no_snapshot(
 
 
 def test_a_save_of_weights_that_changed_has_failed(make: Make, out: Path) -> None:
-    """It is told as one that the disk refused; the next one is made."""
+    """The save is reported as failed, as if the disk had refused it, and the next one is made."""
     training, streams, keep = begin(make)
     keep.save(2)
     training.model.load_state_dict(training.model.state_dict())
@@ -78,7 +78,7 @@ def test_a_save_of_weights_that_changed_has_failed(make: Make, out: Path) -> Non
 
 
 def test_changes_that_are_no_harm(make: Make, memory: Path) -> None:
-    """Buffers, which were cloned; anything after an optimizer's step or after the wait."""
+    """Changed buffers, which were cloned, and changes after a step or a wait do no harm."""
     training, streams, keep = begin(make)
     keep.snapshot(2)
     training.model[1].running_mean.zero_()
@@ -104,7 +104,7 @@ class BrokenCopying(LateCopying):
 def test_a_device_that_fails_leaves_the_snapshot_before(
     make: Make, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it was copied into is not whole, and the save has failed."""
+    """The slot that was being filled is not whole, and the save has failed."""
     _, streams, keep = begin(make)
     monkeypatch.setattr(streams, "copy", lambda pairs: BrokenCopying(pairs, streams.gate))
     keep.save(2)
@@ -117,7 +117,7 @@ def test_a_device_that_fails_leaves_the_snapshot_before(
 
 
 def test_a_save_whose_memory_vanishes_meanwhile_has_failed(make: Make, memory: Path) -> None:
-    """RemoveIPC between the copies' begin and end: it is told, and the next one is made."""
+    """RemoveIPC during the copies makes the save fail with a report, and the next one is made."""
     training, streams, keep = begin(make)
     keep.save(2)
     vanish(memory)
@@ -125,7 +125,7 @@ def test_a_save_whose_memory_vanishes_meanwhile_has_failed(make: Make, memory: P
     keep.drain()
     (failed,) = keep.news()
     assert (failed.outcome, failed.step) == ("failed", 2)
-    assert "it could not be kept in memory" in str(failed.error)
+    assert "the snapshot could not be kept in memory" in str(failed.error)
     assert "No such file" in str(failed.error)
     training.step()
     assert keep.save(3, wait=True).saved.ok  # type: ignore[union-attr]
@@ -134,7 +134,7 @@ def test_a_save_whose_memory_vanishes_meanwhile_has_failed(make: Make, memory: P
 def test_a_save_that_is_waited_for_needs_no_memory(
     make: Make, memory: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last save of a run: where memory fails the state goes straight to the disk."""
+    """For the last save of a run, the state goes straight to the disk if memory fails."""
     training, streams, keep = begin(make)
     copy = streams.copy
 
@@ -154,7 +154,7 @@ def test_a_save_that_is_waited_for_needs_no_memory(
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """SIGINT interrupts, also where the tests were begun as a shell's background job."""
+    """SIGINT interrupts, even when the tests were started as a shell's background job."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -162,7 +162,7 @@ def interruptible() -> Iterator[None]:
 
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_copies_are_waited_for(make: Make, memory: Path) -> None:
-    """Ctrl-C there: the next save waits for them all the same, and no slot is closed over it."""
+    """After Ctrl-C in the wait, the next snapshot waits for the copies before it seals a slot."""
     training, streams, keep = begin(make)
     keep.snapshot(2)
     threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
@@ -182,13 +182,13 @@ def test_an_interrupt_while_copies_are_waited_for(make: Make, memory: Path) -> N
 def test_without_another_thread_training_waits(
     make: Make, memory: Path, monkeypatch: pytest.MonkeyPatch, is_interrupted: bool
 ) -> None:
-    """A limit of threads, or Ctrl-C as it begins: the slot is closed by whoever comes next."""
+    """Without a thread, or after Ctrl-C at its start, the next caller closes the slot."""
     training, streams, keep = begin(make)
     problem = KeyboardInterrupt() if is_interrupted else RuntimeError("can't start new thread")
 
     class NoThread:
         def __init__(self, **_: object) -> None:
-            """It will not start."""
+            """The thread will not start."""
 
         def start(self) -> None:
             raise problem
@@ -211,7 +211,7 @@ def test_without_another_thread_training_waits(
 def test_copies_end_before_a_slot_is_given_up(
     make: Make, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What fails after the device has begun waits for it: that memory is written next."""
+    """An error after the device has begun waits for its copies, as that memory is written next."""
     training, streams, keep = begin(make)
     streams.gate.set()
     with monkeypatch.context() as patch:
@@ -231,7 +231,7 @@ def _fail() -> None:
 
 
 def test_a_record_that_does_not_fit_is_a_failed_save(make: Make, out: Path) -> None:
-    """Found as the slot is closed, in a thread: told like everything else that fails."""
+    """The error, found in the sealing thread, is reported as a failed save."""
     _, streams, keep = begin(make)
     streams.gate.set()
     keep.save(2, before=[out / f"{number:0200}" for number in range(100)])
@@ -243,7 +243,7 @@ def test_a_record_that_does_not_fit_is_a_failed_save(make: Make, out: Path) -> N
 def test_a_persister_that_cannot_be_started(
     make: Make, out: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Too many processes: said, and the save is one save, whoever makes it in the end."""
+    """With too many processes the log says so, and the trainer makes the one save itself."""
     training = Training()
     training.step()
 
@@ -258,5 +258,5 @@ def test_a_persister_that_cannot_be_started(
     assert saved is not None
     assert saved.ok, saved.error
     assert keep.news() == []
-    assert "no process can be started" in caplog.text
+    assert "saves snapshots to the disk cannot be started" in caplog.text
     assert (out / "checkpoint-2").is_dir()

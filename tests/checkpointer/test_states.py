@@ -23,7 +23,7 @@ DTYPES = [
 
 
 def of_every_dtype() -> dict[str, Any]:
-    """Random bytes read as each dtype, NaN and all; bool has only two."""
+    """Random bytes read as each dtype, with NaN; bool has only two values."""
     made: dict[str, Any] = {}
     for dtype in DTYPES:
         raw = torch.randint(0, 2 if dtype is torch.bool else 256, (48,), dtype=torch.uint8)
@@ -44,7 +44,7 @@ def tied() -> dict[str, Any]:
 
 
 def gaps() -> dict[str, Any]:
-    """Not contiguous: strided, expanded, turned, in channels-last order."""
+    """Tensors that are not contiguous: strided, expanded, transposed, channels-last."""
     return {
         "every other": torch.randn(20)[::2],
         "expanded": torch.randn(1, 5).expand(3, 5),
@@ -55,7 +55,7 @@ def gaps() -> dict[str, Any]:
 
 
 def small() -> dict[str, Any]:
-    """Nothing, and single numbers."""
+    """Empty tensors and single numbers."""
     return {
         "0-d": torch.tensor(2.5),
         "0-d int": torch.tensor(7),
@@ -66,7 +66,7 @@ def small() -> dict[str, Any]:
 
 
 def plain() -> dict[str, Any]:
-    """What is no tensor: nested, ordered, of all lengths."""
+    """Values that are no tensors: nested, ordered, of all lengths."""
     return {
         "numbers": [0, 255, 256, -1, 2**31, -(2**40), 2**200, 1e-300, float("inf"), True, None],
         "text": ("", "ä\n", "x" * 300),
@@ -78,7 +78,7 @@ def plain() -> dict[str, Any]:
 
 
 def odd() -> dict[str, Any]:
-    """Conjugated and negated views, a parameter, a buffer."""
+    """Conjugated and negated views, parameters, and a list that occurs twice."""
     numbers = torch.randn(4, dtype=torch.complex64)
     return {
         "conjugated": numbers.conj(),
@@ -93,14 +93,14 @@ KINDS = {kind.__name__: kind for kind in (of_every_dtype, tied, gaps, small, pla
 
 
 def until_whole(keep: Checkpointer, step: int) -> None:
-    """A snapshot, once its memory is there."""
+    """Take a snapshot, trying again until its memory is there."""
     while not keep.snapshot(step).ok:
         pass
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_comes_back(make: Make, out: Path, memory: Path, kind: str) -> None:
-    """From the slot as it lies, and from the checkpoint that the persister made of it."""
+    """The state is equal from the slot and from the checkpoint that the persister made of it."""
     torch.manual_seed(1)
     state = KINDS[kind]()
     keep = make({"state.pt": lambda: state})
@@ -115,7 +115,7 @@ def test_it_comes_back(make: Make, out: Path, memory: Path, kind: str) -> None:
 
 
 def test_sharing_comes_back(make: Make, out: Path) -> None:
-    """What shared memory when it was saved does so when it is loaded, and is stored once."""
+    """Tensors that shared memory at the save share it after loading, and are stored once."""
     state = tied()
     make({"state.pt": lambda: state}).save(1, wait=True)
     found = load(out / "checkpoint-1")["state.pt"]
@@ -126,13 +126,13 @@ def test_sharing_comes_back(make: Make, out: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_changed_values_need_no_new_layout(make: Make, memory: Path, kind: str) -> None:
-    """Other bits in the same shapes, and tensors that moved: one layout, and the bits of now."""
+    """New values in the same shapes, in tensors that moved, keep the layout and are saved."""
     torch.manual_seed(1)
     state = KINDS[kind]()
     keep = make({"state.pt": lambda: state})
     until_whole(keep, 1)
     for step in range(2, 5):
-        # all in other places, with the sharing that they have
+        # All tensors are in other places now, with the same sharing.
         state = torch.load(saved(state), weights_only=True)
         until_whole(keep, step)
         assert_same(load(read_whole(memory)[0].path)["state.pt"], state)
@@ -150,7 +150,7 @@ def saved(state: Any) -> Any:
 
 
 def test_scalars_change_each_step(make: Make, memory: Path) -> None:
-    """A scheduler's rate, a counter that grows, a text: patched in place, no new layout."""
+    """A rate, a growing counter and a text are patched in place, without a new layout."""
     training = Training()
     extra: dict[str, Any] = {"count": 1, "text": "a", "flag": False, "maybe": None}
     keep = make({**training.sources, "extra.pt": lambda: extra})
@@ -168,7 +168,7 @@ def test_scalars_change_each_step(make: Make, memory: Path) -> None:
 
 
 def test_a_layout_is_made_anew_only_when_it_must(make: Make, memory: Path) -> None:
-    """State that appears, a new shape, a new key, one less: each once; nothing in between."""
+    """New state, a new shape or key, and a lost key each make one layout, and nothing else does."""
     training = Training()
     extra: dict[str, Any] = {}
     keep = make({**training.sources, "extra.pt": lambda: extra})
@@ -200,7 +200,7 @@ def test_a_layout_is_made_anew_only_when_it_must(make: Make, memory: Path) -> No
 
 
 def test_nothing_aliases_a_slot(make: Make, out: Path, memory: Path) -> None:
-    """What is loaded from a slot, or from the disk, is changed by nothing that is written there."""
+    """Later writes to a slot or a checkpoint change no state that was loaded from it."""
     training = Training()
     training.step()
     keep = make(training.sources)
@@ -222,7 +222,7 @@ def test_nothing_aliases_a_slot(make: Make, out: Path, memory: Path) -> None:
 
 
 def test_a_live_state_is_never_a_slots(make: Make, memory: Path) -> None:
-    """No live tensor lies in a slot's memory, before a snapshot or after."""
+    """No live tensor lies in a slot's memory, before or after a snapshot."""
     training = Training()
     keep = make(training.sources)
     training.step()
@@ -243,7 +243,7 @@ def test_a_live_state_is_never_a_slots(make: Make, memory: Path) -> None:
 
 
 def test_what_is_not_finite_is_found_in_weights_alone(make: Make, out: Path) -> None:
-    """A causal mask of -inf is no damage; a parameter that is NaN is, and the verdict says so."""
+    """A causal mask of -inf is no damage; a parameter with NaN is, and the verdict says so."""
     model = torch.nn.Linear(3, 3)
     model.register_buffer("mask", torch.full((3, 3), float("-inf")).triu(1))
     keep = make({"model.pt": model})
@@ -257,7 +257,7 @@ def test_what_is_not_finite_is_found_in_weights_alone(make: Make, out: Path) -> 
 
 
 def test_what_cannot_be_pickled_raises(make: Make) -> None:
-    """A mistake of the caller is an exception, not a save that failed."""
+    """A mistake of the caller is an exception, not a failed save."""
     state: dict[str, Any] = {}
     keep = make({"state.pt": lambda: state})
     state["function"] = lambda: None
@@ -267,7 +267,7 @@ def test_what_cannot_be_pickled_raises(make: Make) -> None:
 
 @pytest.mark.parametrize("value", [None, 0.5, 3, [1, 2]], ids=str)
 def test_a_tensor_that_is_none_any_more(make: Make, out: Path, value: object) -> None:
-    """A best loss that is None at first, or is reset: laid out anew, like any other change."""
+    """A best loss that is reset to None gets a new layout, like any other change."""
     state: dict[str, object] = {"best": torch.tensor(2.0), "other": torch.ones(4)}
     keep = make({"extra.pt": state})
     assert keep.save(1, wait=True).saved.ok  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""What goes wrong around a training process: it trains on, and what can be saved is saved."""
+"""Trouble around a training process: it trains on, and what can be saved is saved."""
 
 import logging
 import multiprocessing
@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def wait_until(claim: Callable[[], Any], timeout_s: float = 90) -> Any:
-    """What a claim says, once that is true."""
+    """Return the claim's value once it is true."""
     deadline = time.monotonic() + timeout_s
     while not (found := claim()):
         assert time.monotonic() < deadline, "it never came true"
@@ -46,12 +46,12 @@ def wait_until(claim: Callable[[], Any], timeout_s: float = 90) -> Any:
 
 
 def until_whole(keep: Checkpointer, step: int) -> None:
-    """A snapshot, once its memory is there."""
+    """Take a snapshot, trying again until its memory is there."""
     wait_until(lambda: keep.snapshot(step).ok)
 
 
 def assert_saved(path: Path, training: Training) -> None:
-    """A checkpoint on the disk is proven, and is the state of now."""
+    """Assert that a checkpoint on the disk is proven and holds the training's present state."""
     verdict = validate(path)
     assert (verdict.valid, verdict.finite) == (True, True), verdict
     found = load(path)
@@ -65,7 +65,7 @@ def test_without_room_it_goes_straight_to_the_disk(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Said once; saved before `save` returns; snapshots that nobody asked for are not taken."""
+    """The lack of room is logged once, `save` writes before it returns, no snapshot is taken."""
     no_room = MemoryRoom(False, 1, 1, "/dev/shm has 1 MiB free, 2 MiB are needed")
     monkeypatch.setattr("supervisor.torch.preparation.room", lambda *_: no_room)
     training = Training()
@@ -87,13 +87,13 @@ def test_without_room_it_goes_straight_to_the_disk(
 def test_a_direct_save_needs_no_second_copy(
     make: Make, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Resident memory does not grow by the size of a state of 64 MiB."""
+    """Resident memory grows by far less than the state's 64 MiB."""
     monkeypatch.setattr(
         "supervisor.torch.preparation.room", lambda *_: MemoryRoom(False, 1, 1, "none")
     )
     state = {str(number): torch.ones(4 << 18) for number in range(16)}
     keep = make({"state.pt": lambda: state})
-    keep.save(1)  # what is imported and allocated once
+    keep.save(1)  # imports and allocations that happen once
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew, proc(5)
     before = resident("VmRSS")
     assert keep.save(2).ok
@@ -108,7 +108,7 @@ def resident(name: str) -> int:
 
 
 def test_a_disk_that_fails_is_a_value(make: Make, out: Path, tmp_path: Path) -> None:
-    """Training goes on; the next save writes it all again."""
+    """A failed save is a value: training goes on, and the next save writes everything."""
     out.write_text("a file where the directory should be")
     training = Training()
     keep = make(training.sources)
@@ -127,8 +127,8 @@ def test_a_disk_that_fails_is_a_value(make: Make, out: Path, tmp_path: Path) -> 
 def test_a_vanished_directory_is_made_again(
     make: Make, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """logind's RemoveIPC: snapshots begin anew, in a new directory, and saves reach the disk."""
-    # a place of its own: what is removed here is shared by all that this user runs
+    """After logind's RemoveIPC, snapshots go into a new directory and saves reach the disk."""
+    # The test has a place of its own, because all of this user's processes share the real one.
     shared = Path(tempfile.mkdtemp(prefix="vanish-", dir="/dev/shm"))
     monkeypatch.setattr("supervisor.torch.place.SHARED_MEMORY", shared)
     memory = own_root(out)[0]
@@ -150,7 +150,7 @@ def test_a_vanished_directory_is_made_again(
 
 
 def test_a_persister_that_is_killed_is_replaced(make: Make, out: Path, memory: Path) -> None:
-    """Or the trainer does it itself: a save that is waited for ends."""
+    """A save with a wait ends, by a new persister or by the trainer itself."""
     training = Training()
     keep = make(training.sources)
     training.step()
@@ -166,7 +166,7 @@ def test_a_persister_that_is_killed_is_replaced(make: Make, out: Path, memory: P
 def test_nobody_persists_but_the_trainer(
     make: Make, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A directory that a supervisor gave, and no persister for it: saved all the same."""
+    """In a supervisor's directory without a persister, the trainer saves by itself."""
     monkeypatch.setattr(persisting, "UNATTENDED_S", 0.1)
     monkeypatch.setenv("SUPERVISOR_SNAPSHOT_DIR", str(tmp_path / "memory"))
     monkeypatch.setenv("SUPERVISOR_RUN_ID", "abc")
@@ -181,7 +181,7 @@ def test_nobody_persists_but_the_trainer(
 
 
 def test_the_newest_of_waiting_saves_wins(make: Make, out: Path, memory: Path) -> None:
-    """The persister stands still: saves do not wait for it, and the older ones make way."""
+    """With a stopped persister saves do not wait, and the newest replaces older waiting ones."""
     training = Training()
     keep = make(training.sources, snapshot_steps=1)
     training.step()
@@ -194,7 +194,7 @@ def test_the_newest_of_waiting_saves_wins(make: Make, out: Path, memory: Path) -
             keep.save(training.step())
         assert {one.outcome for one in keep.news()} == {"replaced"}
         waiting = keep.newest_waiting_step
-        # what nobody asked for leaves what waits alone
+        # Snapshots leave a waiting save alone.
         for _ in range(4):
             keep.snapshot(training.step())
         assert waiting in {whole.snapshot.step for whole in read_whole(memory)}
@@ -206,7 +206,7 @@ def test_the_newest_of_waiting_saves_wins(make: Make, out: Path, memory: Path) -
 
 
 def test_a_second_writer_is_refused(make: Make, out: Path) -> None:
-    """Another process on the same checkpoint directory, as a second rank would be."""
+    """Another process on the same checkpoint directory, such as a second rank, is refused."""
     make(Training().sources)
     code = (
         "import sys, torch; from supervisor.torch import Checkpointer;"
@@ -220,13 +220,13 @@ def test_a_second_writer_is_refused(make: Make, out: Path) -> None:
 
 
 def idle(gate: Any) -> None:
-    """What a data-loader worker is to the trainer's snapshots."""
+    """Wait, as a data-loader worker does."""
     gate.wait(60)
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_forked_workers_disturb_nothing(make: Make, out: Path, memory: Path) -> None:
-    """Children that outlive a close keep neither locks nor the persister."""
+    """Forked children that outlive a close keep neither the locks nor the persister."""
     context = multiprocessing.get_context("fork")
     gate = context.Event()
     training = Training()
@@ -270,7 +270,7 @@ while True:
 
 @pytest.mark.parametrize("delay_ms", [0, 3, 7, 12])
 def test_killed_anywhere_leaves_a_whole_one(out: Path, delay_ms: int) -> None:
-    """SIGKILL in the middle of snapshots: one that is no older than the last but one is there."""
+    """After SIGKILL amid snapshots, one of the last two snapshots is whole."""
     command = [sys.executable, "-c", LOOP, str(out)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
@@ -307,7 +307,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 def test_a_tmpfs_that_is_full_is_no_sigbus(
     make: Make, out: Path, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Filled by others between the look and the allocation: said, given back, saved directly."""
+    """If others fill the tmpfs before the allocation, the save says so and goes to the disk."""
     monkeypatch.setenv("SUPERVISOR_SNAPSHOT_DIR", str(small / "memory"))
     monkeypatch.setattr(
         "supervisor.torch.preparation.room", lambda *_: MemoryRoom(True, None, None, "")
@@ -321,7 +321,7 @@ def test_a_tmpfs_that_is_full_is_no_sigbus(
     assert taken.saved.ok
     assert_same(load(out / "checkpoint-1")["state.pt"], state)
     assert shutil.disk_usage(small).used < 1 << 20
-    # a little later there is room again
+    # A little later there is room again.
     state = {"weights": torch.ones(1 << 17)}
     keep.save(2)
     until_whole(keep, 3)
@@ -331,7 +331,7 @@ def test_a_tmpfs_that_is_full_is_no_sigbus(
 def test_a_directory_that_the_supervisor_does_not_look_at(
     make: Make, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_linked: bool
 ) -> None:
-    """It would resume from nothing over all that is saved: said at once, and nothing is made."""
+    """A resume would begin from nothing over the saves: an error says so, and nothing is made."""
     looked_at = tmp_path / "run"
     if is_linked:
         out.mkdir()
@@ -350,7 +350,7 @@ def test_a_directory_that_the_supervisor_does_not_look_at(
 def test_a_training_that_ends_before_its_first_snapshot_leaves_nothing(
     make: Make, memory: Path
 ) -> None:
-    """An exception while its data is read, say: no empty directory for each in /dev/shm."""
+    """A training that fails early leaves no empty directory in /dev/shm."""
     keep = make(Training().sources)
     assert memory.is_dir()
     keep.close()

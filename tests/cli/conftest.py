@@ -1,4 +1,4 @@
-"""A run made of files alone, with a real process that holds its lock; and the real command line."""
+"""A run made of files, with a real process that holds its lock; and the real command line."""
 
 import json
 import os
@@ -32,7 +32,7 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def make_environment(home: Path) -> dict[str, str]:
-    """An environment that is the same everywhere."""
+    """An environment that does not depend on the caller's."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SUPERVISOR", "SLURM"))}
     return {
         **kept,
@@ -46,7 +46,7 @@ def make_environment(home: Path) -> dict[str, str]:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """What a command's process is given."""
+    """The environment of a command's process."""
     return make_environment(tmp_path)
 
 
@@ -79,7 +79,7 @@ class FakeRun:
 
     @property
     def paths(self) -> RunPaths:
-        """Where its files are."""
+        """The paths of the run's files."""
         return RunPaths(self.run_dir)
 
     def write_status(self, state: str, **fields: Any) -> None:
@@ -104,11 +104,11 @@ class FakeRun:
         writer.close()
 
     def create(self) -> None:
-        """The ledger's first entry."""
+        """Write the ledger's first entry."""
         self.record({"type": "run_created", "run_id": "r1", "name": self.name, "version": "0"})
 
     def hold_lock(self) -> "subprocess.Popen[str]":
-        """Have a process take the run's lock."""
+        """Start a process that takes the run's lock."""
         holder = subprocess.Popen(
             [sys.executable, "-c", HOLDER, str(self.run_dir)],
             env=make_environment(self.run_dir),
@@ -122,11 +122,11 @@ class FakeRun:
         return holder
 
     def intent(self) -> IntentRecord:
-        """What the operator wants."""
+        """The operator's intent on record."""
         return read_intent(self.paths.intent)
 
     def end(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         for holder in self.holders:
             holder.kill()
             holder.communicate()

@@ -1,4 +1,4 @@
-"""`supervisor clean`: what dead runs left in memory; what a living one uses is never touched."""
+"""`supervisor clean`: removes what dead runs left in memory, never what a living one uses."""
 
 import json
 import mmap
@@ -35,7 +35,7 @@ USE = {
 
 @pytest.fixture
 def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """This user's directory in a shared memory of the test's own."""
+    """This user's directory in a shared memory of the test."""
     monkeypatch.setattr(runtime_directories, "SHARED_MEMORY", tmp_path / "shm")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "user"))
     path = tmp_path / "shm" / f"train-supervisor-{os.getuid()}"
@@ -44,27 +44,27 @@ def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def clean(*words: str, answer: str | None = None) -> Result:
-    """The command, as in a pipe; it must not fail."""
+    """Run the command, as in a pipe; it must not fail."""
     result = CliRunner().invoke(clean_command, list(words), input=answer)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 
 
 def listed(*words: str) -> list[dict[str, Any]]:
-    """What `--json` says."""
+    """The documents that `--json` prints."""
     found: list[dict[str, Any]] = json.loads(clean("--json", *words).output)
     return found
 
 
 def age(path: Path) -> Path:
-    """Old enough not to be one that a process just made."""
+    """Make a path old, so that it does not count as just made."""
     then = time.time() - 60
     os.utime(path, (then, then))
     return path
 
 
 def leave(parent: Path, directory: Path, step: int, run_id: str = "r1", **options: Any) -> Whole:
-    """What a supervised run leaves in memory when all of it is killed."""
+    """Make what a supervised run leaves in memory when all of it is killed."""
     folder = parent / run_id
     (folder / "attempt-0001").mkdir(parents=True)
     (folder / "attempt-0001" / "rank-0").write_bytes(bytes(4096))
@@ -77,7 +77,7 @@ def leave(parent: Path, directory: Path, step: int, run_id: str = "r1", **option
 
 @pytest.fixture
 def user(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start processes that use a file in one way until the test ends."""
+    """Starts processes that use a file in a given way until the test ends."""
     started: list[subprocess.Popen[str]] = []
 
     def start(how: str, path: Path, **environment: str) -> subprocess.Popen[str]:
@@ -101,9 +101,9 @@ def user(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def test_nothing_is_left(tmp_path: Path, parent: Path) -> None:
-    """Neither without the directory nor with the register alone in it."""
+    """Nothing is listed without the directory, or with only the register in it."""
     (parent / "runs").mkdir()
-    assert "Nothing is left" in clean().output
+    assert "Dead runs left nothing" in clean().output
     assert listed() == []
     (parent / "runs").rmdir()
     parent.rmdir()
@@ -113,7 +113,7 @@ def test_nothing_is_left(tmp_path: Path, parent: Path) -> None:
 def test_the_only_copy_is_not_removed_by_the_way(
     tmp_path: Path, parent: Path, fake_run: FakeRun
 ) -> None:
-    """It says whose it is and how to go on from it; only its name and `--yes` remove it."""
+    """The command names the run; only its id with `--yes` removes the only copy."""
     fake_run.create()
     fake_run.write_status("running", run_id="r1", config="config.yaml")
     leave(parent, fake_run.run_dir, 120)
@@ -133,7 +133,7 @@ def test_the_only_copy_is_not_removed_by_the_way(
 
 
 def test_saved_to_the_disk_it_may_go(tmp_path: Path, parent: Path, fake_run: FakeRun) -> None:
-    """`--save` makes a checkpoint of it that is proven by hashes."""
+    """`--save` makes a checkpoint that is proven by hashes; then the snapshot may be removed."""
     fake_run.create()
     fake_run.write_status("running", run_id="r1")
     leave(parent, fake_run.run_dir, 120)
@@ -145,7 +145,7 @@ def test_saved_to_the_disk_it_may_go(tmp_path: Path, parent: Path, fake_run: Fak
 
 
 def test_without_a_supervisor(tmp_path: Path, parent: Path) -> None:
-    """A directory of a trainer's own is weighed against the directory it saves into."""
+    """The directory of an unsupervised trainer is compared with its checkpoint directory."""
     for step, disk in ((20, None), (30, 20)):
         root = parent / "own-7"
         write_snapshot(root, tmp_path / "out", FILES, step, run_id=None)
@@ -159,7 +159,7 @@ def test_without_a_supervisor(tmp_path: Path, parent: Path) -> None:
 
 
 def test_what_cannot_be_used_is_said_to_be_so(tmp_path: Path, parent: Path) -> None:
-    """Weights that are not finite, and a directory without a snapshot."""
+    """Weights that are not finite, and a directory without a snapshot, cannot be used."""
     whole = leave(parent, tmp_path, 5)
     keep_verdict(whole, SlotVerdict(False, "model.pt holds weights that are NaN", None))
     (parent / "r2").mkdir()
@@ -197,7 +197,7 @@ def test_what_is_in_use_is_left_alone(
     how: str,
     name: str,
 ) -> None:
-    """A lock, an open file or a mapping of one process keeps the whole of a run."""
+    """A lock, an open file or a mapping of one process keeps everything of its run."""
     leave(parent, tmp_path, 5)
     process = user(how, parent / "r1" / name)
     assert listed("--yes") == []
@@ -212,7 +212,7 @@ def test_what_is_in_use_is_left_alone(
 def test_a_process_of_the_run_keeps_it(
     tmp_path: Path, parent: Path, user: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    """By its environment; that of a run whose id only begins alike does not."""
+    """A process with the run's id keeps its directory; a run whose id is a prefix is not kept."""
     leave(parent, tmp_path, 5)
     leave(parent, tmp_path, 5, run_id="r10")
     user("", tmp_path, SUPERVISOR_RUN_ID="r10")
@@ -220,7 +220,7 @@ def test_a_process_of_the_run_keeps_it(
 
 
 def test_a_supervisor_keeps_it(tmp_path: Path, parent: Path, fake_run: FakeRun) -> None:
-    """Between two attempts no process of the run need have anything open."""
+    """Between two attempts no process of the run need have any file open."""
     fake_run.create()
     leave(parent, fake_run.run_dir, 5)
     fake_run.hold_lock()
@@ -230,7 +230,7 @@ def test_a_supervisor_keeps_it(tmp_path: Path, parent: Path, fake_run: FakeRun) 
 
 
 def test_what_was_just_made_is_left_alone(parent: Path) -> None:
-    """A trainer makes the directory before it can lock anything in it."""
+    """A trainer makes the directory before it can lock a file in it."""
     (parent / "own-1").mkdir()
     assert listed() == []
     age(parent / "own-1")
@@ -238,7 +238,7 @@ def test_what_was_just_made_is_left_alone(parent: Path) -> None:
 
 
 def test_links_and_strangers_are_passed_over(tmp_path: Path, parent: Path) -> None:
-    """What a link leads to is nobody's leftover; a directory open to others is not believed."""
+    """A link's target is no leftover; a directory that others may write to is not read."""
     (tmp_path / "precious").mkdir()
     age(tmp_path / "precious")
     (parent / "r1").symlink_to(tmp_path / "precious")
@@ -252,7 +252,7 @@ def test_links_and_strangers_are_passed_over(tmp_path: Path, parent: Path) -> No
 
 
 def test_without_a_terminal_nothing_is_removed_unasked(tmp_path: Path, parent: Path) -> None:
-    """It lists and says what to type."""
+    """Without a terminal the command lists the directories and says what to type."""
     (parent / "r2").mkdir()
     age(parent / "r2")
     assert "--yes" in clean().output
@@ -260,7 +260,7 @@ def test_without_a_terminal_nothing_is_removed_unasked(tmp_path: Path, parent: P
 
 
 def test_a_name_that_is_none(parent: Path) -> None:
-    """Exit 2, and nothing is removed."""
+    """An unknown name exits 2, and nothing is removed."""
     (parent / "r2").mkdir()
     age(parent / "r2")
     result = CliRunner().invoke(clean_command, ["--yes", "r1"])
@@ -270,7 +270,7 @@ def test_a_name_that_is_none(parent: Path) -> None:
 
 
 def test_a_page_of_this_process_is_no_other_process(tmp_path: Path, parent: Path) -> None:
-    """Not even a mapping of the command's own makes a run alive."""
+    """A mapping of the command itself does not make a run alive."""
     leave(parent, tmp_path, 5)
     with (parent / "r1" / "attempt-0001" / "rank-0").open("r+b") as file:
         page = mmap.mmap(file.fileno(), 4096)

@@ -1,4 +1,4 @@
-"""What `run` and `check` say of a checkpoint directory that another run has."""
+"""What `run` and `check` report if another run owns the checkpoint directory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def other(tmp_path: Path, fake_run: FakeRun) -> FakeRun:
 
 
 def configure(tmp_path: Path, more: str = "") -> Path:
-    """The configuration of the run `mine`, which wants `out` as well."""
+    """Write the configuration of the run `mine`, which also saves into `out`."""
     path = tmp_path / "mine.yaml"
     path.write_text(CONFIG + more)
     return path
@@ -48,14 +48,14 @@ def remark(tmp_path: Path, **fields: Any) -> None:
 
 
 def owner_of(command: Command, config: Path) -> tuple[int, dict[str, str]]:
-    """The preflight's exit code, and its answer to whose directory it is."""
+    """The exit code of `check`, and its finding about the owner."""
     done = command("check", config, "--json")
     (found,) = [one for one in json.loads(done.stdout) if one["what"] == "owner"]
     return done.returncode, found
 
 
 def test_a_directory_that_another_run_has(command: Command, other: FakeRun, tmp_path: Path) -> None:
-    """78, naming both by name and directory; the option for unseen runs does not help."""
+    """`run` exits 78 and names both runs and directories; `--take-over` does not help."""
     config = configure(tmp_path)
     for options in ((), ("--take-over",), ("--detach",)):
         done = command("run", config, *options)
@@ -74,7 +74,7 @@ def test_a_directory_that_another_run_has(command: Command, other: FakeRun, tmp_
 def test_before_the_question_of_existing_checkpoints(
     command: Command, other: FakeRun, tmp_path: Path
 ) -> None:
-    """Whose they are is said first: `existing: use` would be the wrong advice."""
+    """The owner is named first: `existing: use` would be the wrong advice."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "checkpoint-10").mkdir()
     done = command("run", configure(tmp_path))
@@ -87,7 +87,7 @@ def test_before_the_question_of_existing_checkpoints(
 def test_a_finished_runs_directory(
     command: Command, other: FakeRun, tmp_path: Path, choice: str | None
 ) -> None:
-    """`existing: use` goes on from a finished run's checkpoints; without it that is the advice."""
+    """`existing: use` resumes from a finished run's checkpoints; otherwise the error advises it."""
     other.record({"type": "decision", "state": "completed", "reason": "exit 0"})
     (tmp_path / "out").mkdir(exist_ok=True)
     (tmp_path / "out" / "notes.txt").write_text("what the run left")
@@ -98,8 +98,8 @@ def test_a_finished_runs_directory(
     if choice == "use":
         assert (code, found["level"]) == (0, "warn")
         assert done.returncode == 0, done.stderr
-        assert "is taken over from the run 'demo'" in done.stdout
-        assert "it is finished" in done.stdout
+        assert "over from the run 'demo'" in done.stdout
+        assert "that run is finished" in done.stdout
     else:
         assert (code, found["level"]) == (78, "fail")
         assert done.returncode == 78
@@ -107,7 +107,7 @@ def test_a_finished_runs_directory(
 
 
 def test_a_run_that_is_gone(command: Command, other: FakeRun, tmp_path: Path) -> None:
-    """Its run directory was removed: taken over, told and recorded, without an option."""
+    """The directory of an owner that is gone is taken over, reported and recorded."""
     shutil.rmtree(other.run_dir)
     config = configure(tmp_path)
     code, found = owner_of(command, config)
@@ -116,16 +116,16 @@ def test_a_run_that_is_gone(command: Command, other: FakeRun, tmp_path: Path) ->
     assert owner_mark_of(tmp_path)["run_id"] == "r1", "check changes nothing"
     done = command("run", config, "--plain")
     assert done.returncode == 0, done.stderr
-    assert "is taken over from the run 'demo'" in done.stdout
+    assert "over from the run 'demo'" in done.stdout
     told = " ".join(command("events", tmp_path / "runs" / "mine").stdout.split())
-    assert f"Took {tmp_path / 'out'} over from the run in {other.run_dir}" in told
+    assert f"The run took {tmp_path / 'out'} over from the run in {other.run_dir}" in told
     code, found = owner_of(command, config)
     assert (code, found["level"]) == (0, "ok")
     assert owner_mark_of(tmp_path)["name"] == "mine"
 
 
 def owner_mark_of(tmp_path: Path) -> dict[str, Any]:
-    """What the mark says now."""
+    """The content of the mark."""
     return dict(json.loads((tmp_path / ".out.supervised-by").read_text()))
 
 
@@ -133,7 +133,7 @@ def owner_mark_of(tmp_path: Path) -> dict[str, Any]:
 def test_a_run_that_cannot_be_seen(
     command: Command, other: FakeRun, tmp_path: Path, shape: str
 ) -> None:
-    """78 with the one option; with it the run starts under its own mark, and both are on record."""
+    """Exit 78 names the option; with it the run starts under its own mark, on record."""
     shutil.rmtree(other.run_dir)
     if shape == "damaged":
         (tmp_path / ".out.supervised-by").write_text("{")
@@ -147,7 +147,7 @@ def test_a_run_that_cannot_be_seen(
     assert not (tmp_path / "started").exists()
     done = command("run", config, "--take-over", "--plain")
     assert done.returncode == 0, done.stderr
-    assert "is taken over from" in done.stdout
+    assert "the run takes" in done.stdout
     assert (tmp_path / "started").exists()
     mark = owner_mark_of(tmp_path)
     ledger = (tmp_path / "runs" / "mine" / ".supervisor" / "ledger.jsonl").read_text().splitlines()
@@ -173,7 +173,7 @@ def test_a_run_directory_is_its_own_checkpoint_directory(command: Command, tmp_p
 def test_check_says_where_no_mark_can_be(
     command: Command, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Neither beside nor inside: a warning, since the run goes on all the same."""
+    """No mark can be made beside or inside: a warning, because the run goes on all the same."""
     config = configure(tmp_path)
     assert owner_of(command, config)[1]["level"] == "ok"
     assert list(tmp_path.glob(".out*")) == []

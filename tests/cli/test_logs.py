@@ -1,4 +1,4 @@
-"""`supervisor logs`: progress bars, endless lines, rotated files; nothing steers a terminal."""
+"""`supervisor logs`: progress bars, endless lines, rotated files; no text steers a terminal."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Terminal(io.StringIO):
-    """A stream that says that it is one."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
-        """As a terminal does."""
+        """Return True, as a terminal does."""
         return True
 
 
@@ -46,7 +46,7 @@ class Terminal(io.StringIO):
     ],
 )
 def test_what_is_shown_depends_on_no_block(log: bytes, shown: str, size: int) -> None:
-    """Lines, the last drawing of a bar, and no control character, however the bytes come."""
+    """Lines and a bar's last drawing are shown alike, however the bytes are divided."""
     out = io.StringIO()
     view = LogView(out, follows=False)
     for start in range(0, len(log), size):
@@ -57,7 +57,7 @@ def test_what_is_shown_depends_on_no_block(log: bytes, shown: str, size: int) ->
 
 
 def test_an_endless_line_is_shown_whole_in_constant_time() -> None:
-    """Ten megabytes without an end: no byte is lost, and none is looked at twice."""
+    """Ten megabytes without a line end: no byte is lost, and none is processed twice."""
     out = io.StringIO()
     view, begun = LogView(out, follows=False), time.process_time()
     for _ in range(160):
@@ -69,7 +69,7 @@ def test_an_endless_line_is_shown_whole_in_constant_time() -> None:
 
 
 def test_a_bar_is_drawn_over_itself_on_a_terminal() -> None:
-    """The line is cleared; what a bar wrote besides text is not."""
+    """The line is cleared; a bar's cursor movements are removed."""
     out = Terminal()
     view = LogView(out, follows=True)
     for part in (b"\r1/9 \x1b[A", b"\r2/9", b"\r9/9\nend\n"):
@@ -79,7 +79,7 @@ def test_a_bar_is_drawn_over_itself_on_a_terminal() -> None:
 
 
 def test_a_line_that_grows_is_shown_as_it_grows() -> None:
-    """`print(".", end="")`, and a sequence that comes in two parts."""
+    """A line without an end is shown at once; a control sequence may come in two parts."""
     out = io.StringIO()
     view = LogView(out, follows=True)
     for part in (b"work", b"ing \x1b[3", b"1mon it", b"\n"):
@@ -96,7 +96,7 @@ def _follow(environment: dict[str, str], folder: Path) -> subprocess.Popen[str]:
 
 
 def test_a_bar_is_followed(fake_run: FakeRun, environment: dict[str, str], tmp_path: Path) -> None:
-    """In a pipe too, though its line never ends."""
+    """A bar is followed in a pipe, too, though its line never ends."""
     fake_run.hold_lock()
     fake_run.paths.train_log.write_text("\r1/100")
     with _follow(environment, tmp_path) as logs:
@@ -113,7 +113,7 @@ def test_a_bar_is_followed(fake_run: FakeRun, environment: dict[str, str], tmp_p
 def test_a_renamed_log_is_followed_to_its_end(
     fake_run: FakeRun, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """The trainer goes on to write to it; the next attempt's file is another."""
+    """The trainer goes on to write to the renamed file; the next attempt has another file."""
     log = fake_run.paths.train_log
     log.write_text("one\n")
     writer = log.open("a")
@@ -137,7 +137,7 @@ def test_a_renamed_log_is_followed_to_its_end(
 
 
 def test_a_renamed_log_is_read(command: Command, fake_run: FakeRun) -> None:
-    """Each attempt's lines, whatever their file is called now; what is gone is said."""
+    """Each attempt's lines are found under their file's new name; a missing file is reported."""
     log = fake_run.paths.train_log
     for attempt, text in ((1, "one\n"), (2, "two\n"), (3, "three\n")):
         offset = log.stat().st_size if log.exists() else 0
@@ -155,11 +155,11 @@ def test_a_renamed_log_is_read(command: Command, fake_run: FakeRun) -> None:
     log.with_name("train.log-20261128").unlink()
     refused = command("logs", "--attempt", 1)
     assert refused.returncode == 2
-    assert "not there any more" in refused.stderr
+    assert "no longer exists" in refused.stderr
 
 
 def test_the_last_lines_are_found_from_the_end(command: Command, fake_run: FakeRun) -> None:
-    """Also where one line is longer than what is read at once."""
+    """The last lines are found even if one line is longer than a block."""
     fake_run.paths.train_log.write_bytes(b"first\n" + b"a" * (3 << 20) + b"\nlast\nopen")
     assert command("logs", "-n", 2).stdout == "last\nopen\n"
     assert len(command("logs", "-n", 3).stdout) == (3 << 20) + len("\nlast\nopen\n")
@@ -167,7 +167,7 @@ def test_the_last_lines_are_found_from_the_end(command: Command, fake_run: FakeR
 
 
 def test_a_log_that_only_a_process_has_is_read(command: Command, fake_run: FakeRun) -> None:
-    """`rm train.log` under a trainer takes the name, not what it prints."""
+    """`rm train.log` under a trainer removes the name, not the output."""
     log = fake_run.paths.train_log
     sleeper = [sys.executable, "-c", "import sys; print('alive', flush=True); sys.stdin.read()"]
     with log.open("w") as file:

@@ -1,4 +1,4 @@
-"""The memory tier as the commands show it: true whether or not a daemon keeps the record."""
+"""The memory tier in the commands: what they show is true with and without a daemon."""
 
 import json
 import os
@@ -36,7 +36,7 @@ PERSISTER = {**IDLE, "state": "persisting", "step": 6000, "done": 0.43, "pending
 
 @pytest.fixture
 def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """This user's directory in a shared memory of the test's own."""
+    """This user's directory in a shared memory of the test."""
     monkeypatch.setattr(runtime_directories, "SHARED_MEMORY", tmp_path / "shm")
     path = tmp_path / "shm" / f"train-supervisor-{os.getuid()}"
     path.mkdir(parents=True, mode=0o700)
@@ -56,7 +56,7 @@ def test_a_live_run_shows_what_the_daemon_says(command: Command, fake_run: FakeR
 
 
 def test_a_dead_run_shows_what_is_there(shared: Path, fake_run: FakeRun) -> None:
-    """What the last daemon said of memory may be gone since; what is there may be used."""
+    """The last daemon's report on memory may be outdated; the snapshot that is there is shown."""
     fake_run.write_status("running", snapshot=SNAPSHOT, persister=PERSISTER)
     record = read_record(fake_run.run_dir)
     assert record.snapshot is None
@@ -69,7 +69,7 @@ def test_a_dead_run_shows_what_is_there(shared: Path, fake_run: FakeRun) -> None
     assert (found["step"], found["slots"]) == (6093, 1)
     text = " ".join(" ".join(summary_lines(record, now_s=wall_s())).split())
     assert "step 6,093 in memory" in text
-    assert "not on the disk: `supervisor run` goes on from it" in text
+    assert "not on the disk: `supervisor run` goes on from this step" in text
     fake_run.write_status("running", checkpoint={"path": "/o/checkpoint-7000", "step": 7000})
     lines = summary_lines(read_record(fake_run.run_dir), now_s=wall_s())
     assert "not on the disk" not in " ".join(lines)
@@ -78,25 +78,25 @@ def test_a_dead_run_shows_what_is_there(shared: Path, fake_run: FakeRun) -> None
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({}, "idle, the last one at 5.0 MiB/s"),
+        ({}, "idle; it wrote the last snapshot at 5.0 MiB/s"),
         ({"bytes_per_s": None}, "idle"),
-        ({"state": "vetting", "bytes_per_s": None}, "looks whether"),
-        ({"state": "absent"}, "none; it is started again"),
+        ({"state": "vetting", "bytes_per_s": None}, "checks whether"),
+        ({"state": "absent"}, "none; the launcher starts it again"),
         ({"last_error": "No space left on device"}, "FAILED: No space left on device"),
     ],
 )
 def test_the_persister_in_words(fields: dict[str, Any], text: str) -> None:
-    """Each of its states, and how the last one failed."""
+    """The persister's states in words, and its last error."""
     assert text in persister_text(from_json(PersisterStatus, {**IDLE, **fields}))
 
 
 def test_no_persister_no_line() -> None:
-    """A run that never kept a snapshot does not speak of one."""
+    """A run that never kept a snapshot has no such line."""
     assert persister_text(None) == ""
 
 
 def test_checkpoints_show_both_tiers(shared: Path, fake_run: FakeRun) -> None:
-    """The snapshot of a dead run is listed, is valid, and is what would be resumed from."""
+    """The snapshot of a dead run is listed as valid, and is the newest."""
     fake_run.create()
     fake_run.write_status("running")
     write_snapshot(shared / "r1" / "snapshots", fake_run.run_dir, FILES, 9, run_id="r1")
@@ -112,7 +112,7 @@ def test_checkpoints_show_both_tiers(shared: Path, fake_run: FakeRun) -> None:
 
 
 def test_a_run_id_leads_nowhere_else(shared: Path, fake_run: FakeRun) -> None:
-    """An id from a file is no path, and a directory open to others is not believed."""
+    """An id from a file is not used as a path; a directory open to others is not read."""
     root = shared / "r1" / "snapshots"
     write_snapshot(root, fake_run.run_dir, FILES, 9, run_id="r1")
     find = runtime_directories.snapshot_root
@@ -127,7 +127,7 @@ def test_a_run_id_leads_nowhere_else(shared: Path, fake_run: FakeRun) -> None:
 def test_check_says_whether_two_snapshots_fit(
     shared: Path, fake_run: FakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the slots have already is not needed again."""
+    """The memory of the existing slots is not needed again."""
     fake_run.create()
     asked: list[int] = []
 
@@ -182,7 +182,7 @@ def test_check_says_whether_two_snapshots_fit(
 def test_remove_ipc_as_logind_reads_it(
     tmp_path: Path, files: dict[str, str], uid: int, removes: bool
 ) -> None:
-    """System users and those who linger are spared; the files count as logind.conf(5) says."""
+    """System and lingering users are spared; the files count as logind.conf(5) says."""
     (tmp_path / "run/systemd/users").mkdir(parents=True)
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -191,5 +191,5 @@ def test_remove_ipc_as_logind_reads_it(
 
 
 def test_without_logind_nothing_is_removed(tmp_path: Path) -> None:
-    """A container has none."""
+    """Without logind, as in a container, nothing is removed."""
     assert not removes_shared_memory(1000, tmp_path)

@@ -1,4 +1,4 @@
-"""Whose record cannot be read, whose name is no text, whose files are none: a sentence each."""
+"""Unreadable records, names that are no text, and odd files: each gets one sentence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONFIG = "name: demo\ncommand: ['true']\n"
 
 @pytest.fixture
 def others(tmp_path: Path) -> Iterator[Path]:
-    """A run directory of root's that other accounts can see and not enter."""
+    """A run directory of root's that other accounts can see but not enter."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         place.chmod(0o755)
@@ -42,7 +42,7 @@ def others(tmp_path: Path) -> Iterator[Path]:
 
 
 def as_nobody(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """`supervisor …` as the account 65534."""
+    """Run `supervisor …` as the account 65534."""
     drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     return subprocess.run(
         [*drop, sys.executable, "-m", "supervisor", *words],
@@ -58,7 +58,7 @@ def as_nobody(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.root
 @pytest.mark.parametrize("closed", [".supervisor", ""])
 def test_anothers_run_is_not_readable(others: Path, closed: str) -> None:
-    """It was not "never started": whose it is, and what to do."""
+    """The error is not "never started": it names the owner and the way out."""
     (others / "runs" / "demo" / closed).chmod(0o700)
     for verb in READING:
         for target in ("runs/demo", "c.yaml"):
@@ -75,7 +75,7 @@ def test_anothers_run_is_not_readable(others: Path, closed: str) -> None:
 
 @pytest.mark.root
 def test_one_closed_directory_hides_no_other(others: Path) -> None:
-    """Without a target the runs that can be seen are listed, whatever lies beside them."""
+    """Without a target the readable runs are listed, despite a closed directory beside them."""
     (others / "closed").mkdir(mode=0o700)
     mine = RunPaths(others / "mine").state_dir
     mine.mkdir(parents=True)
@@ -87,7 +87,7 @@ def test_one_closed_directory_hides_no_other(others: Path) -> None:
 
 
 def test_a_lost_status_is_not_never_started(command: Command, fake_run: FakeRun) -> None:
-    """What is in the ledger was begun, whatever became of status.json."""
+    """A run with a ledger was started, even if its status.json is lost."""
     assert "never started" in command("status").stdout
     fake_run.create()
     fake_run.paths.status.write_text("{")
@@ -97,7 +97,7 @@ def test_a_lost_status_is_not_never_started(command: Command, fake_run: FakeRun)
 
 @pytest.mark.parametrize("verb", ["check", "run"])
 def test_what_is_no_file_is_no_configuration(command: Command, tmp_path: Path, verb: str) -> None:
-    """Neither waited for nor read to its end, which never comes."""
+    """A configuration that is not a regular file is neither waited for nor read without end."""
     os.mkfifo(tmp_path / "fifo")
     with (tmp_path / "large").open("wb") as file:
         file.truncate(10 << 30)
@@ -111,12 +111,12 @@ def test_what_is_no_file_is_no_configuration(command: Command, tmp_path: Path, v
         assert (done.returncode, done.stdout) == (78, ""), (path, done)
         assert text in done.stderr, (path, done)
     done = command("diagnose", "fifo")
-    assert (done.returncode, "is no file" in done.stderr) == (2, True)
+    assert (done.returncode, "is not a file" in done.stderr) == (2, True)
     assert command("init", "--force", "fifo").returncode == 2
 
 
 def limited(place: Path, count: int, *words: str) -> subprocess.CompletedProcess[str]:
-    """`supervisor …` where a process may have so many files open."""
+    """Run `supervisor …` with a limit of open files."""
     shell = f'ulimit -n {count}; exec "$@"'
     return subprocess.run(
         ["bash", "-c", shell, "-", sys.executable, "-m", "supervisor", *words],
@@ -130,17 +130,17 @@ def limited(place: Path, count: int, *words: str) -> subprocess.CompletedProcess
 
 
 def test_few_descriptors_are_told_before_a_start(tmp_path: Path) -> None:
-    """A daemon that cannot open a file would wait without end."""
+    """`run` refuses too few descriptors: a daemon that cannot open a file would wait for ever."""
     (tmp_path / "c.yaml").write_text(CONFIG)
     done = limited(tmp_path, 20, "run", "c.yaml")
     assert (done.returncode, done.stdout) == (78, "")
-    assert "may have 20 files open here, a run needs 64" in done.stderr
+    assert "may have 20 files open here, but a run needs 64" in done.stderr
     assert "fail  descriptors" in limited(tmp_path, 20, "check", "c.yaml").stdout
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_low_soft_limit_is_raised(tmp_path: Path) -> None:
-    """Only what may not be raised is refused."""
+    """Only a low hard limit is refused."""
     (tmp_path / "c.yaml").write_text("name: demo\ncommand: [bash, -c, 'ulimit -Sn >limit']\n")
     shell = 'ulimit -Sn 20; exec "$@"'
     words = ["bash", "-c", shell, "-", sys.executable, "-m", "supervisor", "run", "-q", "c.yaml"]
@@ -153,7 +153,7 @@ def test_a_low_soft_limit_is_raised(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("verb", [*READING, "clean"])
 def test_few_descriptors_break_no_command(fake_run: FakeRun, tmp_path: Path, verb: str) -> None:
-    """A sentence at most; and never that the run was not started, or is down."""
+    """A command prints at most one sentence, and never that the run was not started."""
     fake_run.create()
     fake_run.write_status("running")
     fake_run.paths.train_log.write_text("step 1\n")
@@ -171,7 +171,7 @@ def test_few_descriptors_break_no_command(fake_run: FakeRun, tmp_path: Path, ver
 
 
 def test_a_directory_that_is_not_utf8(tmp_path: Path) -> None:
-    """A run there is refused in a sentence; other commands show its name as escapes."""
+    """A run in such a directory is refused; other commands escape the name."""
     place = tmp_path / os.fsdecode(b"a\xff\xc2\x85b")
     place.mkdir()
     (place / "c.yaml").write_text(CONFIG)
@@ -181,7 +181,7 @@ def test_a_directory_that_is_not_utf8(tmp_path: Path) -> None:
             cwd=place, env=make_environment(tmp_path), capture_output=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 78
-        assert b"a\\udcff\\x85b/runs/demo' has a byte that is not UTF-8" in done.stderr
+        assert b"a\\udcff\\x85b/runs/demo' has a byte in its name that is not UTF-8" in done.stderr
     RunPaths(place / "runs" / "demo").state_dir.mkdir(parents=True)
     for verb in ("status", "events", "checkpoints", "hold", "resume", "stop"):
         for option in ([], ["--json"]):
@@ -198,12 +198,12 @@ def test_a_directory_that_is_not_utf8(tmp_path: Path) -> None:
                 assert os.fsencode(run_dir) == os.fsencode(place / "runs" / "demo")
 
 
-# CSI as one character, DEL, two ways to turn the reading order round, a line separator.
+# CSI as one character, DEL, two characters that reverse the reading order, a line separator.
 STEERING = "a\x9b31mb\x7fc\u202ed\u2066e\u2028f"
 
 
 def test_nothing_that_steers_a_terminal_is_printed(command: Command, fake_run: FakeRun) -> None:
-    """JSON escapes it, and is the same when read; text leaves it out."""
+    """JSON escapes such characters and reads back equal; text leaves them out."""
     fake_run.create()
     fake_run.record({"type": "decision", "state": "held", "reason": STEERING})
     fake_run.write_status("held", reason=STEERING, name=STEERING, warnings=[STEERING])
@@ -220,7 +220,7 @@ def test_nothing_that_steers_a_terminal_is_printed(command: Command, fake_run: F
 
 
 def test_json_is_equal_when_read() -> None:
-    """Letters stay as they are; controls, bidi and lone surrogates are escaped."""
+    """Letters stay; controls, bidi characters and lone surrogates are escaped."""
     body = {"é": [STEERING, "\udcff", "ü", "\x00\n"]}
     text = json_text(body)
     assert json.loads(text) == body
@@ -233,7 +233,7 @@ def test_json_is_equal_when_read() -> None:
     "name", ["a b", "a\nb'\\x", os.fsdecode(b"x\xff\xc3\xa9y"), "it's", "\u2028"]
 )
 def test_a_path_may_be_typed_as_it_is_shown(name: str) -> None:
-    """A shell makes of the word the name that it was made of, and a terminal can show it."""
+    """A shell reads the word as the name, and a terminal can show it."""
     word = shell_word(name)
     assert word.isprintable()
     assert strip_controls(word) == word
@@ -242,7 +242,7 @@ def test_a_path_may_be_typed_as_it_is_shown(name: str) -> None:
 
 
 def test_one_is_not_many() -> None:
-    """`1 failure`, `0 steps`."""
+    """`counted` writes `1 step`, but `0 steps`."""
     assert [counted(n, "step") for n in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]
 
 
@@ -256,7 +256,7 @@ INTENTS = {
 
 
 def lay_intent(path: Path, kind: str) -> None:
-    """Lay there what is no wish."""
+    """Make something at the intent's path that is no intent."""
     path.unlink(missing_ok=True)
     if kind == "directory":
         path.mkdir()
@@ -270,7 +270,7 @@ def lay_intent(path: Path, kind: str) -> None:
 def test_an_intent_that_is_none(
     command: Command, fake_run: FakeRun, tmp_path: Path, kind: str
 ) -> None:
-    """`run` and `check` say so; `status` shows what is known; `resume` puts it right."""
+    """`run` and `check` report it; `status` shows what is known; `resume` repairs it."""
     fake_run.create()
     fake_run.write_status("stopped", intent="run")
     (tmp_path / "c.yaml").write_text(CONFIG)

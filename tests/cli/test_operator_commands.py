@@ -1,4 +1,4 @@
-"""stop, hold, resume, reload: wishes in a file, from any shell, also while nothing runs."""
+"""stop, hold, resume, reload: intents in a file, from any shell, also while nothing runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def test_a_wish_is_written_while_nothing_runs(
     command: Command, fake_run: FakeRun, verb: str, intent: Intent
 ) -> None:
-    """It succeeds, says what it means, and stands in the intent file."""
+    """The command succeeds, says what it means, and writes the intent file."""
     done = command(verb, fake_run.run_dir)
     assert (done.returncode, done.stderr) == (0, "")
     assert ("nothing runs" in done.stdout) is (verb != "resume")
@@ -36,7 +36,7 @@ def test_a_wish_is_written_while_nothing_runs(
 def test_stop_follows_until_the_run_has_ended(
     tmp_path: Path, fake_run: FakeRun, environment: dict[str, str]
 ) -> None:
-    """It waits while the trainer saves, tells so, and ends with the final state."""
+    """`stop` waits while the trainer saves, reports it, and ends with the final state."""
     fake_run.write_status("running")
     holder = fake_run.hold_lock()
     stop = subprocess.Popen(
@@ -62,7 +62,7 @@ def test_stop_follows_until_the_run_has_ended(
 def test_a_wish_that_no_daemon_heard_is_shown(
     command: Command, fake_run: FakeRun, intent: str
 ) -> None:
-    """`run` would start nothing, so `status` says so, and what takes it back."""
+    """`run` would start nothing, so `status` says so, and how to resume."""
     fake_run.write_status("preempted", intent="run")
     command(intent)
     text = command("status").stdout
@@ -74,18 +74,18 @@ def test_a_wish_that_no_daemon_heard_is_shown(
 
 
 def test_a_hold_shows_while_the_attempt_goes_on(command: Command, fake_run: FakeRun) -> None:
-    """Nothing else in the status would tell it; nobody has to look afterwards."""
+    """The status shows the hold of a running attempt, and asks for no human afterwards."""
     fake_run.write_status("running")
     fake_run.hold_lock()
     command("hold")
-    assert "hold: when this attempt ends no other is launched" in command("status").stdout
+    assert "hold: after this attempt no other is launched" in command("status").stdout
     fake_run.end()
     fake_run.write_status("held", reason="`supervisor hold` was asked for")
     assert "A human has to look" not in command("status").stdout
 
 
 def test_no_wait_returns_at_once(command: Command, fake_run: FakeRun) -> None:
-    """`--no-wait` leaves the run to its saving."""
+    """`--no-wait` returns while the trainer saves."""
     fake_run.write_status("running")
     fake_run.hold_lock()
     begun = time.monotonic()
@@ -96,7 +96,7 @@ def test_no_wait_returns_at_once(command: Command, fake_run: FakeRun) -> None:
 
 
 def test_reload_signals_nothing_it_cannot_prove(command: Command, fake_run: FakeRun) -> None:
-    """A pid in status.json that is not the daemon of this run stays unharmed."""
+    """A pid in status.json that is not the daemon of this run is not signalled."""
     done = command("reload")
     assert done.returncode == 2
     assert "nothing runs" in done.stderr
@@ -111,7 +111,7 @@ def test_reload_signals_nothing_it_cannot_prove(command: Command, fake_run: Fake
 
 
 def test_resume_of_a_finished_run_says_so(command: Command, fake_run: FakeRun) -> None:
-    """The way on from there is --again."""
+    """The message names --again."""
     fake_run.create()
     fake_run.record({"type": "decision", "state": "completed", "reason": "exit 0"})
     assert "--again" in command("resume").stdout
@@ -121,7 +121,7 @@ def test_resume_of_a_finished_run_says_so(command: Command, fake_run: FakeRun) -
 def test_what_runs_without_a_supervisor_is_told(
     command: Command, fake_run: FakeRun, environment: dict[str, str], verb: str
 ) -> None:
-    """The wish stands, but nobody is there to act on it: what runs, and what to type."""
+    """The intent is written but no supervisor obeys it: the output names processes and commands."""
     fake_run.create()
     fake_run.write_status("running")
     marks = {**environment, "SUPERVISOR_RUN_ID": "r1", "SUPERVISOR_ATTEMPT": "3"}
@@ -131,7 +131,7 @@ def test_what_runs_without_a_supervisor_is_told(
             assert (done.returncode, done.stderr) == (0, "")
             assert "nothing runs" not in done.stdout
             assert f"still runs: sleep 600 (pid {left.pid}, attempt 3)" in done.stdout
-            assert "No supervisor is there to stop it" in done.stdout
+            assert "No supervisor can stop that process" in done.stdout
             assert f"\n  kill -TERM {left.pid}\n" in done.stdout
             assert "\n  supervisor run /etc/config.yaml\n" in done.stdout
             fake_run.write_status("completed")
@@ -143,7 +143,7 @@ def test_what_runs_without_a_supervisor_is_told(
 
 
 def test_a_stop_does_not_wait_for_a_stopped_launcher(command: Command, fake_run: FakeRun) -> None:
-    """It says so at once and ends: nothing is asked of the trainer until the launcher goes on."""
+    """It reports the stopped launcher and ends: until it goes on the trainer is not asked."""
     fake_run.write_status("running")
     holder = fake_run.hold_lock()
     holder.send_signal(signal.SIGSTOP)
@@ -151,7 +151,7 @@ def test_a_stop_does_not_wait_for_a_stopped_launcher(command: Command, fake_run:
     done = command("stop")
     assert done.returncode == 1
     assert "the daemon has not answered" not in done.stderr
-    assert "the stop stands" in done.stderr
+    assert "the stop is on record" in done.stderr
     assert "asked to save" not in done.stdout
     assert f"`kill -CONT {holder.pid}`" in done.stdout
     assert fake_run.intent().intent is Intent.STOP

@@ -1,4 +1,4 @@
-"""What `supervisor check` says of the next attempts' launches."""
+"""What `supervisor check` reports of the next attempts' launches."""
 
 import sys
 
@@ -21,7 +21,7 @@ from supervisor.config.model import RunConfig
 def test_whether_launches_can_be_warm(
     command: list[str], mode: str, level: Level, text: str
 ) -> None:
-    """Only a warning where warm launches were asked for and cannot be."""
+    """Only a configured but impossible warm launch is a warning."""
     config = RunConfig.model_validate({"command": command, "launch": {"mode": mode}})
     found = launching(config)
     assert found.level is level

@@ -1,4 +1,4 @@
-"""logs, events, checkpoints, validate, diagnose, check, init: what they print and exit with."""
+"""logs, events, checkpoints, validate, diagnose, check, init: their output and exit codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def test_logs_are_of_one_attempt_and_without_control_sequences(
     command: Command, fake_run: FakeRun
 ) -> None:
-    """The ledger's offsets part the attempts; a progress bar's last state stays."""
+    """The ledger's offsets separate the attempts; of a progress bar the last state stays."""
     first, second = b"\x1b[1mone\x1b[0m\n 10%\r 20%\n", b"two \xff\nlast"
     fake_run.paths.train_log.write_bytes(first + second)
     for attempt, offset in ((1, 0), (2, len(first))):
@@ -45,7 +45,7 @@ def test_logs_are_of_one_attempt_and_without_control_sequences(
 def test_logs_follow_until_the_run_ends(
     fake_run: FakeRun, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """What is printed last is not lost, also when the file was truncated meanwhile."""
+    """The last lines are not lost, even after the file was truncated."""
     fake_run.hold_lock()
     fake_run.paths.train_log.write_text("one\n")
     with subprocess.Popen(
@@ -67,7 +67,7 @@ def test_logs_follow_until_the_run_ends(
 
 
 def test_events_tell_a_story(command: Command, fake_run: FakeRun) -> None:
-    """Each entry is a sentence; one of a newer version is shown as it is; --json has all."""
+    """Each entry is a sentence; a newer version's entry is shown as JSON; --json prints all."""
     fake_run.create()
     fake_run.record(
         {"type": "attempt_started", "attempt": 1, "pid": 7, "checkpoint": None},
@@ -103,7 +103,7 @@ def test_events_tell_a_story(command: Command, fake_run: FakeRun) -> None:
 def test_checkpoints_are_listed_pinned_and_exported(
     command: Command, fake_run: FakeRun, tmp_path: Path
 ) -> None:
-    """A bad one is listed with its reason; pins are by path or name; a bad one is not exported."""
+    """A bad one is listed with its reason, pinned by path or name, and not exported."""
     bad = fake_run.run_dir / "checkpoint-5"
     bad.mkdir()
     (bad / "training_state.json").write_text('{"global_step": 5, "current_epoch": 0}')
@@ -123,7 +123,7 @@ def test_checkpoints_are_listed_pinned_and_exported(
 
 
 def test_validate_exits_with_its_verdict(command: Command, tmp_path: Path) -> None:
-    """0 is kept for what is proven; a missing path is not valid either."""
+    """Exit 0 only for a proven checkpoint; a missing path is not valid either."""
     good = tmp_path / "ckpt.safetensors"
     header = b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
     good.write_bytes(len(header).to_bytes(8, "little") + header + b"1234")
@@ -136,7 +136,7 @@ def test_validate_exits_with_its_verdict(command: Command, tmp_path: Path) -> No
 
 
 def test_diagnose_names_the_failure(command: Command, tmp_path: Path) -> None:
-    """From a log alone, for people and machines."""
+    """It needs only a log, and prints for people or as JSON."""
     log = tmp_path / "x.log"
     log.write_text(
         'step 5 loss 1.0\nTraceback (most recent call last):\n  File "train.py", line 3, in main\n'
@@ -160,7 +160,7 @@ def test_diagnose_names_the_failure(command: Command, tmp_path: Path) -> None:
 def test_check_fails_with_what_to_do(
     command: Command, tmp_path: Path, extra: str, what: str
 ) -> None:
-    """Exit 78, one finding that failed, with a way out; nothing was written."""
+    """`check` exits 78 with one failed finding and a way out, and writes no file."""
     (tmp_path / "a-file").write_text("")
     (tmp_path / "old" / "checkpoint-1").mkdir(parents=True)
     (tmp_path / "old" / "checkpoint-1" / "model.pt").write_text("")
@@ -175,7 +175,7 @@ def test_check_fails_with_what_to_do(
 
 
 def test_check_names_a_placeholder_that_is_not_filled_in(command: Command, tmp_path: Path) -> None:
-    """Only `resume.args` are filled in; the trainer would be given the braces."""
+    """Only `resume.args` are filled in; the trainer would get the braces."""
     config = tmp_path / "c.yaml"
     config.write_text('command: [bash, -c, "{checkpoint}"]\nresume: {by: trainer}\n')
     done = command("check", config, "--json")
@@ -183,7 +183,7 @@ def test_check_names_a_placeholder_that_is_not_filled_in(command: Command, tmp_p
 
 
 def test_check_tells_of_a_newest_that_is_damaged(command: Command, tmp_path: Path) -> None:
-    """However lately it was written: nothing is alive that could still write it."""
+    """A young checkpoint is reported, too: no process is alive that could still write it."""
     header = b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
     for step, data in ((1, b"1234"), (2, b"1")):
         path = tmp_path / "ckpt" / f"checkpoint-{step}"
@@ -200,7 +200,7 @@ def test_check_tells_of_a_newest_that_is_damaged(command: Command, tmp_path: Pat
 
 
 def test_export_does_not_go_into_another_checkpoint(command: Command, tmp_path: Path) -> None:
-    """Its files would be taken for a part of that one."""
+    """A second export is refused: its files would count as a part of the checkpoint."""
     source = tmp_path / "checkpoint-5"
     source.mkdir()
     header = b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
@@ -212,7 +212,7 @@ def test_export_does_not_go_into_another_checkpoint(command: Command, tmp_path: 
 
 
 def test_export_into_a_directory_that_is_not_there(command: Command, tmp_path: Path) -> None:
-    """A slash at its end says that it is one: a name with its step, and room for the next."""
+    """A slash at the end means a directory: the copy gets its step's name, beside others."""
     header = b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
     names = ["step-1.safetensors", "step-2.safetensors"]
     for name in names:
@@ -223,7 +223,7 @@ def test_export_into_a_directory_that_is_not_there(command: Command, tmp_path: P
 
 
 def test_export_again_does_not_go_into_the_copy_of_before(command: Command, tmp_path: Path) -> None:
-    """A directory into a directory, twice: the first copy stays as it is."""
+    """Two exports of a directory into a directory: the first copy stays unchanged."""
     source = tmp_path / "checkpoint-5"
     source.mkdir()
     header = b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
@@ -246,7 +246,7 @@ def test_check_passes_what_would_run(command: Command, tmp_path: Path) -> None:
 
 
 def test_init_writes_what_run_reads(command: Command, tmp_path: Path) -> None:
-    """The command after --, word for word; never over a file without --force."""
+    """The command after -- is written word for word; a file is replaced only with --force."""
     done = command("init", "my.yaml", "--", "python", "t.py", "--lr", "1e-3")
     assert done.returncode == 0
     config = load_config(tmp_path / "my.yaml").config
@@ -264,7 +264,7 @@ def test_init_writes_what_run_reads(command: Command, tmp_path: Path) -> None:
 def test_a_name_that_is_no_text_can_be_shown(
     fake_run: FakeRun, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """A strict terminal gets it escaped; JSON reads back the very name."""
+    """A strict terminal gets the name escaped; JSON reads back the very name."""
     folder = os.fsencode(fake_run.run_dir) + b"/\xff\xfe"
     os.mkdir(folder)
     with open(folder + b"/training_state.json", "w") as file:
@@ -285,7 +285,7 @@ def test_a_name_that_is_no_text_can_be_shown(
 def test_a_long_survey_is_told_of_on_stderr(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """How many were looked at, in front of one that takes long; nothing for a machine."""
+    """A long survey reports its progress on stderr; with `silent` it prints nothing."""
     for step in (1, 2, 3):
         (tmp_path / f"checkpoint-{step}").mkdir()
     heard = threading.Event()
@@ -315,14 +315,14 @@ def test_a_long_survey_is_told_of_on_stderr(
 
 
 def test_a_quick_survey_says_nothing(command: Command, fake_run: FakeRun) -> None:
-    """Only what is asked for, on stdout."""
+    """A quick survey prints only the answer, on stdout."""
     fake_run.record({"type": "run_started", "run_id": "r"})
     shown = command("checkpoints", fake_run.paths.run_dir)
     assert (shown.stdout, shown.stderr) == ("No checkpoints yet.\n", "")
 
 
 def test_check_says_what_resuming_loses(command: Command, tmp_path: Path) -> None:
-    """Used, and told: HF saved no optimizer."""
+    """The checkpoint is used, and the finding warns that HF saved no optimizer."""
     saved = tmp_path / "out" / "checkpoint-10"
     saved.mkdir(parents=True)
     (saved / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")

@@ -1,4 +1,4 @@
-"""What `supervisor run` refuses, with which code, and that it then touches nothing."""
+"""What `supervisor run` refuses, with which code, and without changing any file."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ CONFIG = "name: demo\ncommand: [touch, started]\n"
 
 
 def write_config(tmp_path: Path, text: str = CONFIG) -> Path:
-    """The configuration of the run `demo`."""
+    """Write the configuration of the run `demo`."""
     path = tmp_path / "demo.yaml"
     path.write_text(text)
     return path
 
 
 def snapshot(folder: Path) -> dict[str, int]:
-    """Every file with its time of change."""
+    """Every file with its modification time."""
     return {str(p): p.stat().st_mtime_ns for p in folder.rglob("*")}
 
 
@@ -49,7 +49,7 @@ def test_a_finished_run_exits_0_touching_nothing(
 def test_the_operators_wish_beats_a_start(
     command: Command, fake_run: FakeRun, tmp_path: Path, intent: Intent, code: int
 ) -> None:
-    """Under a stop 75, under a hold 1; both say how to go on."""
+    """`run` exits 75 under a stop, 1 under a hold; both messages say how to go on."""
     config = write_config(tmp_path)
     write_intent(fake_run.paths.intent, intent)
     before = snapshot(fake_run.run_dir)
@@ -62,7 +62,7 @@ def test_the_operators_wish_beats_a_start(
 def test_a_held_run_stays_held_until_resumed(
     command: Command, fake_run: FakeRun, tmp_path: Path
 ) -> None:
-    """Held is on record: an earlier `resume` does not lift it, and the reason is told."""
+    """The ledger has the hold: an earlier `resume` does not lift it, and the reason is printed."""
     config = write_config(tmp_path)
     fake_run.create()
     write_intent(fake_run.paths.intent, Intent.RUN)
@@ -73,7 +73,7 @@ def test_a_held_run_stays_held_until_resumed(
 
 
 def test_an_unreadable_intent_holds(command: Command, fake_run: FakeRun, tmp_path: Path) -> None:
-    """A wish that nobody can read is not overridden."""
+    """An unreadable intent is not overridden."""
     fake_run.paths.intent.write_text("{")
     done = command("run", write_config(tmp_path))
     assert done.returncode == 1
@@ -83,7 +83,7 @@ def test_an_unreadable_intent_holds(command: Command, fake_run: FakeRun, tmp_pat
 def test_another_supervisor_has_the_run(
     command: Command, fake_run: FakeRun, tmp_path: Path
 ) -> None:
-    """Exit 69 naming the holder."""
+    """`run` exits 69 and names the holder of the lock."""
     holder = fake_run.hold_lock()
     done = command("run", write_config(tmp_path))
     assert done.returncode == 69
@@ -117,7 +117,7 @@ def test_undecided_checkpoints_are_refused_before_anything_is_written(
 
 
 def test_a_wrong_configuration_is_refused(command: Command, tmp_path: Path) -> None:
-    """Exit 78 with every problem."""
+    """A wrong configuration exits 78 with every problem."""
     done = command("run", write_config(tmp_path, "comand: [a]\ngrace: never\n"))
     assert done.returncode == 78
     assert "did you mean 'command'?" in done.stderr
@@ -134,7 +134,7 @@ def test_a_run_dir_that_cannot_be_made_is_named(command: Command, tmp_path: Path
 
 
 def test_a_run_directory_is_no_configuration(command: Command, fake_run: FakeRun) -> None:
-    """It names the configuration that was used."""
+    """The error names the configuration that was used."""
     fake_run.write_status("preempted")
     done = command("run", fake_run.run_dir)
     assert done.returncode == 78
@@ -142,7 +142,7 @@ def test_a_run_directory_is_no_configuration(command: Command, fake_run: FakeRun
 
 
 def test_wrong_command_lines_exit_2(command: Command) -> None:
-    """Unknown commands and options, with the nearest command."""
+    """Unknown commands and options exit 2, with the nearest command."""
     done = command("stats")
     assert done.returncode == 2
     assert "'status'" in done.stderr
@@ -163,7 +163,7 @@ def test_json_of_the_configuration_is_never_needed_by_help(command: Command) -> 
 def test_a_file_where_checkpoints_should_be(
     command: Command, tmp_path: Path, directory: str
 ) -> None:
-    """It never clears by itself: refused, and `check` says it in its table."""
+    """A file there never goes away by itself: `run` refuses, and `check` reports it."""
     (tmp_path / "ckpt").write_text("notes")
     config = write_config(tmp_path, f"{CONFIG}checkpoints: {{directory: {directory}}}\n")
     done = command("run", config)
@@ -177,14 +177,14 @@ def test_a_file_where_checkpoints_should_be(
 
 
 def test_a_link_into_a_volume_that_is_not_there(command: Command, tmp_path: Path) -> None:
-    """It may be mounted in a moment: no reason to refuse."""
+    """The volume may be mounted soon, so the run is not refused."""
     (tmp_path / "ckpt").symlink_to(tmp_path / "volume" / "ckpt")
     config = write_config(tmp_path, f"{CONFIG}checkpoints: {{directory: ckpt}}\n")
     assert command("run", config, "--plain").returncode == 0
 
 
 def test_an_unset_variable_in_a_path(command: Command, tmp_path: Path) -> None:
-    """No directory of that name is made, and the line is named."""
+    """No directory of that name is made, and the error names the line."""
     text = f"{CONFIG}checkpoints: {{directory: $NOT_SET_HERE/ckpt}}\n"
     done = command("run", write_config(tmp_path, text))
     assert done.returncode == 78
@@ -195,7 +195,7 @@ def test_an_unset_variable_in_a_path(command: Command, tmp_path: Path) -> None:
 
 
 def test_words_that_no_shell_expands(command: Command, tmp_path: Path) -> None:
-    """`check` warns; the trainer gets them as they stand."""
+    """`check` warns; the trainer gets the words unchanged."""
     text = "name: demo\ncommand: [touch, --out=$SCRATCH/x, ~/y]\nenv: {OUT: ~/z}\n"
     shown = " ".join(command("check", write_config(tmp_path, text)).stdout.split())
     for word in ("--out=$SCRATCH/x", "~/y", "OUT=~/z"):

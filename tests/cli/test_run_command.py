@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def write_config(tmp_path: Path, script: str) -> Path:
-    """A run `r` of a shell script."""
+    """Write the configuration of a run `r` of a shell script."""
     path = tmp_path / "r.yaml"
     path.write_text(f"name: r\ncommand: [bash, -c, '{script}']\n")
     return path
 
 
 def test_a_command_is_run_to_its_end_and_no_second_time(command: Command, tmp_path: Path) -> None:
-    """Exit 0, the directory closed to others; a second start runs nothing, --again does."""
+    """`run` exits 0 in a private directory; a second start runs nothing, --again does."""
     config = write_config(tmp_path, "echo hello; echo x >> count")
     done = command("run", config)
     assert done.returncode == 0, done.stderr
@@ -39,13 +39,13 @@ def test_a_command_is_run_to_its_end_and_no_second_time(command: Command, tmp_pa
 
 
 def test_quiet_says_nothing(command: Command, tmp_path: Path) -> None:
-    """-q leaves stdout empty."""
+    """With -q stdout is empty."""
     done = command("run", "-q", write_config(tmp_path, "echo hello"))
     assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_detach_runs_on_without_a_terminal(command: Command, tmp_path: Path) -> None:
-    """It returns at once, says how to follow, and `stop` ends it from another shell."""
+    """`--detach` returns at once, and `stop` ends the run from another shell."""
     script = 'trap "exit 75" TERM; echo up; while true; do sleep 0.1; done'
     config = tmp_path / "r.yaml"
     config.write_text(json.dumps({"name": "r", "command": ["bash", "-c", script]}))
@@ -71,7 +71,7 @@ def test_detach_runs_on_without_a_terminal(command: Command, tmp_path: Path) -> 
 
 
 def test_a_held_run_goes_on_after_resume(command: Command, tmp_path: Path) -> None:
-    """Held exits 1 and stays so; `resume` lets the next start launch again."""
+    """A held run exits 1 and stays held; after `resume` the next start launches again."""
     config = tmp_path / "r.yaml"
     config.write_text(
         "name: r\ncommand: [bash, -c, 'test -e ok']\n"

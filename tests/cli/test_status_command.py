@@ -1,4 +1,4 @@
-"""`supervisor status`: true whether or not somebody keeps the record, and quick."""
+"""`supervisor status`: true with and without a daemon, and quick."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def test_a_live_run_is_shown(command: Command, fake_run: FakeRun) -> None:
-    """State, step, checkpoint and failure, at most 80 columns wide and without colour in a pipe."""
+    """`status` shows state, step, checkpoint and failure, in 80 columns without colour."""
     fake_run.write_status("running")
     fake_run.hold_lock()
     done = command("status")
@@ -46,7 +46,7 @@ def test_a_live_run_is_shown(command: Command, fake_run: FakeRun) -> None:
 
 
 def test_json_has_every_contract_key(command: Command, fake_run: FakeRun) -> None:
-    """What is absent is null, never missing."""
+    """An absent value is null, never missing."""
     fake_run.write_status("running")
     fake_run.hold_lock()
     body = json.loads(command("status", fake_run.run_dir, "--json").stdout)
@@ -59,7 +59,7 @@ def test_json_has_every_contract_key(command: Command, fake_run: FakeRun) -> Non
 
 
 def test_a_run_whose_supervisor_is_gone_is_down(command: Command, fake_run: FakeRun) -> None:
-    """`running` on record is not believed without a living holder, and no stale pid is shown."""
+    """`running` in status.json counts only with a living lock holder; no stale pid is shown."""
     fake_run.write_status("running")
     fake_run.hold_lock()
     fake_run.end()
@@ -72,13 +72,13 @@ def test_a_run_whose_supervisor_is_gone_is_down(command: Command, fake_run: Fake
 
 
 def test_a_status_that_is_not_written_grows_old(command: Command, fake_run: FakeRun) -> None:
-    """On a full disk the last words stay: what was `just now` then is not so now."""
+    """On a full disk status.json is outdated, so its ages are counted from its own time."""
     written = rfc3339(time.time() - 50)
     fake_run.write_status("running", updated_at=written, heartbeat_age_s=10.0)
     fake_run.hold_lock()
     text = command("status").stdout
     assert "last heartbeat 1m" in text
-    assert "the daemon does not write" in text
+    assert "the daemon no longer writes" in text
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_status_that_is_not_written_grows_old(command: Command, fake_run: Fake
 def test_only_a_save_that_is_seen_is_told(
     command: Command, fake_run: FakeRun, phase: str | None, words: str
 ) -> None:
-    """A command that ignores SIGTERM saves nothing, and nobody may read that it does."""
+    """A command that ignores SIGTERM saves nothing, so the status must not say that it saves."""
     stopping = {"since": rfc3339(time.time()), "grace_s": 120}
     fake_run.write_status("draining", phase=phase, stopping=stopping)
     fake_run.hold_lock()
@@ -100,7 +100,7 @@ def test_only_a_save_that_is_seen_is_told(
 def test_a_closed_stdout_is_no_failure_of_ours(
     fake_run: FakeRun, environment: dict[str, str]
 ) -> None:
-    """`supervisor status >&-` in a script that closed everything."""
+    """`supervisor status >&-` in a script that closed its output."""
     fake_run.write_status("completed")
     words = f"exec {sys.executable} -m supervisor status {fake_run.run_dir} >&-"
     done = subprocess.run(
@@ -110,7 +110,7 @@ def test_a_closed_stdout_is_no_failure_of_ours(
 
 
 def test_an_ended_run_keeps_its_state(command: Command, fake_run: FakeRun) -> None:
-    """A held run says what to type next."""
+    """A held run shows what to type next."""
     fake_run.write_status("held", reason="5 failures without a newer valid checkpoint")
     text = command("status").stdout
     assert text.startswith("demo  held")
@@ -119,7 +119,7 @@ def test_an_ended_run_keeps_its_state(command: Command, fake_run: FakeRun) -> No
 
 
 def test_a_run_without_a_status_is_no_error(command: Command, fake_run: FakeRun) -> None:
-    """A torn or missing status.json is as none."""
+    """A torn or missing status.json counts as none."""
     assert command("status").stdout.startswith("demo  never started")
     fake_run.paths.status.write_text('{"state": "runn')
     done = command("status", "--json")
@@ -127,7 +127,7 @@ def test_a_run_without_a_status_is_no_error(command: Command, fake_run: FakeRun)
 
 
 def test_log_text_cannot_steer_the_terminal(command: Command, fake_run: FakeRun) -> None:
-    """Control sequences from an exception's text are taken out."""
+    """Control sequences in an exception's text are removed."""
     fake_run.write_status("running", reason="bad \x1b]0;title\x07\x1b[2Jthing")
     assert "bad thing" in command("status").stdout
 
@@ -136,7 +136,7 @@ def test_log_text_cannot_steer_the_terminal(command: Command, fake_run: FakeRun)
 def test_status_is_quick(
     tmp_path: Path, fake_run: FakeRun, environment: dict[str, str], target: str | None
 ) -> None:
-    """What is slow is never imported: how quick that is, `benchmarks/overhead.py` measures."""
+    """Slow modules are not imported; `benchmarks/overhead.py` measures the time."""
     fake_run.write_status("running")
     fake_run.hold_lock()
     config = tmp_path / "config.yaml"
@@ -155,7 +155,7 @@ def test_status_is_quick(
 
 
 def test_a_stopped_launcher_is_told(command: Command, fake_run: FakeRun) -> None:
-    """Whatever the daemon last wrote: nothing is being killed, nothing comes next."""
+    """Whatever the daemon last wrote, nothing is being killed, and nothing comes next."""
     fake_run.write_status(
         "killing",
         stopping={"by": "SIGTERM", "since": rfc3339(time.time()), "grace_s": 10},
@@ -174,7 +174,7 @@ def test_a_stopped_launcher_is_told(command: Command, fake_run: FakeRun) -> None
 
 
 def test_every_key_has_its_place() -> None:
-    """A key that `status.json` gains is null in `--json` where there is no status."""
+    """A new key of `status.json` must be null in `--json` without a status."""
     late = {"world_size", "launch"}
     added = {"no_daemon", "still_running"}
     assert set(_KEYS) | late == {field.name for field in fields(Status)} | added
@@ -182,7 +182,7 @@ def test_every_key_has_its_place() -> None:
 
 @given(damage=st.dictionaries(st.sampled_from(_KEYS), JSON, max_size=6))
 def test_a_damaged_status_is_shown(damage: dict[str, object]) -> None:
-    """Whatever the file says, the lines and the JSON are made of what fits."""
+    """For any content of the file, lines and JSON have what fits."""
     with tempfile.TemporaryDirectory() as folder:
         paths = RunPaths(Path(folder))
         paths.state_dir.mkdir()
@@ -193,7 +193,7 @@ def test_a_damaged_status_is_shown(damage: dict[str, object]) -> None:
 
 
 def test_what_the_launcher_says_of_daemons_is_shown_whole(tmp_path: Path) -> None:
-    """The launcher, which has no dataclasses, writes exactly the fields of the record."""
+    """The launcher, without dataclasses, writes exactly the fields of the record."""
     absence = DaemonDown(str(tmp_path))
     for _ in range(LOUD_FROM):
         absence.note("was ended by SIGKILL", 0.0, 0.2, "")

@@ -1,4 +1,4 @@
-"""Which run a command means when it is told little or nothing."""
+"""Which run a command takes if its target is short or missing."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def make_run(run_dir: Path) -> Path:
-    """A run directory."""
+    """Make a run directory."""
     RunPaths(run_dir).state_dir.mkdir(parents=True)
     return run_dir
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty present directory, and a register that no other run of this user is in."""
+    """An empty current directory, and a register without other runs of this user."""
     monkeypatch.chdir(tmp_path)
     places = (tmp_path / "register" / "runs",)
     monkeypatch.setattr(registry, "registry_directories", lambda: places)
@@ -33,13 +33,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("place", [".", "outputs", "runs/a"])
 def test_the_only_run_here_is_meant(here: Path, place: str) -> None:
-    """The directory itself, one below it, or one in runs/."""
+    """The run is the directory itself, one below it, or one in runs/."""
     run_dir = make_run(here / place)
     assert target.find_run(None) == run_dir
 
 
 def test_several_runs_are_listed(here: Path) -> None:
-    """Nobody guesses: the error names them all."""
+    """With several runs the error names them all."""
     make_run(here / "runs" / "a")
     make_run(here / "runs" / "b")
     with pytest.raises(SupervisorError) as caught:
@@ -49,14 +49,14 @@ def test_several_runs_are_listed(here: Path) -> None:
 
 
 def test_a_link_to_a_run_is_no_second_one(here: Path) -> None:
-    """`latest -> run7` beside run7."""
+    """`latest -> run7` beside run7 is not a second run."""
     run_dir = make_run(here / "run7")
     (here / "latest").symlink_to("run7")
     assert target.find_run(None) == run_dir
 
 
 def test_names_can_be_typed_as_they_are_listed(here: Path) -> None:
-    """A blank in a path is quoted."""
+    """A path with a blank is quoted."""
     make_run(here / "runs" / "a")
     make_run(here / "runs" / "b c")
     with pytest.raises(SupervisorError) as caught:
@@ -65,14 +65,14 @@ def test_names_can_be_typed_as_they_are_listed(here: Path) -> None:
 
 
 def test_no_run_at_all_says_what_to_do(here: Path) -> None:
-    """It names `init`."""
+    """The hint names `init`."""
     with pytest.raises(SupervisorError, match="no run") as caught:
         target.find_run(None)
     assert "supervisor init" in str(caught.value.hint)
 
 
 def test_the_only_live_run_is_meant_elsewhere(here: Path, fake_run: FakeRun) -> None:
-    """From any directory, while it lives; dead ones are taken off the register."""
+    """A live run is found from any directory; dead ones are removed from the register."""
     other = here / "other"
     other.mkdir()
     os.chdir(other)
@@ -85,7 +85,7 @@ def test_the_only_live_run_is_meant_elsewhere(here: Path, fake_run: FakeRun) -> 
 
 
 def test_a_register_of_somebody_else_is_not_read(here: Path, fake_run: FakeRun) -> None:
-    """/dev/shm is everybody's: one that others may write is neither used nor believed."""
+    """Any user may write to /dev/shm: a register that others may write to is not used."""
     folder = here / "register" / "runs"
     folder.mkdir(parents=True)
     folder.chmod(0o777)
@@ -97,7 +97,7 @@ def test_a_register_of_somebody_else_is_not_read(here: Path, fake_run: FakeRun) 
 
 
 def test_names_and_configurations_are_targets(here: Path) -> None:
-    """A run's name, its directory, its .supervisor, and its YAML file all mean it."""
+    """A run's name, its directory, its .supervisor, and its YAML file all name it."""
     run_dir = make_run(here / "runs" / "gpt")
     (here / "gpt.yaml").write_text("command: [a]\n")
     for word in ("gpt", "runs/gpt", "runs/gpt/.supervisor", "gpt.yaml"):
@@ -106,7 +106,7 @@ def test_names_and_configurations_are_targets(here: Path) -> None:
 
 @pytest.mark.parametrize("word", ["nowhere", "runs", "new.yaml"])
 def test_what_is_no_run_is_a_usage_error(command: Command, tmp_path: Path, word: str) -> None:
-    """Exit 2, and a hint."""
+    """Exit 2 with an error on stderr."""
     (tmp_path / "runs").mkdir()
     (tmp_path / "new.yaml").write_text("command: [a]\n")
     done = command("status", word)

@@ -1,4 +1,4 @@
-"""The live display on a real pseudo-terminal: it only reads, and outlives no terminal."""
+"""The live display on a real pseudo-terminal: it only reads, and ends with its terminal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VIEW = Path(__file__).resolve().parents[2] / "supervisor" / "cli" / "show" / "vi
 
 
 class Screen:
-    """A view process and what it wrote to its terminal."""
+    """A view process, and the text that it wrote to its terminal."""
 
     def __init__(self, run_dir: Path, environment: dict[str, str]) -> None:
         self.main, tty = pty.openpty()
@@ -40,7 +40,7 @@ class Screen:
         os.close(tty)
 
     def until(self, wanted: str) -> str:
-        """Read until a text was drawn; returns what was drawn since the last call."""
+        """Read until a text was drawn; all that was drawn since the last call."""
         deadline = time.monotonic() + 40
         while wanted not in self.text:
             assert time.monotonic() < deadline, self.text
@@ -49,7 +49,7 @@ class Screen:
         return seen
 
     def read(self) -> bool:
-        """Take what is there; False when the view has closed its terminal."""
+        """Read what is there; False once the view has closed its terminal."""
         if not select.select([self.main], [], [], 0.2)[0]:
             return True
         try:
@@ -60,7 +60,7 @@ class Screen:
         return bool(data)
 
     def end(self) -> str:
-        """Read to the end; the exit code has to be 0."""
+        """Read to the end; the exit code must be 0."""
         while self.read():
             pass
         assert self.process.wait(40) == 0
@@ -80,8 +80,8 @@ def screen(fake_run: FakeRun, environment: dict[str, str]) -> Iterator[Screen]:
 def test_it_draws_what_is_on_record_and_the_end_of_the_log(
     fake_run: FakeRun, screen: Screen
 ) -> None:
-    """From nothing on record to a running state, log lines without their control sequences."""
-    screen.until("waiting for the daemon's first word")
+    """The display follows the status; log lines have no control sequences."""
+    screen.until("waiting for the daemon's first status")
     fake_run.paths.train_log.write_bytes(b"\x1b[2J\x1b]0;title\x07step 1\r 50%\r\x1b[31m100%\n")
     fake_run.write_status("running")
     fake_run.hold_lock()
@@ -93,7 +93,7 @@ def test_it_draws_what_is_on_record_and_the_end_of_the_log(
 
 
 def test_ctrl_c_does_not_end_it_and_says_what_is_saved(fake_run: FakeRun, screen: Screen) -> None:
-    """The launcher gets Ctrl-C; the display shows what it leads to."""
+    """The launcher gets Ctrl-C; the display shows its effect."""
     fake_run.write_status("draining", interrupts=2, stopping={"since": None, "grace_s": 120})
     fake_run.hold_lock()
     screen.until("third")
@@ -104,7 +104,7 @@ def test_ctrl_c_does_not_end_it_and_says_what_is_saved(fake_run: FakeRun, screen
 
 
 def test_sigterm_draws_the_final_state(fake_run: FakeRun, screen: Screen) -> None:
-    """What stays on the terminal is how the run ended, and what to type next."""
+    """The terminal keeps how the run ended, and what to type next."""
     fake_run.write_status("running")
     screen.until("6,100")
     fake_run.write_status("completed", reason="finished at step 6100", failure="completed")
@@ -113,7 +113,7 @@ def test_sigterm_draws_the_final_state(fake_run: FakeRun, screen: Screen) -> Non
 
 
 def test_what_others_print_is_left_above(fake_run: FakeRun, screen: Screen) -> None:
-    """After a resize or a word of the launcher's the old picture is not where it was drawn."""
+    """After a resize or the launcher's output the display draws anew, below the old picture."""
     fake_run.write_status("running")
     assert "\x1b[H\x1b[J" not in screen.until("6,100")
     fcntl.ioctl(screen.main, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 60, 0, 0))
@@ -134,7 +134,7 @@ def test_a_hangup_ends_it_quietly(screen: Screen) -> None:
 def test_a_terminal_that_vanishes_ends_it_quietly(
     fake_run: FakeRun, environment: dict[str, str]
 ) -> None:
-    """EIO from a terminal that is gone: exit, without a word."""
+    """EIO from a terminal that is gone: the view exits without a message."""
     screen = Screen(fake_run.run_dir, environment)
     screen.until("waiting for")
     os.close(screen.main)

@@ -1,4 +1,4 @@
-"""Sentences of `events` and `status` that a reader decides by."""
+"""Sentences of `events` and `status` by which a reader decides."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from supervisor.core.status import Status
 
 
 def test_going_back_is_told_with_what_goes() -> None:
-    """Which step, and which checkpoints are out of the way for it."""
+    """The sentence has the step, and the checkpoints that are set aside for it."""
     entry = {"type": "going_back", "step": 500, "later": ["/c/checkpoint-600", "/m/checkpoint-600"]}
     assert sentence(read_entry(entry)) == (
         "The run goes back to step 500; set aside: checkpoint-600, checkpoint-600."
@@ -20,7 +20,7 @@ def test_going_back_is_told_with_what_goes() -> None:
 
 
 def test_a_bad_checkpoint_is_told_with_its_reason() -> None:
-    """Where it is now, and why."""
+    """The sentence has the checkpoint's new place, and the reason."""
     entry = {"type": "checkpoint_removed", "path": "/c/a.pt", "why": "invalid", "to": "/s/a.pt"}
     assert sentence(read_entry({**entry, "reason": "it is cut short"})) == (
         "a.pt was set aside: invalid (it is cut short), moved to /s/a.pt."
@@ -28,7 +28,7 @@ def test_a_bad_checkpoint_is_told_with_its_reason() -> None:
 
 
 def test_a_pointer_is_told_with_where_it_leads() -> None:
-    """Or where it is, if nothing was chosen for it."""
+    """The sentence has the pointer's new target, or the pointer's new place without one."""
     entry = {"type": "pointer_set", "path": "/c/latest", "from": "step40", "to": "step30"}
     assert (
         sentence(read_entry(entry))
@@ -41,7 +41,7 @@ def test_a_pointer_is_told_with_where_it_leads() -> None:
 
 @pytest.mark.parametrize(("tier", "told"), [("memory", ", the snapshot in memory"), ("disk", "")])
 def test_an_attempt_from_memory_is_told_so(tier: str, told: str) -> None:
-    """Nobody finds that checkpoint on the disk."""
+    """The sentence names the tier, because the disk has no checkpoint from memory."""
     source = {"path": "/x/checkpoint-7", "step": 7, "tier": tier}
     entry = {"type": "attempt_started", "attempt": 2, "pid": 9, "checkpoint": source}
     assert (
@@ -62,7 +62,7 @@ def test_an_attempt_from_memory_is_told_so(tier: str, told: str) -> None:
 def test_a_failure_is_told_with_what_was_done(
     failure: str, action: str | None, state: str, told: str
 ) -> None:
-    """A full disk is diagnosed as one to hold, and waited for."""
+    """The text shows that the run waits, although the rule for a full disk is `hold`."""
     status = from_json(Status, {"failure": failure, "action": action, "state": state})
     assert status is not None
     assert failure_text(status) == told

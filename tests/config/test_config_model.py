@@ -1,4 +1,4 @@
-"""What a valid configuration becomes, for the daemon and for editors."""
+"""The values of a valid configuration, for the daemon and for editors."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def load(tmp_path: Path, text: str, name: str = "run.yaml") -> RunConfig:
 
 
 def test_only_the_command_is_needed(tmp_path: Path) -> None:
-    """All other keys have the defaults of the design."""
+    """A configuration needs only `command`; all other keys have defaults."""
     config = load(tmp_path, "command: [python, x.py]\n", "my run!.yaml")
     assert config.name == "my-run"
     assert config.command == ("python", "x.py")
@@ -47,13 +47,13 @@ def test_numbers_in_a_command_are_passed_as_typed(tmp_path: Path) -> None:
 
 
 def test_signals_may_have_their_prefix(tmp_path: Path) -> None:
-    """SIGTERM and TERM are one."""
+    """`SIGTERM` and `TERM` mean the same signal."""
     assert load(tmp_path, "command: [a]\nsignals: [SIGUSR1]\n").signals == ("USR1",)
 
 
 @pytest.mark.parametrize("keep", ["", "checkpoints: {keep: 5}\n", "checkpoints: {keep: null}\n"])
 def test_the_daemon_reads_back_the_same(tmp_path: Path, keep: str) -> None:
-    """JSON and back changes nothing, not even whether `keep` was written."""
+    """The configuration survives JSON unchanged, with the knowledge whether `keep` was written."""
     text = "command: [a]\ngrace: 90s\nenv: {A: '1'}\nfinish: {file: DONE}\n" + keep
     config = load(tmp_path, text).resolved(tmp_path)
     again = RunConfig.model_validate_json(config.to_json())
@@ -62,20 +62,20 @@ def test_the_daemon_reads_back_the_same(tmp_path: Path, keep: str) -> None:
 
 
 def test_relative_paths_start_where_run_is_called(tmp_path: Path) -> None:
-    """Paths become absolute, the checkpoint directory defaulting to the run directory."""
+    """Paths become absolute; the checkpoint directory defaults to the run directory."""
     config = load(tmp_path, "name: n\ncommand: [a]\nfinish: {file: x/../DONE}\n").resolved(tmp_path)
     assert config.run_dir == config.checkpoints.directory == str(tmp_path / "runs" / "n")
     assert config.finish.file == str(tmp_path / "DONE")
 
 
 def test_nothing_can_be_changed_afterwards(tmp_path: Path) -> None:
-    """A decision rests on what was read, not on what somebody assigned."""
+    """A decision depends on the file, not on a later assignment."""
     with pytest.raises(ValueError, match="frozen"):
         load(tmp_path, "command: [a]\n").grace = 1.0  # type: ignore[misc]
 
 
 def test_placeholders_are_filled_in_and_other_braces_kept() -> None:
-    """JSON in an argument survives."""
+    """Placeholders are filled in, and JSON in an argument stays as it is."""
     words = expand_arguments(
         ["{checkpoint}", "{checkpoint_dir}/x", "{name}:{step}", '{"a": {}}'],
         checkpoint="/out/checkpoint-5",
@@ -93,7 +93,7 @@ def test_placeholders_are_filled_in_and_other_braces_kept() -> None:
     ],
 )
 def test_the_template_is_valid_as_it_stands(tmp_path: Path, command: list[str]) -> None:
-    """Whatever the command, `init` writes what `run` reads, word for word."""
+    """For any command `init` writes what `run` reads, word for word."""
     text = config_template(path="config.yaml", name="on", command=command)
     config = load(tmp_path, text)
     assert list(config.command) == command
@@ -102,7 +102,7 @@ def test_the_template_is_valid_as_it_stands(tmp_path: Path, command: list[str]) 
 
 
 def test_the_template_shows_every_default_correctly(tmp_path: Path) -> None:
-    """What the template sets are the defaults: a user who deletes a line changes nothing."""
+    """The template sets only defaults, so a user may delete any line."""
     full = load(tmp_path, config_template(path="c", name="run", command=["a"]))
     bare = load(tmp_path, "command: [a]\n", "run.yaml")
     assert full == bare
@@ -110,7 +110,7 @@ def test_the_template_shows_every_default_correctly(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_our_own_configurations_are_valid(name: str) -> None:
-    """Those in configs/ load, and satisfy the schema that editors use."""
+    """The files in configs/ load, and satisfy the schema that editors use."""
     assert load_config(CONFIGS / name).config.command
     jsonschema.validate(yaml.safe_load((CONFIGS / name).read_text()), config_schema())
 
@@ -127,6 +127,6 @@ def test_our_own_configurations_are_valid(name: str) -> None:
     ],
 )
 def test_the_schema_refuses_what_the_loader_refuses(values: dict[str, object]) -> None:
-    """An editor underlines what `run` would not take."""
+    """An editor marks what `run` would refuse."""
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(values, config_schema())

@@ -9,7 +9,7 @@ from supervisor.config.problems import ConfigError, Problem
 
 
 def problems_of(tmp_path: Path, text: str | bytes) -> tuple[Problem, ...]:
-    """What is wrong with a text."""
+    """The problems of a text."""
     path = tmp_path / "run.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigError) as caught:
@@ -62,7 +62,7 @@ colour: red
         ("command: [a]\nresume: {args: ['{stepp}']}", "resume.args", "did you mean {step}?"),
         ("command: [a]\nresume: {fresh_args: ['{step}']}", "resume.fresh_args", "no checkpoint"),
         ("command: python x.py 'a b'", "command", "[python, x.py, 'a b']"),
-        ("command: ['']", "command", "the first one is the program"),
+        ("command: ['']", "command", "the first word must be the program"),
         ("name: x", "command", "is missing"),
         ("command: [a, on]", "command[1]", 'write "on"'),
         ("command: [a, [b]]", "command[1]", "found a list"),
@@ -70,7 +70,7 @@ colour: red
         ("command: [a]\nenv: {A: yes}", "env.A", 'write "yes"'),
         ("command: [a]\nenv: {A: 007}", "env.A", 'write "007"'),
         ("command: [a]\nenv: {A: }", "env.A", 'write ""'),
-        ("command: [a]\nenv: {1: x}", "env[1]", "keys are text"),
+        ("command: [a]\nenv: {1: x}", "env[1]", "a key must be text"),
         ("command: [a]\nenv: {'A=B': x}", "env.A=B", "environment variable"),
         ("command: [a]\nenv: [A]", "env", "expected keys with values"),
         ("command: [a]\nlaunch: fast", "launch", "expected keys with values"),
@@ -79,17 +79,21 @@ colour: red
         ("command: [a]\nfinish: {step: 5, file: x}", "finish.file", "not both"),
         ("command: [a]\nwatch: {progress: '(\\d+)'}", "watch.progress", "(?P<step>"),
         ("command: [a]\nwatch: {log_silence: auto}", "watch.log_silence", "expected a duration"),
-        ("command: [a]\nrestart: {backoff: 10m}", "restart.backoff_max", "above backoff_max"),
+        ("command: [a]\nrestart: {backoff: 10m}", "restart.backoff_max", "longer than backoff_max"),
         ("command: [a]\ncheckpoints: {keep: true}", "checkpoints.keep", "whole number"),
         ("command: [a]\ncheckpoints: {keep: '5'}", "checkpoints.keep", "whole number"),
-        ("command: [a]\ngrace: 5m\ngrace: 6m", "grace", "stands twice, first in line 2"),
-        ("command: [a]\nwatch: {log_silence: 5, log_silence: 6}", "watch.log_silence", "twice"),
+        (
+            "command: [a]\ngrace: 5m\ngrace: 6m",
+            "grace",
+            "stands here a second time; the first is in line 2",
+        ),
+        ("command: [a]\nwatch: {log_silence: 5, log_silence: 6}", "watch.log_silence", "second"),
     ],
 )
 def test_a_problem_names_its_key_and_what_to_write(
     tmp_path: Path, text: str, key: str, says: str
 ) -> None:
-    """Each mistake is one problem that says what to do about it."""
+    """Each mistake is one problem that tells how to correct it."""
     (problem,) = problems_of(tmp_path, text)
     assert problem.key == key
     assert says in str(problem)

@@ -56,14 +56,14 @@ def test_what_people_write_is_understood(text: object, seconds: float) -> None:
     ],
 )
 def test_nonsense_is_refused(value: object) -> None:
-    """Nothing that is not clearly a duration becomes one."""
+    """Text that is not clearly a duration is refused."""
     with pytest.raises(ValueError, match="expected"):
         parse_duration(value)
 
 
 @given(st.floats(min_value=0, max_value=1e8))
 def test_formatting_reads_back_within_its_precision(seconds: float) -> None:
-    """What is shown means what was meant, to two units."""
+    """The shown text has the value, within two units."""
     shown = parse_duration(format_duration(seconds))
     assert abs(shown - seconds) <= max(0.51, seconds * 0.05)
 
@@ -83,5 +83,5 @@ def test_formatting_reads_back_within_its_precision(seconds: float) -> None:
     ],
 )
 def test_formatting(seconds: float, text: str) -> None:
-    """Two units at most, the larger first."""
+    """A duration is shown in at most two units, the larger first."""
     assert format_duration(seconds) == text

@@ -1,4 +1,4 @@
-"""The configuration as daemons read it back: their own, and that of a later version."""
+"""The configuration as daemons read it back: their own version's, and a later version's."""
 
 import json
 from pathlib import Path
@@ -12,19 +12,19 @@ from supervisor.config.model import RunConfig
 
 
 def kept(tmp_path: Path, **more: Any) -> tuple[RunConfig, dict[str, Any]]:
-    """A configuration, and as it is kept."""
+    """A configuration, and the document in which it is kept."""
     config = RunConfig(command=("python", "x.py"), **more).resolved(tmp_path)
     return config, json.loads(config.to_json())
 
 
 def test_its_own_comes_back(tmp_path: Path) -> None:
-    """The very same, and nothing is passed over."""
+    """A kept configuration is read back equal, and no key is ignored."""
     config, values = kept(tmp_path, grace="7s")
     assert read_kept(json.dumps(values).encode()) == (config, ())
 
 
 def test_keys_of_a_later_version_are_passed_over_by_name(tmp_path: Path) -> None:
-    """Whole sections, and keys of known ones; all else is as it was."""
+    """Unknown sections, and unknown keys of known sections, are ignored by name."""
     config, values = kept(tmp_path)
     values["metrics"] = {"file": "/m.prom", "port": None}
     values["restart"]["exit_codes"] = {"77": "hold"}
@@ -34,7 +34,7 @@ def test_keys_of_a_later_version_are_passed_over_by_name(tmp_path: Path) -> None
 
 
 def test_what_cannot_be_understood_is_still_refused(tmp_path: Path) -> None:
-    """A known key with another version's value has no meaning here."""
+    """A known key with another version's value has no meaning here, so it is refused."""
     _, values = kept(tmp_path)
     values["metrics"] = {}
     values["grace"] = ["7s"]

@@ -1,4 +1,4 @@
-"""What a key means stands once: below its field. Schema, page and `init` all have it from there."""
+"""The meaning of a key is below its field; schema, page and `init` take it from there."""
 
 import json
 import re
@@ -46,13 +46,13 @@ def test_what_stands_below_a_field_is_its_meaning() -> None:
 
 
 def test_no_meaning_is_of_a_key_that_is_gone() -> None:
-    """Nor has a key two: the names are those of the model."""
+    """Each key of the model has one meaning, and no other key has one."""
     assert sorted(key_meanings()) == sorted(KEYS)
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_each_key_is_told_everywhere(key: str) -> None:
-    """An editor, a reader of the page and a reader of a new file all learn what it means."""
+    """Editors, the page and a new file all explain the key."""
     meaning = key_meanings()[key]
     assert meaning.comment.endswith(".")
     assert described(key) == meaning.text
@@ -64,7 +64,10 @@ def test_each_key_is_told_everywhere(key: str) -> None:
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_default_on_the_page_is_the_true_one(key: str) -> None:
-    """Written into the file it changes nothing. Some defaults are told in words."""
+    """The default on the page changes nothing in the file.
+
+    A few defaults are described in words.
+    """
     section, _, name = key.rpartition(".")
     if key in page_parts() or "Default:" in key_meanings()[key].text:
         return
@@ -80,7 +83,7 @@ def test_a_default_on_the_page_is_the_true_one(key: str) -> None:
 
 
 def described(key: str) -> str:
-    """What the schema says of a key; it is plain JSON."""
+    """The schema's description of a key; the schema is plain JSON."""
     schema = json.loads(json.dumps(config_schema()))
     section, _, name = key.rpartition(".")
     if section:
@@ -91,13 +94,13 @@ def described(key: str) -> str:
 
 
 def page_parts() -> dict[str, str]:
-    """The parts of the page by their headings; the top has none."""
+    """The parts of the page by their headings; the top has the empty heading."""
     top, *parts = CONFIGURATION.read_text().split("\n## ")
     return {"": top, **{part.partition("\n")[0]: part for part in parts}}
 
 
 def test_what_is_commented_out_may_be_put_in(tmp_path: Path) -> None:
-    """A user who takes a `# ` away gets a valid file; of `finish` one key may be given."""
+    """Without its `# ` each line is valid; of `finish` only one key may be given."""
     every = re.sub(r"(?m)^(#? *)# (?=\w+:)", r"\1", re.sub(r"(?m)^# (?= *\w+:)", "", TEMPLATE))
     every = every.replace("\n  file: outputs/DONE", "\n  # file: outputs/DONE")
     path = tmp_path / "c.yaml"
@@ -111,7 +114,7 @@ def test_what_is_commented_out_may_be_put_in(tmp_path: Path) -> None:
 
 
 def test_a_new_file_needs_no_pydantic() -> None:
-    """`supervisor init` reads the documentation as text, and is as quick as it was."""
+    """`supervisor init` reads the documentation as text, so it stays quick."""
     code = (
         "import sys; from supervisor.config.template import config_template;"
         " config_template(path='c', name='n', command=['a']); print('pydantic' in sys.modules)"

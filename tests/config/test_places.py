@@ -23,12 +23,12 @@ ENVIRONMENT = {"HOME": "/home/me", "SCRATCH": "/scratch/me", "N": "7", "EMPTY": 
         ("${SCRATCH}/ckpt", "/scratch/me/ckpt"),
         ("/x/run-${N}b/$N", "/x/run-7b/7"),
         ("~/$N", "/home/me/7"),
-        ("$ODD/c", "/a$b/c"),  # a value is a path as it is: not expanded again
+        ("$ODD/c", "/a$b/c"),  # a value is not expanded again
         ("a~/b~", "a~/b~"),
     ],
 )
 def test_expanded(written: str, meant: str) -> None:
-    """As a shell would, without one."""
+    """A path is expanded as a shell would expand it."""
     assert expand(written, ENVIRONMENT) == meant
 
 
@@ -38,21 +38,21 @@ def test_expanded(written: str, meant: str) -> None:
         ("$NOWHERE/c", "$NOWHERE is not set here"),
         ("${NOWHERE}/c", "$NOWHERE is not set here"),
         ("$EMPTY/c", "$EMPTY is empty here"),
-        ("a/$/b", "names no variable"),
-        ("$(pwd)/c", "names no variable"),
-        ("${SCRATCH:-/tmp}/c", "names no variable"),
-        ("$1/c", "names no variable"),
-        ("~nobody-of-this-name/c", "nobody's home directory"),
+        ("a/$/b", "without the name of a variable"),
+        ("$(pwd)/c", "without the name of a variable"),
+        ("${SCRATCH:-/tmp}/c", "without the name of a variable"),
+        ("$1/c", "without the name of a variable"),
+        ("~nobody-of-this-name/c", "no home directory"),
     ],
 )
 def test_refused(written: str, says: str) -> None:
-    """What cannot be expanded is said, not made."""
+    """A path that cannot be expanded is refused, and no directory is made."""
     with pytest.raises(ValueError, match=re.escape(says)):
         expand(written, ENVIRONMENT)
 
 
 def test_in_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All three paths, by the environment that the trainer would have; `env` comes first."""
+    """All three paths are expanded by the trainer's environment; `env` comes first."""
     monkeypatch.setenv("SCRATCH", "/scratch/me")
     monkeypatch.setenv("HOME", "/home/me")
     path = tmp_path / "c.yaml"
@@ -70,7 +70,7 @@ def test_in_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_problems_have_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both are told at once, with line and key."""
+    """Both problems are reported at once, with line and key."""
     monkeypatch.delenv("NOWHERE", raising=False)
     path = tmp_path / "c.yaml"
     path.write_text("command: [a]\nrun_dir: $NOWHERE/r\ncheckpoints:\n  directory: $NOWHERE/c\n")
@@ -94,5 +94,5 @@ def test_problems_have_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_words_that_only_a_shell_would_expand(word: str, is_one: bool) -> None:
-    """`check` warns of these: the trainer gets them as they stand."""
+    """`check` warns of these words, because the trainer gets them unchanged."""
     assert unexpanded(word) is is_one

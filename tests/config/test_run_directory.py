@@ -1,4 +1,4 @@
-"""The run directory of a configuration, found without pydantic: the same, or not found at all."""
+"""The run directory of a configuration without pydantic: the same as with it, or none."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ UNUSUAL = [
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the paths are expanded by."""
+    """Variables by which the paths are expanded."""
     monkeypatch.setenv("SCRATCH", "/scratch/me")
     monkeypatch.setenv("N", "7")
     monkeypatch.setenv("HOME", "/home/me")
@@ -59,7 +59,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("text", PLAIN)
 @pytest.mark.parametrize("file", ["my run.yaml", "ü.yaml"])
 def test_the_same_as_the_whole_configuration(tmp_path: Path, file: str, text: str) -> None:
-    """By name, by key, by the file's name; relative to the working directory."""
+    """The quick reader finds the directory by name, by key, or by the file's name."""
     path = tmp_path / file
     path.write_text(text, "utf-8")
     here = tmp_path / "here"
@@ -69,7 +69,7 @@ def test_the_same_as_the_whole_configuration(tmp_path: Path, file: str, text: st
 
 @pytest.mark.parametrize("text", UNUSUAL)
 def test_what_is_unusual_is_left_to_the_whole(tmp_path: Path, text: str) -> None:
-    """Whatever is wrong with it has to be said, which is not done here."""
+    """An unusual file is left to the full loader, which reports its problems."""
     path = tmp_path / "c.yaml"
     path.write_text(text, "utf-8")
     assert quick.run_directory(path, tmp_path) is None
@@ -78,11 +78,11 @@ def test_what_is_unusual_is_left_to_the_whole(tmp_path: Path, text: str) -> None
 
 
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    """In the same words."""
+    """The error has the full loader's words."""
     with pytest.raises(ConfigError, match="no such file"):
         quick.run_directory(tmp_path / "c.yaml", tmp_path)
 
 
 def test_all_keys_are_known() -> None:
-    """A new key of the configuration is a known one here."""
+    """The quick reader knows every key of the configuration; a new key must be added to it."""
     assert set(RunConfig.model_fields) == quick.KEYS

@@ -1,1 +1,1 @@
-"""The core is pure: these tests need no process, no file and no clock."""
+"""The core is pure: its tests need no process, no file and no clock."""

@@ -1,4 +1,4 @@
-"""Goodput says what somebody counted, and that it is not known where nobody could."""
+"""Goodput states only counted time, and is unknown if nobody could count."""
 
 import pytest
 
@@ -11,14 +11,14 @@ from tests.core.world import World
 
 
 def running() -> World:
-    """An attempt that runs since a moment ago."""
+    """A world whose attempt has just begun to run."""
     world = World()
     world.begin()
     return world
 
 
 def test_an_attempt_without_steps_is_not_called_training() -> None:
-    """A command that neither attaches nor prints steps: a whole night says nothing."""
+    """A command that neither attaches nor prints steps has unknown time, and no goodput."""
     world = running()
     world.now += 3600
     account = spend(world.state, world.now).account
@@ -27,7 +27,7 @@ def test_an_attempt_without_steps_is_not_called_training() -> None:
 
 
 def test_what_came_before_the_first_step_in_the_log_was_the_start() -> None:
-    """Known once the step is seen; from then on it trains."""
+    """The time before the first logged step counts as the start, and time after it as training."""
     world = running()
     world.now += 10
     world.feed(Observed(world.state.attempt, attached=False, beating=False, step=None))
@@ -50,11 +50,11 @@ def test_what_came_before_the_first_step_in_the_log_was_the_start() -> None:
     ],
 )
 def test_only_what_was_counted_is_shared_out(account: Account, share: float | None) -> None:
-    """Time that nobody knows of is in neither part of the fraction."""
+    """Unknown time is in neither part of the goodput fraction."""
     assert goodput(account) == share
 
 
 def test_an_attached_trainer_that_never_beats_has_no_goodput() -> None:
-    """It is still launching, as far as anybody knows."""
+    """As far as anybody knows, such a trainer is still starting."""
     state = State(Policy(), RunState.RUNNING, activity=Activity(attached=True), at=0.0)
     assert goodput(spend(state, 500.0).account) is None

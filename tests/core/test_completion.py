@@ -1,4 +1,4 @@
-"""Finished needs exit 0 and nothing against it; what outranks that; and the relaunch that tells."""
+"""A run is finished with exit 0 and no evidence against it; other evidence outranks the exit."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ DIED = {
 
 
 def record(step: int, total: int = 40, **more: object) -> OwnRecord:
-    """What the trainer's own record says."""
+    """The trainer's own record of its steps."""
     facts: dict[str, object] = {"is_end": True, **more}
     return OwnRecord("trainer_state.json", step, total, **facts)  # type: ignore[arg-type]
 
@@ -39,18 +39,18 @@ def running(**policy: object) -> World:
 
 
 def saved(world: World, step: int) -> None:
-    """The attempt has saved once more."""
+    """The attempt saves one more checkpoint."""
     world.checkpoints = (checkpoint(step), *world.checkpoints)
 
 
 def exited(world: World, **more: object) -> None:
-    """The attempt ends with 0."""
+    """The attempt exits with 0."""
     facts: dict[str, object] = {"code": 0, "attached": False, "failure": "completed"}
     world.launched(world.end(**{**facts, **more}))
 
 
 def test_an_exit_with_0_after_an_unhandled_traceback_is_a_failure() -> None:
-    """It goes on from its checkpoint, as the diagnosis says."""
+    """A traceback as last words outweighs exit 0: the run goes on from its checkpoint."""
     world = running()
     saved(world, 20)
     exited(world, step=25, last_words=TRACE, **DIED)
@@ -80,7 +80,7 @@ def test_an_exit_with_0_after_an_unhandled_traceback_is_a_failure() -> None:
 def test_evidence_of_completion_outranks_a_traceback(
     more: dict[str, object], policy: dict[str, object], run: RunState
 ) -> None:
-    """The trainer's word, all steps in its record, the configuration's own end."""
+    """The outcome 0, all steps in its record, or a met finish condition outranks a traceback."""
     world = running(**policy)
     saved(world, 20)
     world.end(code=0, step=25, last_words=TRACE, **{**DIED, **more})
@@ -95,7 +95,7 @@ def test_evidence_of_completion_outranks_a_traceback(
 def test_what_may_have_been_survived_counts_where_steps_were_lost(
     newest: int, run: RunState
 ) -> None:
-    """A few lines follow it: a training that is done has saved its last step."""
+    """A few lines follow the traceback: the exit is a failure only if the last step is unsaved."""
     world = running()
     saved(world, newest)
     exited(world, step=None, logged=(1, 25), last_words=PERHAPS, **DIED)
@@ -103,7 +103,7 @@ def test_what_may_have_been_survived_counts_where_steps_were_lost(
 
 
 def test_what_may_have_been_survived_is_nothing_where_nothing_is_ever_saved() -> None:
-    """It would begin again from nothing, on a guess."""
+    """A run that never saves is finished: on a guess it would begin again from nothing."""
     world = World()
     world.begin()
     exited(world, step=25, last_words=PERHAPS, **DIED)
@@ -111,7 +111,7 @@ def test_what_may_have_been_survived_is_nothing_where_nothing_is_ever_saved() ->
 
 
 def test_its_own_record_of_fewer_steps_is_against_it() -> None:
-    """HF after a SIGTERM that did not come through us: 20 of 40, exit 0."""
+    """HF's record says step 20 of 40 after a SIGTERM that we did not send: not finished."""
     world = running()
     saved(world, 20)
     exited(world, step=None, record=record(20))
@@ -127,15 +127,15 @@ def test_its_own_record_of_fewer_steps_is_against_it() -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        # A routine save before the last step says nothing of the end.
+        # A routine save before the last step says nothing about the end.
         {"is_end": False},
         {"is_early_stop": True},
-        # Of the attempt before, in the output directory.
+        # This record is from the attempt before, in the output directory.
         {"step": 15},
     ],
 )
 def test_a_record_that_is_not_of_a_cut_training_is_not_against_it(more: dict[str, object]) -> None:
-    """An older HF saves no last step; HF's EarlyStoppingCallback ends it before."""
+    """An older HF saves no last step, and EarlyStoppingCallback ends training before it."""
     world = running()
     saved(world, 20)
     exited(world, record=record(**{"step": 20, **more}))  # type: ignore[arg-type]
@@ -146,30 +146,33 @@ def test_a_record_that_is_not_of_a_cut_training_is_not_against_it(more: dict[str
 def test_a_training_that_stops_itself_again_at_an_evaluation_is_finished(
     at_evaluation: bool,
 ) -> None:
-    """A callback of the user's own; one that is ended from outside again and again goes on."""
+    """Two stops of its own at evaluations finish a run; repeated stops from outside do not."""
     world = running()
     for step in (20, 24):
         saved(world, step)
         exited(world, record=record(step, is_at_evaluation=at_evaluation))
     assert world.state.run is (RunState.COMPLETED if at_evaluation else RunState.RUNNING)
     if at_evaluation:
-        assert "where it stopped itself at an evaluation, twice in a row" in world.state.reason
+        assert (
+            "twice in a row the trainer stopped itself there, at an evaluation"
+            in world.state.reason
+        )
 
 
 def test_a_relaunch_that_makes_no_step_and_exits_with_0_again_is_finished_and_told() -> None:
-    """Training was done, and what came after it fails each time."""
+    """Training was done, and only later code fails each time: finished, and the reason says so."""
     world = running()
     saved(world, 40)
     exited(world, step=40, last_words=TRACE, **DIED)
     assert world.state.attempt == 2
     exited(world, step=None, last_words=TRACE, **DIED)
     assert world.state.run is RunState.COMPLETED
-    assert "it made no step and exited with 0 again" in world.state.reason
+    assert "this attempt made no step and exited with 0 again" in world.state.reason
     assert WORDS in world.state.reason
 
 
 def test_the_same_holds_over_daemons_and_supervisors() -> None:
-    """What was not believed is in the ledger, and old ledgers replay."""
+    """The doubt is in the ledger for the next daemon, and an old ledger without it replays."""
     first = running()
     saved(first, 40)
     exited(first, step=40, last_words=TRACE, **DIED)
@@ -182,7 +185,7 @@ def test_the_same_holds_over_daemons_and_supervisors() -> None:
 
 
 def test_a_relaunch_that_dies_before_it_is_as_far_again_is_not_finished() -> None:
-    """Steps 21 to 25 were to be made again: it did not come so far."""
+    """The relaunch had to make steps 21 to 25 again and did not reach them: not finished."""
     world = running()
     saved(world, 20)
     exited(world, step=25, last_words=TRACE, **DIED)
@@ -191,7 +194,7 @@ def test_a_relaunch_that_dies_before_it_is_as_far_again_is_not_finished() -> Non
 
 
 def test_an_attempt_that_never_began_is_not_finished_the_second_time() -> None:
-    """It dies at its start, with 0 each time: the budget ends that, not a finish."""
+    """An attempt that dies at its start with 0 each time is held by the budget, not finished."""
     world = World(policy=Policy(max_failures=3))
     world.begin()
     for _ in range(5):
@@ -205,7 +208,7 @@ def test_an_attempt_that_never_began_is_not_finished_the_second_time() -> None:
 
 
 def test_after_a_stop_a_doubted_exit_is_no_failure() -> None:
-    """Whatever it said last: the stop decides, and nothing is charged."""
+    """After a stop, last words decide nothing and nothing is charged."""
     world = running()
     world.feed(StopAsked(StopSource.SIGTERM))
     world.end(code=0, step=25, last_words=TRACE, **DIED)
@@ -214,7 +217,7 @@ def test_after_a_stop_a_doubted_exit_is_no_failure() -> None:
 
 
 def test_a_wrong_configuration_behind_a_pipe_is_held() -> None:
-    """`python t.py | tee log` with an import that fails: a relaunch changes nothing."""
+    """With `python t.py | tee log` and a failing import, a relaunch changes nothing: held."""
     world = World()
     world.begin()
     wrong = {**DIED, "failure": "configuration", "action": "hold", "reason": "no module"}
@@ -227,7 +230,7 @@ ASSERT = {**DIED, "failure": "cuda_device_assert", "action": "exclude", "reason"
 
 @pytest.mark.parametrize("action", ["exclude", "hold"])
 def test_a_printed_traceback_holds_nothing_once_steps_were_made(action: str) -> None:
-    """It may be a sample: the relaunch that makes no step and exits with 0 again is finished."""
+    """The traceback may be a printed sample: the relaunch makes no step, so the run is finished."""
     world = running()
     saved(world, 40)
     exited(world, step=40, last_words=TRACE, **{**ASSERT, "action": action})
@@ -238,7 +241,7 @@ def test_a_printed_traceback_holds_nothing_once_steps_were_made(action: str) -> 
 
 
 def test_a_python_whose_last_sample_is_a_traceback_is_finished() -> None:
-    """Its own exit code is its word, so the sample is not certain: all steps are saved."""
+    """The exit code is Python's own, so the sample is no certain failure: all steps are saved."""
     world = running()
     saved(world, 40)
     exited(world, step=40, last_words=PERHAPS, **ASSERT)
@@ -246,7 +249,7 @@ def test_a_python_whose_last_sample_is_a_traceback_is_finished() -> None:
 
 
 def test_a_start_that_fails_twice_is_no_end() -> None:
-    """A wrong call of a run at half, and its relaunch before that was mended."""
+    """A wrong call halfway through a run, twice, is no end of the training."""
     wrong = {**DIED, "failure": "configuration", "action": "hold", "reason": "usage"}
     first = running()
     exited(first, step=None, last_words=TRACE, **wrong)
@@ -260,7 +263,7 @@ def test_a_start_that_fails_twice_is_no_end() -> None:
 
 
 def test_a_training_whose_steps_only_its_checkpoints_show_is_finished_the_second_time() -> None:
-    """They tell that the attempt which was not believed had trained, and how far."""
+    """Checkpoints show that the doubted attempt had trained, and how far."""
     world = running()
     saved(world, 40)
     exited(world, step=None, last_words=TRACE, **DIED)
@@ -270,7 +273,7 @@ def test_a_training_whose_steps_only_its_checkpoints_show_is_finished_the_second
 
 
 def test_a_checkpoint_of_the_attempt_shows_that_it_trained() -> None:
-    """Its steps are not seen, and a script's later command was called wrongly: not held."""
+    """The steps are unseen and a script's later command failed: the checkpoint prevents a hold."""
     world = World(policy=Policy(has_resume_args=True))
     world.begin()
     world.checkpoints = (checkpoint(20),)
@@ -282,20 +285,20 @@ def test_a_checkpoint_of_the_attempt_shows_that_it_trained() -> None:
 
 @pytest.mark.parametrize(("newest", "run"), [(20, RunState.RUNNING), (25, RunState.COMPLETED)])
 def test_an_end_that_nobody_saw_counts_by_what_was_saved(newest: int, run: RunState) -> None:
-    """What trained on after its main process is gone: steps that no checkpoint holds are lost."""
+    """If nobody saw the end, the run is finished only if no step is unsaved."""
     world = running()
     saved(world, newest)
     exited(world, step=25, end_unseen=True)
     assert world.state.run is run
     if run is RunState.RUNNING:
-        assert "nobody saw how it ended" in world.state.reason
+        assert "how they ended is not known" in world.state.reason
 
 
 VANISHED = {"vanished": "rank 0 (pid 7)", "attached": True}
 
 
 def test_ranks_that_vanished_behind_a_shell_have_not_finished() -> None:
-    """Killed at the very step that was saved last: no step is lost, and nothing is done."""
+    """Ranks killed at the step that was saved last lost no step, but have not finished."""
     world = running()
     saved(world, 20)
     exited(world, step=20, **VANISHED)
@@ -314,10 +317,10 @@ def test_what_vanished_after_its_word_has_finished(word: dict[str, object]) -> N
 
 
 def test_a_training_that_leaves_in_a_hurry_is_started_once_more_at_most() -> None:
-    """`os._exit(0)` says nothing either: the relaunch makes no step, and that is told."""
+    """`os._exit(0)` looks like a kill: the relaunch makes no step, and the reason says so."""
     world = running()
     saved(world, 40)
     exited(world, step=40, **VANISHED)
     exited(world, step=40, **VANISHED)
     assert world.state.run is RunState.COMPLETED
-    assert "it made no step and exited with 0 again" in world.state.reason
+    assert "this attempt made no step and exited with 0 again" in world.state.reason

@@ -1,4 +1,4 @@
-"""Ranks that have ended before their main process: told, and ended only where nothing is done."""
+"""Ranks that end before their main process are reported; a stop follows only if nothing works."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.core.world import World, checkpoint, died, history_of
 def deserted(
     world: World, age_s: float, *, well: bool = False, quiet_s: float = 0.0
 ) -> list[Effect]:
-    """Show an attempt whose ranks went so long ago."""
+    """Show an attempt whose ranks ended `age_s` ago."""
     gone = RanksGone("rank 0 (pid 7)", "sh (pid 5)", age_s, well, quiet_s)
     return world.feed(Observed(world.state.attempt, beating=True, gone=gone, log_age_s=age_s))
 
@@ -30,7 +30,7 @@ def running(**policy: Any) -> World:
 
 @pytest.mark.parametrize("well", [True, False])
 def test_it_is_told_once_within_ten_seconds(well: bool) -> None:
-    """torchrun starts its ranks again before that."""
+    """The only report comes after 5 s, because torchrun restarts its ranks sooner than that."""
     world = running()
     for age in (0.5, 1.0, 3.0, 6.0, 7.0, 40.0):
         deserted(world, age, well=well)
@@ -42,7 +42,7 @@ def test_it_is_told_once_within_ten_seconds(well: bool) -> None:
 
 
 def test_ranks_that_come_back_are_no_desertion() -> None:
-    """A restart of torchrun's own; the next time it is told anew."""
+    """torchrun's own restart ends the report, and the next desertion is reported anew."""
     world = running()
     deserted(world, 6.0)
     world.feed(Observed(1, attached=True, beating=True, beat_age_s=0.1))
@@ -51,7 +51,7 @@ def test_ranks_that_come_back_are_no_desertion() -> None:
 
 
 def test_work_after_training_is_never_ended_for_it() -> None:
-    """An upload of a day, with `on_silence: restart` and nothing in the log."""
+    """An upload may last a day with `on_silence: restart` and nothing in the log."""
     world = running(log_silence_s=60.0, restart_on_silence=True)
     for age in range(0, 86_400, 600):
         deserted(world, float(age), well=True, quiet_s=float(age))
@@ -60,7 +60,7 @@ def test_work_after_training_is_never_ended_for_it() -> None:
 
 
 def test_a_main_process_that_works_lives_on() -> None:
-    """`python train.py; aws s3 sync …` for an hour, and torchrun in its rendezvous."""
+    """`python train.py; aws s3 sync …` for an hour, or torchrun's rendezvous, goes on."""
     world = running()
     for age in range(0, 3600, 10):
         deserted(world, float(age), quiet_s=float(min(age, 59)))
@@ -68,7 +68,7 @@ def test_a_main_process_that_works_lives_on() -> None:
 
 
 def test_one_that_waits_for_nobody_is_ended_and_its_ranks_are_judged() -> None:
-    """SIGTERM, 15 s, SIGKILL; the log says why the ranks died, and the run goes on."""
+    """A main process that does nothing gets SIGTERM, then SIGKILL; the ranks' failure counts."""
     world = running()
     world.checkpoints = (checkpoint(10),)
     deserted(world, 59.0, quiet_s=59.0)
@@ -91,7 +91,7 @@ def test_one_that_waits_for_nobody_is_ended_and_its_ranks_are_judged() -> None:
 
 
 def test_a_death_that_nobody_explains_says_what_was_seen() -> None:
-    """SIGKILL leaves no line: the reason is that the ranks went and the main process waited."""
+    """SIGKILL leaves no line: the reason names the ranks that died."""
     world = running()
     deserted(world, 61.0, quiet_s=61.0)
     world.feed(Exited(died(1, code=None, failure="unknown", reason="its exit is not known")))
@@ -101,7 +101,7 @@ def test_a_death_that_nobody_explains_says_what_was_seen() -> None:
 
 
 def test_the_next_daemon_goes_on_with_that_end() -> None:
-    """Its SIGTERM is no stop that somebody asked for, and the failure is not a hang."""
+    """The next daemon's SIGTERM is no user's stop, and the failure is no hang."""
     past = history_of(
         [
             {"type": "attempt_started", "attempt": 1},
@@ -119,5 +119,5 @@ def test_the_next_daemon_goes_on_with_that_end() -> None:
 
 
 def test_an_old_record_of_a_hang_still_is_one() -> None:
-    """Daemons before wrote no failure beside it."""
+    """Earlier daemons recorded a hang without a failure."""
     assert history_of([{"type": "hung", "attempt": 1, "reason": "r"}]).hung_as == "hang"

@@ -1,4 +1,4 @@
-"""The ledger's entries as types: of this version, of earlier ones, and of nobody's."""
+"""The ledger's entries as types: of this version, of earlier and later ones, of no known kind."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ from supervisor.core.entries.reading import KINDS, read_entry
 from supervisor.core.entries.saves import CheckpointRemovedEntry, CheckpointVerdictEntry
 from supervisor.core.vocabulary import Action, Failure, StopSource
 
-# One line of each kind and shape that the versions up to this one have written.
+# One line of each kind and shape that versions up to this one have written.
 LINES = Path(__file__).with_name("ledger_lines.jsonl").read_text().splitlines()
 RECORDS: list[dict[str, Any]] = [json.loads(line) for line in LINES]
 FOREIGN: list[Any] = [
@@ -32,23 +32,23 @@ FOREIGN: list[Any] = [
 
 
 def as_line(record: dict[str, Any]) -> str:
-    """The bytes that count, without the time, which the writer adds."""
+    """The entry as JSON without its times, which the writer adds."""
     return json.dumps({k: v for k, v in record.items() if k not in {"at", "monotonic"}})
 
 
 def kept(record: dict[str, Any]) -> bool:
-    """Whether an entry says what was on record, its keys in their order."""
+    """Whether reading and writing an entry keeps it, with its keys in their order."""
     return json.dumps(read_entry(record).to_json()) == as_line(record)
 
 
 def test_there_is_a_line_of_each_kind() -> None:
-    """What follows speaks of all kinds."""
+    """The tests below cover all kinds."""
     assert {record["type"] for record in RECORDS} == set(KINDS)
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["type"])
 def test_what_any_version_wrote_is_read_and_stays(record: dict[str, Any]) -> None:
-    """Each is of its kind, and written again it is the same bytes."""
+    """Each line is read as its kind, and written again it gives the same bytes."""
     entry = read_entry(record)
     assert type(entry) is KINDS[record["type"]]
     assert kept(record)
@@ -57,7 +57,7 @@ def test_what_any_version_wrote_is_read_and_stays(record: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["type"])
 def test_foreign_values_are_never_an_exception(record: dict[str, Any]) -> None:
-    """Whatever stands in a field, the entry is read, and its bytes are kept."""
+    """Whatever value a field has, the entry is read and its bytes are kept."""
     for key in record:
         for value in FOREIGN:
             assert kept({**record, key: value}), (key, value)
@@ -65,7 +65,7 @@ def test_foreign_values_are_never_an_exception(record: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["type"])
 def test_unknown_keys_are_kept_and_missing_ones_have_defaults(record: dict[str, Any]) -> None:
-    """Another version's entry is of its kind as long as it says what the kind is about."""
+    """An entry with unknown keys is of its kind, and one without a needed key is unknown."""
     entry = read_entry(record)
     more = {"type": record["type"], "before": {"x": [1]}, **record, "after": None}
     assert kept(more)
@@ -85,7 +85,7 @@ JSON = st.recursive(
 
 @given(record=st.sampled_from(RECORDS), values=st.data())
 def test_whatever_json_says_is_kept(record: dict[str, Any], values: st.DataObject) -> None:
-    """Any values in any fields, in any order."""
+    """Any values in any fields, in any order, are kept."""
     keys = values.draw(st.permutations(list(record)))
     changed = {k: record[k] if values.draw(st.booleans()) else values.draw(JSON) for k in keys}
     entry = read_entry({**changed, "type": record["type"]})
@@ -95,13 +95,13 @@ def test_whatever_json_says_is_kept(record: dict[str, Any], values: st.DataObjec
 
 @pytest.mark.parametrize("record", [{}, {"type": ["odd"], "x": 1}, {"type": "later", "y": None}])
 def test_what_is_no_kind_here_stays_as_it_is(record: dict[str, Any]) -> None:
-    """Nobody's entries, and those of kinds to come."""
+    """An entry without a type, or of a later version's type, is kept as it is."""
     assert read_entry(record) == UnknownEntry(record=record)
     assert kept(record)
 
 
 def test_values_have_the_types_of_the_code() -> None:
-    """Words are the vocabulary's, lists are tuples, and what stands inside is a class too."""
+    """Words are the vocabulary's, lists are tuples, and objects inside are instances too."""
     ended = next(
         e for e in map(read_entry, RECORDS) if isinstance(e, AttemptEndedEntry) and e.doubt
     )
@@ -127,7 +127,7 @@ def test_null_is_told_from_absent_where_it_matters() -> None:
 
 
 def test_what_is_left_out_does_not_stand_on_record() -> None:
-    """Keys that say nothing are not written, in an entry that is new."""
+    """A new entry is written without the keys that say nothing."""
     assert StopRequestedEntry(by=StopSource.INTENT).to_json() == {
         "type": "stop_requested",
         "by": "intent",

@@ -1,4 +1,4 @@
-"""What the ledger remembers for the next daemon."""
+"""What the next daemon knows from the ledger."""
 
 from typing import Any
 
@@ -19,18 +19,18 @@ CREATED = {"type": "run_created", "run_id": "r1", "name": "n", "wall": 100.0}
 
 
 def started(number: int, wall: float) -> dict[str, object]:
-    """An attempt's start."""
+    """The record of an attempt's start."""
     return {"type": "attempt_started", "attempt": number, "wall": wall}
 
 
 def failed(number: int, wall: float, **more: object) -> dict[str, object]:
-    """An attempt's end that was charged to the budget."""
+    """The record of an attempt's end that was charged to the budget."""
     facts = {"failures": number, "repeats": 1, "signature": ["E", "f", 3], "charged": True}
     return {"type": "attempt_ended", "attempt": number, "wall": wall, "step": 40, **facts, **more}
 
 
 def test_budget_survives() -> None:
-    """Failures, their ages and their signature are there again."""
+    """The next daemon knows the failures, their ages and their signature."""
     history = history_of(
         [CREATED, started(1, 110.0), failed(1, 120.0), started(2, 130.0), failed(2, 140)]
     )
@@ -42,7 +42,7 @@ def test_budget_survives() -> None:
 
 
 def test_progress_refills_and_resume_forgives() -> None:
-    """A validated step clears failures; so does `supervisor resume`."""
+    """A validated step clears the failures, and so does `supervisor resume`."""
     entries = [CREATED, started(1, 110.0), failed(1, 120.0)]
     progressed = history_of([*entries, {"type": "progress", "step": 500, "wall": 130.0}])
     assert (progressed.budget.failures, progressed.budget.progress_step) == (0, 500)
@@ -53,14 +53,14 @@ def test_progress_refills_and_resume_forgives() -> None:
 
 
 def test_a_clock_that_jumped_back_never_makes_failures_older() -> None:
-    """With wall time before the failures they count as of now."""
+    """If the wall time is before the failures, they count as of now."""
     history = history_of([CREATED, started(1, 110.0), failed(1, 5000.0)])
     state = initial_state(history, Policy(), now=10.0, wall=200.0)
     assert state.budget.recent == (10.0,)
 
 
 def test_time_nobody_counted_is_not_known_unless_its_end_is() -> None:
-    """Between supervisors a run is down, unless the operator stopped it, or nobody saw the end."""
+    """Time between supervisors is down, none after a stop, and unknown if nobody saw the end."""
     spent = {"type": "time", "training_s": 50.0, "wall": 200.0}
     ended = {"type": "supervisor_ended", "wall": 210.0}
     killed = initial_state(history_of([CREATED, spent]), Policy(), now=0.0, wall=230.0)
@@ -80,7 +80,7 @@ def test_rollback_that_was_decided_is_not_forgotten() -> None:
 
 
 def test_failed_starts_stay_charged() -> None:
-    """What a start without resources cost is not forgotten with the daemon."""
+    """A start that failed for want of resources stays charged for the next daemon."""
     world = World()
     world.feed(Begun(Intent.RUN))
     world.survey()
@@ -91,7 +91,7 @@ def test_failed_starts_stay_charged() -> None:
 
 
 def test_rollback_is_done_once_and_not_lost_before_its_launch() -> None:
-    """A daemon that dies around the setting aside neither forgets it nor goes back twice."""
+    """Whenever a daemon dies during a rollback, the next one neither forgets nor repeats it."""
     entries = [CREATED, started(1, 1.0), failed(1, 2.0, action="rollback")]
     assert history_of(entries).rollback
     going = {"type": "going_back", "step": 500, "later": ["/c/9"], "wall": 3.0}
@@ -103,7 +103,7 @@ def test_rollback_is_done_once_and_not_lost_before_its_launch() -> None:
 
 @pytest.mark.parametrize("moved", range(3))
 def test_going_back_survives_a_daemon_killed_among_its_moves(moved: int) -> None:
-    """The same step lies on the disk and in memory: both go, and no more than that."""
+    """The newest step lies on the disk and in memory: both are set aside, and nothing else."""
     entries = [CREATED, started(1, 1.0), failed(1, 2.0, action="rollback", attached=True)]
     candidates = [snapshot(600), checkpoint(600), checkpoint(500), checkpoint(400)]
     world, aside = _next_daemon(entries, candidates)
@@ -130,20 +130,20 @@ def _next_daemon(
 
 
 def test_an_end_is_judged_once_though_its_start_is_not_on_record() -> None:
-    """The daemon that ordered the attempt died before it could record the start."""
+    """The daemon that ordered the attempt may die before it records the start."""
     history = history_of([CREATED, started(1, 1.0), failed(1, 2.0), failed(2, 4.0)])
     assert (history.attempt, history.last_attempt_open) == (2, False)
 
 
 def test_clock_set_back_does_not_disown_what_is_made_after() -> None:
-    """Checkpoints without a manifest are told by time: the earliest that was seen since counts."""
+    """Checkpoints without a manifest belong to the run by time: the earliest time seen counts."""
     entries = [CREATED, started(1, 9000.0), failed(1, 1800.0), failed(1, 2500.0)]
     assert history_of(entries).first_attempt_wall == 1800.0
     assert history_of([{**CREATED, "wall": 50.0}, started(1, 9000.0)]).first_attempt_wall == 9000.0
 
 
 def test_an_unwatched_end_is_told_once_for_an_attempt() -> None:
-    """It changes nothing else: that nobody saw the end stays so until the next attempt."""
+    """The report changes nothing else: the end stays unseen until the next attempt."""
     told = {"type": "attempt_unwatched", "attempt": 1, "how": "gone", "wall": 130.0}
     before = history_of([CREATED, started(1, 110.0)])
     after = history_of([CREATED, started(1, 110.0), told])

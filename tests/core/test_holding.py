@@ -1,4 +1,4 @@
-"""Every way in which a run comes to be held: its state, what is on record and said, its exit."""
+"""Every way in which a run comes to be held: state, record, message and exit code."""
 
 from collections.abc import Callable
 
@@ -24,21 +24,21 @@ GO_ON = "`supervisor resume`, then `supervisor run`"
 
 
 def wrong_command(world: World) -> None:
-    """It cannot be started at all."""
+    """The command cannot be started at all."""
     world.feed(Begun(Intent.RUN))
     world.survey()
     world.feed(StartFailed(1, "no such file", transient=False, exit_code=ExitCode.CONFIGURATION))
 
 
 def short_of_processes(world: World) -> None:
-    """It cannot be started for now, and that was tried as often as it may be."""
+    """The command cannot be started now, and the tries are used up."""
     world.feed(Begun(Intent.RUN))
     world.survey()
     world.feed(StartFailed(1, "no processes", transient=True))
 
 
 def wrong_configuration(world: World) -> None:
-    """The trainer says so, by its exit code."""
+    """The trainer's exit code says that its configuration is wrong."""
     world.begin()
     world.end(code=78, reason="no such layer")
 
@@ -50,7 +50,7 @@ def unkillable(world: World) -> None:
 
 
 def never_seen_to_end(world: World) -> None:
-    """Nobody says that a hung attempt has ended, after SIGTERM and SIGKILL."""
+    """A hung attempt is not reported as ended after SIGTERM and SIGKILL."""
     world.begin()
     world.feed(Observed(1, attached=True, beating=True, phase=Phase.STEP, step=5, beat_age_s=31.0))
     world.looked()
@@ -73,7 +73,7 @@ def never_seen_to_end(world: World) -> None:
 def test_a_hold_is_told_and_on_record(
     way: Callable[[World], None], run: str, failure: str, line: str, code: int
 ) -> None:
-    """The same words on the terminal and in the ledger, the record first, the exit last."""
+    """Terminal and ledger have the same words; the record comes first and the exit last."""
     world = World(policy=Policy(max_failures=1, heartbeat_timeout_s=30.0))
     way(world)
     state = world.state
@@ -98,7 +98,7 @@ def test_a_hold_is_told_and_on_record(
     ids=["held before", "hold intended"],
 )
 def test_what_is_known_is_not_told_again(begun: Begun, reason: str) -> None:
-    """A daemon that finds the run held ends without a word: `status` has the reason."""
+    """A daemon that finds the run held ends without a message: `status` has the reason."""
     world = World()
     assert world.feed(begun) == [Exit(ExitCode.HELD)]
     assert (world.state.run, world.state.action) == (RunState.HELD, Action.HOLD)
@@ -106,7 +106,7 @@ def test_what_is_known_is_not_told_again(begun: Begun, reason: str) -> None:
 
 
 def test_an_operators_hold_is_on_record_as_an_intent() -> None:
-    """Between two attempts it is heard at once; it is the operator's own, and not said again."""
+    """Between two attempts the operator's hold takes effect at once, and prints no message."""
     world = World(policy=Policy(max_failures=9))
     world.begin()
     world.end()
@@ -118,7 +118,7 @@ def test_an_operators_hold_is_on_record_as_an_intent() -> None:
 
 
 def test_a_hold_that_was_asked_for_says_how_to_go_on() -> None:
-    """An attempt that ends under `supervisor hold` is judged first, and nothing is to be mended."""
+    """An attempt that ends under `supervisor hold` is judged; the message names no repair."""
     world = World()
     world.begin()
     world.feed(IntentChanged(Intent.HOLD))

@@ -1,4 +1,4 @@
-"""Decisions in a scheduler's job: its time shortens the grace, and it is not requeued for ever."""
+"""Decisions in a scheduler's job: its end shortens the grace, and requeues are limited."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ JOB = Job("17")
 
 
 def running(job: Job = JOB, **more: object) -> World:
-    """A run in a job, its first attempt running from step 100."""
+    """A run in a job whose first attempt runs from step 100."""
     world = World(checkpoints=(checkpoint(100),), policy=Policy(**more))  # type: ignore[arg-type]
     world.feed(JobSeen(job))
     world.begin()
@@ -25,7 +25,7 @@ def running(job: Job = JOB, **more: object) -> World:
 
 
 def test_the_job_shortens_the_grace() -> None:
-    """What SLURM leaves counts, if it is less than the grace."""
+    """The time that SLURM leaves counts if it is less than the grace."""
     world = running(replace(JOB, until=1030.0))
     world.feed(StopAsked(StopSource.SIGUSR1))
     assert world.state.stop is not None
@@ -34,7 +34,7 @@ def test_the_job_shortens_the_grace() -> None:
 
 
 def test_a_preemption_that_is_seen_later_shortens_it_again() -> None:
-    """EndTime is read again after the notice; a later end gives nothing back."""
+    """EndTime is read again after the notice: an earlier end counts, a later one does not."""
     world = running()
     world.feed(StopAsked(StopSource.SIGTERM))
     effects = world.feed(JobSeen(replace(JOB, end=JobEnd.PREEMPTED, until=1020.0)))
@@ -48,7 +48,7 @@ def test_a_preemption_that_is_seen_later_shortens_it_again() -> None:
 
 @pytest.mark.parametrize(("until", "ends"), [(1030.0, 1030.0), (1100.0, 1100.0), (None, 1160.0)])
 def test_a_suspend_gives_no_more_than_the_job_has(until: float | None, ends: float) -> None:
-    """The scheduler's clock goes on while the daemon is stopped: nothing is planned beyond it."""
+    """The scheduler's clock goes on during a suspend: the grace never passes the job's end."""
     world = running(replace(JOB, until=until), grace_s=60.0)
     world.feed(StopAsked(StopSource.SIGTERM))
     world.now += 20
@@ -58,17 +58,17 @@ def test_a_suspend_gives_no_more_than_the_job_has(until: float | None, ends: flo
 
 
 def test_a_save_that_does_not_fit_is_not_begun() -> None:
-    """Without a snapshot in memory the attempt is ended as it is."""
+    """Without a snapshot in memory the attempt is killed without a save."""
     world = running(replace(JOB, until=1020.0, save_s=60.0))
     effects = world.feed(StopAsked(StopSource.SIGTERM))
     assert SendKill(1) in effects
     assert not any(isinstance(effect, SendStop) for effect in world.effects)
-    assert "a save takes 60 s and 20 s are left: it is not begun" in str(effects)
+    assert "a save takes 60 s, but only 20 s are left. So no save is begun" in str(effects)
     assert world.state.run is RunState.DRAINING
 
 
 def test_memory_stands_in_for_a_save_that_does_not_fit() -> None:
-    """The snapshot goes to the disk first, and then the attempt is ended."""
+    """The snapshot is put onto the disk first, and then the attempt is killed."""
     world = running(replace(JOB, until=1020.0, save_s=60.0))
     world.feed(MemorySeen(MemorySnapshot(3, 140, persist_s=5.0)))
     effects = world.feed(StopAsked(StopSource.SIGTERM))
@@ -81,14 +81,14 @@ def test_memory_stands_in_for_a_save_that_does_not_fit() -> None:
 
 
 def test_a_snapshot_too_large_for_what_is_left_is_not_waited_for() -> None:
-    """What takes longer than what is left would be cut off."""
+    """A snapshot that takes longer than the time left would be cut off."""
     world = running(replace(JOB, until=1020.0, save_s=60.0))
     world.feed(MemorySeen(MemorySnapshot(3, 140, persist_s=30.0)))
     assert SendKill(1) in world.feed(StopAsked(StopSource.SIGTERM))
 
 
 def test_outside_of_a_job_no_save_is_too_long() -> None:
-    """Nobody knows of an end: the grace is the user's word."""
+    """Outside of a job no end is known: only the user's grace counts."""
     world = running(replace(JOB, save_s=600.0))
     assert SendStop(1, world.policy.grace_s) in world.feed(StopAsked(StopSource.SIGTERM))
 
@@ -104,7 +104,7 @@ def test_outside_of_a_job_no_save_is_too_long() -> None:
     ],
 )
 def test_the_reason_is_named(end: JobEnd | None, failure: str, action: str) -> None:
-    """What the scheduler did is the failure's name; none is an incident or charged."""
+    """The scheduler's act names the failure, which is neither an incident nor charged."""
     world = running(replace(JOB, end=end))
     world.feed(StopAsked(StopSource.SIGTERM))
     world.checkpoints = (checkpoint(130), *world.checkpoints)
@@ -116,7 +116,7 @@ def test_the_reason_is_named(end: JobEnd | None, failure: str, action: str) -> N
 
 
 def test_a_user_who_stops_it_is_the_reason() -> None:
-    """Also while the job's end is near."""
+    """A user's SIGINT is the reason, even near the job's end."""
     world = running(replace(JOB, end=JobEnd.TIME_LIMIT, until=1030.0))
     world.feed(StopAsked(StopSource.SIGINT))
     world.end(code=75, step=100)
@@ -124,7 +124,7 @@ def test_a_user_who_stops_it_is_the_reason() -> None:
 
 
 def one_job(past: list[dict[str, object]], progress: bool) -> World:
-    """One more start of the job, which is preempted; `past` is the ledger, and grows."""
+    """Run one more job that is preempted; `past` is the ledger, and grows."""
     world = World(checkpoints=(checkpoint(100),), policy=Policy(max_failures=3))
     world.state = initial_state(history_of(past), world.policy, now=1000.0, wall=2000.0)
     if progress:
@@ -141,13 +141,13 @@ def one_job(past: list[dict[str, object]], progress: bool) -> World:
 
 
 def test_jobs_that_get_nowhere_end_held() -> None:
-    """The first tells where it stands; three more without progress, and a human has to look."""
+    """After the first job, three more without progress get the run held for a human."""
     past: list[dict[str, object]] = []
     states = [one_job(past, progress=False).state.run for _ in range(4)]
     assert states == [RunState.PREEMPTED] * 3 + [RunState.HELD]
 
 
 def test_jobs_that_get_on_are_requeued_for_ever() -> None:
-    """Seven preemptions, each with a newer checkpoint: nothing is held."""
+    """Seven preemptions, each with a newer checkpoint, do not get the run held."""
     past: list[dict[str, object]] = []
     assert {one_job(past, progress=True).state.run for _ in range(7)} == {RunState.PREEMPTED}

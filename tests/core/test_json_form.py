@@ -1,4 +1,4 @@
-"""Records as JSON objects: what another version or anybody wrote is read as far as it fits."""
+"""Records as JSON objects: a reader takes what fits of another version's or program's JSON."""
 
 import json
 from dataclasses import dataclass, fields
@@ -27,7 +27,7 @@ FULL = Status(
 
 @dataclass(frozen=True, slots=True)
 class Needing:
-    """A record that is none without its number."""
+    """A record that cannot exist without its number."""
 
     number: int
     pair: tuple[str, int | None] | None = None
@@ -35,7 +35,7 @@ class Needing:
 
 @pytest.mark.parametrize("record", [Status(), FULL])
 def test_there_and_back(record: Status) -> None:
-    """What was written is what is read, and the keys are the fields in their order."""
+    """A record is read as it was written, and its keys are the fields in their order."""
     body = json.loads(json.dumps(to_json(record)))
     assert list(body) == [field.name for field in fields(Status)]
     assert from_json(Status, body) == record
@@ -68,7 +68,7 @@ def test_there_and_back(record: Status) -> None:
     ],
 )
 def test_a_value_that_does_not_fit_is_as_absent(field: str, said: Any, read: object) -> None:
-    """A wrong type has the default; a word of another version stays as it stands there."""
+    """A field of a wrong type takes the default; a word of another version is kept."""
     found = from_json(Status, {field: said, "of a later version": 1})
     assert found is not None
     assert getattr(found, field) == read
@@ -89,12 +89,12 @@ def test_a_value_that_does_not_fit_is_as_absent(field: str, said: Any, read: obj
     ],
 )
 def test_what_a_record_cannot_be_without(said: object, read: Needing | None) -> None:
-    """An object that lacks it is no record; a tuple of certain types has all of them."""
+    """An object that lacks a needed field is no record, and a tuple needs all of its types."""
     assert from_json(Needing, said) == read
 
 
 def test_pairs_are_read_as_pairs() -> None:
-    """A list of lists is a tuple of tuples, without those that do not fit."""
+    """A list of lists is read as a tuple of tuples, without the lists that do not fit."""
     found = from_json(ParkedStatus, {"left_out": [["a", "why"], ["b"], ["c", "why"]]})
     assert found == ParkedStatus(left_out=(("a", "why"), ("c", "why")))
 
@@ -109,7 +109,7 @@ NAMES = st.sampled_from([field.name for field in fields(Status)])
 
 @given(st.dictionaries(NAMES, JSON, max_size=8) | JSON)
 def test_nothing_raises(body: object) -> None:
-    """Whatever stands there, it is a status that can be written again, or none."""
+    """Any JSON object is read as a status that can be written again; other JSON is none."""
     found = from_json(Status, body)
     assert (found is not None) == isinstance(body, dict)
     if found is not None:

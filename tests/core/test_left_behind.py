@@ -1,4 +1,4 @@
-"""What a main process leaves with exit 0: it trains, or it only lives; a stop reaches it."""
+"""What a main process leaves behind with exit 0: it trains, or it only lives; a stop reaches it."""
 
 import pytest
 
@@ -25,7 +25,7 @@ NAMES = ("python (42)",)
 
 
 def left(**more: object) -> World:
-    """A world whose first attempt's main process has just ended and left something."""
+    """A world whose first attempt's main process has just ended and left a process."""
     world = World(checkpoints=(checkpoint(10),))
     world.begin()
     world.feed(MainEnded(1, world.now, NAMES, **more))  # type: ignore[arg-type]
@@ -35,18 +35,18 @@ def left(**more: object) -> World:
 def seen(
     world: World, sign: str | None = None, after_s: float = 1.0, *, still: bool | None = None
 ) -> list[object]:
-    """One look, some time later."""
+    """One observation of the processes left behind, `after_s` later."""
     world.now += after_s
     return list(world.feed(LeftSeen(1, sign, NAMES, stood_still=still)))
 
 
 def said(world: World) -> str:
-    """All that was said."""
+    """All printed lines."""
     return "\n".join(effect.line for effect in world.effects if isinstance(effect, Say))
 
 
 def test_a_first_sign_makes_it_the_attempt() -> None:
-    """Said once, on record for the next daemon, and kept as long as it trains."""
+    """A sign of training is reported once and recorded, and the process is kept while it trains."""
     world = left()
     assert KeepLeft(1, KEPT_ON_TRIAL_S) in world.effects
     assert seen(world, after_s=TRIAL_S - 1) == []
@@ -61,7 +61,7 @@ def test_a_first_sign_makes_it_the_attempt() -> None:
 
 
 def test_what_only_lives_is_ended_and_named() -> None:
-    """No sign within 60 s of the main process's end: it never was training."""
+    """Without a sign within 60 s of the main process's end, the process never was training."""
     world = left()
     seen(world, after_s=TRIAL_S - 1)
     assert world.state.left is not None
@@ -75,26 +75,26 @@ def test_what_only_lives_is_ended_and_named() -> None:
 
 
 def test_what_is_known_not_to_train_is_ended_at_once() -> None:
-    """A logger's service, an agent: also where it is found out a look later."""
+    """A logger's service or an agent is ended at once, also if it is identified a look later."""
     world = left()
     world.now += 1.0
     assert KeepLeft(1, 0.0) in world.feed(LeftSeen(1, None, ("ssh-agent (7)",), is_idle=True))
-    assert "ended what the main process left behind: ssh-agent (7)" in said(world)
+    assert "ended the processes that the main process left behind: ssh-agent (7)" in said(world)
 
 
 def test_nothing_waits_where_training_is_known_to_be_over() -> None:
-    """All ranks said that they end, all steps are made."""
+    """Nothing waits if all ranks said that they end, or all steps are made."""
     world = left(is_settled=True)
     assert KeepLeft(1, 0.0) in world.effects
     assert world.state.left is None
 
 
 def test_no_sign_for_long_is_a_hang_and_no_finish() -> None:
-    """It trained, and stands still: stacks, SIGTERM, SIGKILL, and the next attempt."""
+    """A process that trained and stands still gets stacks, SIGTERM and SIGKILL, as a hang."""
     world = left()
     for _ in range(3):
         seen(world, "a new checkpoint", after_s=50.0)
-    assert seen(world, after_s=1799.0) != []  # renewed
+    assert seen(world, after_s=1799.0) != []  # the order to keep it is renewed
     assert world.state.run is RunState.RUNNING
     effects = seen(world, after_s=2.0, still=True)
     assert any(isinstance(effect, TakeStacks) for effect in effects)
@@ -109,7 +109,7 @@ def test_no_sign_for_long_is_a_hang_and_no_finish() -> None:
 
 @pytest.mark.parametrize("still", [None, False])
 def test_what_computes_without_a_sign_is_no_hang(still: bool | None) -> None:
-    """An evaluation of hours shows no step; without an end in ten times the limit it is none."""
+    """An evaluation may show no step for hours: it is a hang only after ten times the limit."""
     world = left()
     seen(world, "a new checkpoint")
     seen(world, after_s=10 * 1800.0 - 1, still=still)
@@ -119,7 +119,7 @@ def test_what_computes_without_a_sign_is_no_hang(still: bool | None) -> None:
 
 
 def test_the_limit_is_longer_where_signs_are_rare() -> None:
-    """Checkpoints half an hour apart: ten times that is waited."""
+    """With checkpoints half an hour apart, a hang takes ten times as long."""
     world = left()
     seen(world, "a new checkpoint")
     seen(world, "a new checkpoint", after_s=1700.0)
@@ -131,7 +131,7 @@ def test_the_limit_is_longer_where_signs_are_rare() -> None:
 
 @pytest.mark.parametrize("trains", [False, True])
 def test_a_stop_meanwhile_is_a_stop(trains: bool) -> None:
-    """It reaches what is left, and looks decide nothing any more."""
+    """The stop reaches the processes left behind, and looks decide nothing any more."""
     world = left()
     if trains:
         seen(world, "rank 0 beats")
@@ -144,7 +144,7 @@ def test_a_stop_meanwhile_is_a_stop(trains: bool) -> None:
 
 
 def test_a_main_process_that_ends_at_a_stop_leaves_nothing_to_judge() -> None:
-    """The stop has the rest of it: the launcher tells the ranks."""
+    """The launcher tells the ranks to stop, so there is no trial."""
     world = World(checkpoints=(checkpoint(10),))
     world.begin()
     world.feed(StopAsked(StopSource.SIGTERM))
@@ -153,7 +153,7 @@ def test_a_main_process_that_ends_at_a_stop_leaves_nothing_to_judge() -> None:
 
 
 def test_the_next_daemon_goes_on_where_the_last_one_was() -> None:
-    """Trained before: no trial begins anew, and its silence counts from now."""
+    """A process that trained before gets no new trial, and its silence counts from now."""
     world = World(checkpoints=(checkpoint(10),))
     world.begin()
     effects = world.feed(MainEnded(1, world.now - 500.0, NAMES, trained=True))
@@ -168,7 +168,7 @@ def test_the_next_daemon_goes_on_where_the_last_one_was() -> None:
 
 
 def test_time_in_which_nobody_looked_is_no_part_of_the_trial() -> None:
-    """The daemon was stopped by a signal for two minutes: a sign may have come and gone."""
+    """The daemon itself was stopped for two minutes: a sign may have come and gone unseen."""
     world = left()
     world.now += 120.0
     world.feed(Suspended(119.0))
@@ -177,7 +177,7 @@ def test_time_in_which_nobody_looked_is_no_part_of_the_trial() -> None:
 
 
 def test_late_news_of_an_attempt_that_is_over_is_none() -> None:
-    """A look that was under way as it ended."""
+    """A look under way when the attempt ends has no effect."""
     world = left()
     world.feed(Exited(died(1, code=0, failure="completed")))
     assert world.feed(LeftSeen(1, "rank 0 beats")) == []

@@ -1,4 +1,4 @@
-"""A hang is shown, not timed: what looks bring, and what comes of it, on a fake clock."""
+"""Looks prove a hang, not time alone: what looks show and what follows, on a fake clock."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ OTHER = "rank 1 (pid 8)"
 
 
 def looked(*ranks: RankSeen, moved: tuple[str, ...] = ()) -> Looked:
-    """An answer."""
+    """The answer to an order to look."""
     return Looked(1, 0.0, ranks, moved)
 
 
@@ -53,29 +53,29 @@ def looked(*ranks: RankSeen, moved: tuple[str, ...] = ()) -> Looked:
     ],
 )
 def test_what_looks_show(seen: Looked, sight: Sight) -> None:
-    """Stillness needs all of it; a wait for a rank that works is work; a slow disk is unclear."""
+    """Only ranks that are all still are a hang; waiting for work is work, a slow disk unclear."""
     assert judge(seen).sight is sight
 
 
 def test_the_missing_rank_is_named() -> None:
-    """Who reads it has to know which one."""
+    """A reader of the reason has to know which rank is missing."""
     assert OTHER in judge(looked(SPINNING, RankSeen(OTHER))).what.split("waiting for")[1]
     assert judge(looked(RankSeen(OTHER, is_stopped=True))).what.startswith(OTHER)
     assert OTHER in judge(looked(STILL, RankSeen(OTHER, is_gone=True))).what
 
 
 class Watched(World):
-    """A world whose trainer is observed twice a second, and looked at as it is."""
+    """A world whose trainer is observed twice a second, and whose looks get an answer."""
 
     def begin_at(self, resumed: int | None = None) -> None:
-        """Launch the first attempt and see steps of 0.1 s up to one."""
+        """Launch the first attempt, resumed from this step."""
         self.checkpoints = () if resumed is None else (checkpoint(resumed),)
         self.begin()
         self.beat_at = self.now
         self.seen: tuple[RankSeen, ...] = (STILL,)
 
     def observe(self, **facts: Any) -> list[Effect]:
-        """One look at the pages, and the answer to looks, ten seconds after they are ordered."""
+        """Observe once; answer an order to look after its span, which is ten seconds by default."""
         base: dict[str, Any] = {"attached": True, "beating": True, "phase": Phase.STEP, "step": 5}
         base |= {"beat_age_s": self.now - self.beat_at, **facts}
         effects = self.feed(Observed(self.state.attempt, **base))
@@ -87,19 +87,19 @@ class Watched(World):
         return effects
 
     def stand(self, seconds: float, **facts: Any) -> None:
-        """Nothing comes for so long, or until the attempt is being ended."""
+        """Let this many seconds pass without a beat, or until the attempt is being ended."""
         until = self.now + seconds
         while self.now < until and self.state.run is RunState.RUNNING:
             self.now += 0.5
             self.observe(**facts)
 
     def steps(self, **facts: Any) -> None:
-        """Steps go on."""
+        """Beat once with steps of 0.1 s."""
         self.beat_at = self.now
         self.observe(gap_s=0.1, **facts)
 
     def killed(self, step: int) -> None:
-        """The attempt that is being ended as hung has ended."""
+        """End the attempt that is being killed as hung, and launch the next."""
         self.feed(StacksTaken(self.state.attempt))
         self.launched(self.end(code=None, signal=9, step=step))
         self.now = self.state.wake_at or self.now
@@ -109,7 +109,7 @@ class Watched(World):
         self.beat_at = self.now
 
     def lines(self) -> list[str]:
-        """What was said."""
+        """The printed lines."""
         return [effect.line for effect in self.effects if isinstance(effect, Say)]
 
 
@@ -123,7 +123,7 @@ def watched(resumed: int | None = None, **policy: Any) -> Watched:
 
 
 def test_the_deadline_only_says_when_to_look() -> None:
-    """A look is ordered at 60 s; the kill comes with what it shows."""
+    """After 60 s a look is ordered, and its answer brings the kill."""
     world = watched()
     world.stand(59.0)
     assert not any(isinstance(e, Look) for e in world.effects)
@@ -144,7 +144,7 @@ def test_the_deadline_only_says_when_to_look() -> None:
     ],
 )
 def test_a_missing_rank_is_a_hang_at_once(seen: tuple[RankSeen, ...]) -> None:
-    """Whatever the others use of CPU while they wait."""
+    """The CPU time that other ranks use while they wait does not matter."""
     world = watched()
     world.seen = seen
     world.stand(80.0)
@@ -152,7 +152,7 @@ def test_a_missing_rank_is_a_hang_at_once(seen: tuple[RankSeen, ...]) -> None:
 
 
 def test_twenty_minutes_of_evaluation_are_work_again_and_again() -> None:
-    """Every 10,000 steps: told once, no kill, and a hang after it is found as quickly as before."""
+    """Long evaluations are reported once and not killed; a hang afterwards is found as quickly."""
     world = watched()
     for _ in range(5):
         world.seen = (AT_WORK,)
@@ -171,7 +171,7 @@ def test_twenty_minutes_of_evaluation_are_work_again_and_again() -> None:
 
 
 def test_steps_that_became_slow_are_learned() -> None:
-    """Two in a row past the deadline are no evaluations: the deadline follows them."""
+    """Two slow steps in a row are no evaluations: the deadline adapts to them."""
     world = watched()
     world.seen = (AT_WORK,)
     for _ in range(3):
@@ -186,7 +186,7 @@ def test_steps_that_became_slow_are_learned() -> None:
 
 @pytest.mark.parametrize(("limit_s", "longest_s"), [(2.0, 1800.0), (60.0, 1800.0), (400.0, 4000.0)])
 def test_a_retry_loop_is_found(limit_s: float, longest_s: float) -> None:
-    """It moves for ever: ten deadlines later, half an hour at least, it is a hang."""
+    """An attempt that moves for ever is a hang after ten deadlines, but at least half an hour."""
     world = watched(heartbeat_timeout_s=limit_s)
     world.seen = (RankSeen(NAME, moved=("its stack changes",)),)
     world.stand(longest_s - 15.0)
@@ -197,7 +197,7 @@ def test_a_retry_loop_is_found(limit_s: float, longest_s: float) -> None:
 
 
 def test_what_hangs_after_work_is_found() -> None:
-    """Work of 5 minutes, then nothing: by twice that time, not after half an hour."""
+    """After 5 minutes of work, a hang is found in twice that time, not after half an hour."""
     world = watched()
     world.seen = (AT_WORK,)
     world.stand(300.0)
@@ -210,7 +210,7 @@ def test_what_hangs_after_work_is_found() -> None:
     "seen", [RankSeen(NAME, is_known=False), RankSeen(NAME, blocked="a disk (D)")]
 )
 def test_where_looks_tell_nothing_the_longer_time_decides(seen: RankSeen) -> None:
-    """ptrace is not permitted, or a disk does not answer: half an hour, not a minute."""
+    """Without ptrace, or with a blocked disk, half an hour decides instead of a minute."""
     world = watched()
     world.seen = (seen,)
     world.stand(1780.0)
@@ -220,7 +220,7 @@ def test_where_looks_tell_nothing_the_longer_time_decides(seen: RankSeen) -> Non
 
 
 def test_a_sign_of_life_ends_the_looks() -> None:
-    """An answer that comes after the next beat is passed over."""
+    """An answer to a look is ignored if a beat came before it."""
     world = watched()
     world.now += 61.0
     world.feed(Observed(1, attached=True, beating=True, phase=Phase.STEP, beat_age_s=61.0))
@@ -232,7 +232,7 @@ def test_a_sign_of_life_ends_the_looks() -> None:
 
 
 def test_looks_of_a_suspended_machine_prove_nothing() -> None:
-    """All ages begin anew after it."""
+    """After a suspend all ages begin anew."""
     world = watched()
     world.now += 61.0
     world.feed(Observed(1, attached=True, beating=True, phase=Phase.STEP, beat_age_s=61.0))
@@ -245,7 +245,7 @@ def test_looks_of_a_suspended_machine_prove_nothing() -> None:
 
 
 def test_looks_that_are_never_answered() -> None:
-    """They are ordered again, and the longer time decides without them."""
+    """Unanswered looks are ordered again, and the longer time decides without them."""
     world = watched()
     facts: dict[str, Any] = {"attached": True, "beating": True, "phase": Phase.STEP}
     orders = 0
@@ -259,7 +259,7 @@ def test_looks_that_are_never_answered() -> None:
 
 
 def test_a_look_is_taken_within_the_deadline_that_somebody_configured() -> None:
-    """Ten seconds, or the deadline where that is shorter; five at least."""
+    """A look spans ten seconds, or a shorter deadline, but at least five."""
     for limit_s, span_s in ((2.0, 5.0), (7.0, 7.0), (60.0, 10.0)):
         world = watched(heartbeat_timeout_s=limit_s)
         world.stand(limit_s + 2.0)
@@ -268,7 +268,7 @@ def test_a_look_is_taken_within_the_deadline_that_somebody_configured() -> None:
 
 
 def test_no_step_is_expected_after_the_last_one() -> None:
-    """`finish.step` is reached, or the trainer says so: half an hour before it is looked at."""
+    """After `finish.step`, or the trainer's own last step, the first look is after half an hour."""
     kinds: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ({"step": 200}, {"finish_step": 200}),
         ({"phase": Phase.FINAL}, {}),
@@ -284,7 +284,7 @@ def test_no_step_is_expected_after_the_last_one() -> None:
 
 
 def test_a_final_evaluation_that_sleeps_costs_one_kill_at_most() -> None:
-    """The next attempt resumes behind the last step and stands there: it has twice the time."""
+    """The next attempt resumes at the step where the last one hung, so its time is doubled."""
     world = watched(100)
     world.steps(step=200)
     world.checkpoints = (checkpoint(200), checkpoint(100))
@@ -302,7 +302,7 @@ def test_a_final_evaluation_that_sleeps_costs_one_kill_at_most() -> None:
 
 
 def test_standing_at_the_same_step_again_is_not_the_same_death() -> None:
-    """Each time it has twice as long; the failures without progress hold it in the end."""
+    """Each hang at the same step doubles the time; failures without progress hold the run."""
     world = watched(100)
     took = []
     while world.state.run is RunState.RUNNING:
@@ -318,7 +318,7 @@ def test_standing_at_the_same_step_again_is_not_the_same_death() -> None:
 
 
 def test_another_step_is_another_hang() -> None:
-    """Only who stands at the same step, give or take one, is given more time."""
+    """Only a hang at the same step, give or take one, doubles the time."""
     world = watched(100)
     world.steps(step=150)
     world.stand(80.0, step=150)
@@ -329,7 +329,7 @@ def test_another_step_is_another_hang() -> None:
 
 
 def test_the_next_daemon_knows_where_it_hung() -> None:
-    """The ledger has it; steps that were saved beyond it, and `resume`, end it."""
+    """The ledger records the step; progress beyond it, or `resume`, clears it."""
     entries: list[dict[str, Any]] = [
         {"type": "attempt_started", "attempt": 1, "checkpoint": None},
         {"type": "attempt_ended", "attempt": 1, "failure": "hang", "step": 200},
@@ -348,7 +348,7 @@ def test_the_next_daemon_knows_where_it_hung() -> None:
 
 
 def test_rollouts_between_bursts_of_steps() -> None:
-    """Two seconds of steps, then 90 s of rollouts, for a day: no kill, told once."""
+    """Two seconds of steps, then 90 s of rollouts, many times: no kill, and one report."""
     world = watched()
     for _ in range(100):
         for _ in range(4):
@@ -363,7 +363,7 @@ def test_rollouts_between_bursts_of_steps() -> None:
 
 
 def test_the_next_daemon_looks_again() -> None:
-    """One that dies amid looks leaves nothing behind but an attempt that is overdue."""
+    """A daemon that dies amid looks leaves an overdue attempt, and the next daemon looks again."""
     world = World()
     world.feed(Begun(Intent.RUN, alive=True))
     late = {"attached": True, "beating": True, "phase": Phase.STEP, "beat_age_s": 4000.0}
@@ -374,7 +374,7 @@ def test_the_next_daemon_looks_again() -> None:
 
 
 def test_a_hang_at_a_step_that_nobody_knows_is_over_with_the_next_progress() -> None:
-    """Else each deadline of the run would be doubled from then on."""
+    """Without this, each deadline of the run would stay doubled."""
     ended = {"type": "attempt_ended", "attempt": 1, "failure": "hang", "step": None}
     entries: list[dict[str, Any]] = [
         {"type": "attempt_started", "attempt": 1, "checkpoint": None, "resumes_by": "trainer"},
@@ -396,7 +396,7 @@ def test_a_hang_at_a_step_that_nobody_knows_is_over_with_the_next_progress() -> 
 
 
 def test_the_limit_that_was_in_force_is_named() -> None:
-    """The doubled one where it stood where another had hung."""
+    """After a hang at the same step, the reason names the doubled limit."""
     world = watched(100)
     for limit in ("60 s", "120 s"):
         world.steps(step=150)
@@ -407,7 +407,7 @@ def test_the_limit_that_was_in_force_is_named() -> None:
 
 
 def test_silence_with_work_is_never_a_hang() -> None:
-    """It computes without printing, as long as it likes: told once; still, it is restarted."""
+    """Silent computing is reported once and goes on as long as it likes; standing still ends it."""
     world = Watched(policy=Policy(log_silence_s=60.0, restart_on_silence=True))
     world.begin_at()
     world.seen = (RankSeen("the program (pid 7)", moved=("CPU (1.00 cores)",)),)
@@ -425,7 +425,7 @@ def test_silence_with_work_is_never_a_hang() -> None:
 
 
 def test_what_lingers_is_looked_at() -> None:
-    """An upload after `finish` may take an hour; it is ended when nothing moves."""
+    """An upload after `finish` may take an hour: it is ended only when nothing moves."""
     world = watched()
     world.seen = (AT_WORK,)
     for age in range(10, 3600, 10):

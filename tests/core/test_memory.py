@@ -1,4 +1,4 @@
-"""The memory tier in decisions: resumed from at once, rescued in time, never taken for durable."""
+"""The memory tier in decisions: resumed from at once, rescued in time, never called durable."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ BAD_BATCH = {"exception": "ValueError", "frame": "train.py:9 in step"}
 
 
 def running(**policy: object) -> World:
-    """An attempt that runs from step 100 on the disk."""
+    """A world whose attempt runs from step 100 on the disk."""
     facts: dict[str, object] = {"has_resume_args": True, **policy}
     world = World(policy=Policy(**facts), checkpoints=(checkpoint(100),))  # type: ignore[arg-type]
     world.begin()
@@ -53,13 +53,13 @@ def has(effects: list[Effect], kind: type) -> bool:
 
 
 def see(world: World, step: int, **more: object) -> None:
-    """The daemon sees a snapshot as the newest; persisting takes ten seconds."""
+    """The daemon sees a snapshot as the newest; persisting it takes ten seconds."""
     facts: dict[str, object] = {"persist_s": 10.0, **more}
     world.feed(MemorySeen(MemorySnapshot(step, step, **facts)))  # type: ignore[arg-type]
 
 
 def test_a_crash_relaunches_at_once_from_memory_and_rescues_behind_it() -> None:
-    """The launch comes first; the persister works in the background."""
+    """The launch comes first, and the persister works in the background."""
     world = running()
     world.checkpoints = (snapshot(137), *world.checkpoints)
     effects = world.end(code=None, signal=9, failure="killed", step=140)
@@ -71,7 +71,7 @@ def test_a_crash_relaunches_at_once_from_memory_and_rescues_behind_it() -> None:
 
 
 def test_memory_is_no_durable_progress() -> None:
-    """Whatever is in memory, the budget is charged and not refilled; only the disk refills it."""
+    """A snapshot in memory does not refill the budget; a checkpoint on the disk does."""
     world = running(max_failures=3)
     for step in (137, 157):
         world.checkpoints = (snapshot(step), checkpoint(100))
@@ -86,7 +86,7 @@ def test_memory_is_no_durable_progress() -> None:
 
 
 def test_the_same_death_from_the_same_snapshot_waits_and_then_ends() -> None:
-    """No headway beyond the snapshot it began from: a pause first, a hold in the end."""
+    """Without a step beyond its snapshot the run first pauses, and is held in the end."""
     world = running(max_failures=3)
     world.checkpoints = (snapshot(137), checkpoint(100))
     world.launched(world.end(step=138))
@@ -111,7 +111,7 @@ def test_the_same_death_from_the_same_snapshot_waits_and_then_ends() -> None:
 
 
 def test_what_rotted_on_the_disk_makes_way_for_what_is_in_memory() -> None:
-    """Of the same step: the persister would find it there, and take the snapshot for durable."""
+    """A rotten checkpoint of the snapshot's step is set aside, else the persister would find it."""
     world = running()
     world.checkpoints = (snapshot(137), checkpoint(100))
     world.feed(StopAsked(StopSource.SIGTERM))
@@ -128,7 +128,7 @@ def test_what_rotted_on_the_disk_makes_way_for_what_is_in_memory() -> None:
 
 
 def test_rollback_from_memory_voids_what_it_leaves_behind() -> None:
-    """The same death twice: one snapshot further back, the newest set aside and not rescued."""
+    """The same death twice goes back one snapshot; the newest is set aside and not rescued."""
     world = running()
     world.checkpoints = (snapshot(137), snapshot(130), checkpoint(100))
     world.launched(world.end(**BAD_BATCH, step=140))
@@ -141,12 +141,12 @@ def test_rollback_from_memory_voids_what_it_leaves_behind() -> None:
     assert launch.checkpoint == snapshot(130)
     (aside,) = [effect for effect in effects if isinstance(effect, SetAside)]
     assert aside.later == (snapshot(137).path,)
-    # The one that is gone back to is in memory alone.
+    # The snapshot that the run goes back to is in memory alone.
     assert [type(effect).__name__ for effect in effects][-2:] == ["Launch", "Rescue"]
 
 
 def test_rollback_to_the_disk_rescues_nothing() -> None:
-    """What the run goes back behind is not put onto the disk."""
+    """A snapshot after the step that the run goes back to is not rescued."""
     world = running()
     world.checkpoints = (snapshot(137), checkpoint(100))
     world.launched(world.end(**BAD_BATCH, step=140))
@@ -159,21 +159,21 @@ def test_rollback_to_the_disk_rescues_nothing() -> None:
 
 
 def test_snapshot_on_the_disk_already_is_not_rescued() -> None:
-    """Both tiers are as far: nothing to do."""
+    """With both tiers at the same step there is nothing to rescue."""
     world = running()
     world.checkpoints = (checkpoint(137), snapshot(137), checkpoint(100))
     assert not has(world.end(step=140), Rescue)
 
 
 def test_a_stop_rescues_as_late_as_is_safe() -> None:
-    """Not at the signal, but when what is left of the grace is what persisting takes."""
+    """The rescue begins when the rest of the grace is just enough for persisting."""
     world = running(grace_s=60.0)
     see(world, 120)
     effects = world.feed(StopAsked(StopSource.SIGTERM))
     assert not has(effects, Rescue)
     due = world.now + 60 - MARGIN * 10 - SLACK_S
     assert world.state.wake_at == due
-    # The trainer takes another step and a snapshot of it; then it is on the disk.
+    # The trainer makes a step and a snapshot of it, which then is on the disk.
     see(world, 121)
     assert world.state.wake_at == due
     see(world, 121, is_durable=True)
@@ -192,7 +192,7 @@ def test_a_stop_rescues_as_late_as_is_safe() -> None:
 
 
 def test_a_stop_with_too_little_grace_rescues_at_once() -> None:
-    """Three seconds are less than persisting takes: what can be saved is begun now."""
+    """Three seconds of grace are less than persisting takes: the rescue begins at once."""
     world = running(grace_s=3.0)
     see(world, 120)
     world.feed(StopAsked(StopSource.SIGTERM))
@@ -201,7 +201,7 @@ def test_a_stop_with_too_little_grace_rescues_at_once() -> None:
 
 
 def test_a_save_that_became_durable_spares_the_rescue() -> None:
-    """A survey saw it on the disk before the daemon's look did."""
+    """A survey may see the checkpoint on the disk before the daemon looks at the memory."""
     world = running(grace_s=60.0)
     see(world, 120)
     world.feed(StopAsked(StopSource.SIGTERM))
@@ -213,7 +213,7 @@ def test_a_save_that_became_durable_spares_the_rescue() -> None:
 
 
 def test_suspend_moves_the_whole_grace() -> None:
-    """The rescue and the kill both move by what nobody saw."""
+    """Both the rescue and the kill move by the time of the suspend."""
     world = running(grace_s=60.0)
     see(world, 120)
     world.feed(StopAsked(StopSource.SIGTERM))
@@ -227,7 +227,7 @@ def test_suspend_moves_the_whole_grace() -> None:
 
 
 def test_killed_at_the_end_of_the_grace_waits_for_the_rescue() -> None:
-    """What was saved is stated, by the step that came onto the disk."""
+    """The reason names the step that reached the disk."""
     world = running(grace_s=60.0)
     see(world, 130)
     world.feed(StopAsked(StopSource.SIGTERM))
@@ -250,7 +250,7 @@ def test_killed_at_the_end_of_the_grace_waits_for_the_rescue() -> None:
 
 
 def test_a_persister_that_does_not_answer_is_not_waited_for_after_a_stop() -> None:
-    """Dead or absent: once the time is up the loss is stated, and the run preempted."""
+    """When the wait for a dead persister is over, the run is preempted and the loss is named."""
     world = running(grace_s=60.0)
     see(world, 130)
     world.feed(StopAsked(StopSource.SIGTERM))
@@ -265,7 +265,7 @@ def test_a_persister_that_does_not_answer_is_not_waited_for_after_a_stop() -> No
 
 
 def test_third_interrupt_ends_the_wait_for_the_persister() -> None:
-    """Whoever insists does not wait."""
+    """A user who presses Ctrl-C three times does not wait."""
     world = running()
     see(world, 130)
     world.feed(StopAsked(StopSource.SIGINT))
@@ -279,7 +279,7 @@ def test_third_interrupt_ends_the_wait_for_the_persister() -> None:
 
 @pytest.mark.parametrize("ending", [{"code": 78}, {"code": 1, "action": "hold"}])
 def test_a_hold_rescues_first(ending: dict[str, object]) -> None:
-    """A human has to look, and may take days: memory is put onto the disk before the end."""
+    """A human may come only after days, so the snapshot is put onto the disk before the end."""
     world = running()
     world.checkpoints = (snapshot(130), checkpoint(100))
     effects = world.end(**ending, step=137)
@@ -296,7 +296,7 @@ def test_a_hold_rescues_first(ending: dict[str, object]) -> None:
 
 
 def test_a_finish_that_is_only_in_memory_is_none() -> None:
-    """Exit 0 with the last snapshot on no disk: persisted first, held if that cannot be done."""
+    """After exit 0 the last snapshot is persisted first; if that fails, the run is held."""
     world = running()
     world.checkpoints = (snapshot(200, kind="final"), checkpoint(100))
     world.end(code=0, failure="completed", step=200)
@@ -326,7 +326,7 @@ def test_a_finish_that_is_only_in_memory_is_none() -> None:
 def test_leaving_a_pause_rescues_first(
     event: StopAsked | IntentChanged, then: RunState, final: RunState
 ) -> None:
-    """Stopped or held between two attempts: the background rescue is waited for."""
+    """A run stopped or held between two attempts waits for its background rescue."""
     world = running()
     world.checkpoints = (snapshot(137), checkpoint(100))
     world.launched(world.end(step=138))
@@ -345,7 +345,7 @@ def test_leaving_a_pause_rescues_first(
 
 
 def test_pause_with_everything_on_the_disk_is_left_at_once() -> None:
-    """As before there was a memory tier."""
+    """With nothing in memory alone, the run leaves its pause at once."""
     world = running()
     world.end(step=138)
     world.end(step=138)
@@ -355,7 +355,7 @@ def test_pause_with_everything_on_the_disk_is_left_at_once() -> None:
 
 
 def test_a_hang_rescues_before_the_kill() -> None:
-    """Stacks take their time, and a process in a broken disk's D state never ends."""
+    """Stacks take time, and a process in state D may never end: the rescue comes first."""
     world = running(heartbeat_timeout_s=5.0)
     see(world, 130)
     facts = {"attached": True, "beating": True, "phase": Phase.STEP}
@@ -372,7 +372,7 @@ def test_a_hang_rescues_before_the_kill() -> None:
 
 
 def test_full_disk_decides_nothing_before_there_is_room() -> None:
-    """The rescue would fail like the save did; it comes with the launch once there is space."""
+    """The rescue would fail as the save did: it comes with the launch once there is space."""
     world = running()
     world.checkpoints = (snapshot(137), checkpoint(100))
     effects = world.end(failure="disk_full", step=140)
@@ -381,7 +381,7 @@ def test_full_disk_decides_nothing_before_there_is_room() -> None:
 
 
 def test_a_new_supervisor_goes_on_from_what_a_dead_one_left_in_memory() -> None:
-    """The launcher was killed: the next run finds the snapshot of the same run id."""
+    """After the launcher was killed, the next run finds the snapshot of the same run id."""
     world = World(policy=Policy(has_resume_args=True))
     world.checkpoints = (snapshot(137), checkpoint(100))
     world.feed(Begun(Intent.RUN))
@@ -391,7 +391,7 @@ def test_a_new_supervisor_goes_on_from_what_a_dead_one_left_in_memory() -> None:
 
 
 def test_snapshots_prove_that_the_trainer_is_told_where_to_resume() -> None:
-    """The daemon died before it saw the first beat: no reason to hold what keeps snapshots."""
+    """A trainer with snapshots is told where to resume, even if no beat was seen: not held."""
     world = World()
     world.checkpoints = (snapshot(3),)
     world.state = replace(world.state, attempt=1)
@@ -400,7 +400,7 @@ def test_snapshots_prove_that_the_trainer_is_told_where_to_resume() -> None:
 
 
 def test_a_daemon_that_comes_after_asks_again() -> None:
-    """Killed between asking and the answer: the end is judged anew, and the rescue asked anew."""
+    """A daemon killed before the persister's answer: the next judges the end and asks again."""
     world = World(policy=Policy(has_resume_args=True))
     world.checkpoints = (snapshot(130), checkpoint(100))
     world.feed(Begun(Intent.RUN, alive=True))
@@ -414,7 +414,7 @@ def test_a_daemon_that_comes_after_asks_again() -> None:
 
 
 def test_late_answers_are_only_noted() -> None:
-    """An answer to a rescue in the background changes nothing of the attempt that runs."""
+    """An answer to a background rescue changes nothing of the running attempt."""
     world = running()
     before = world.state
     assert world.feed(Rescued(is_durable=True)) == []
@@ -422,7 +422,7 @@ def test_late_answers_are_only_noted() -> None:
 
 
 def test_a_survey_that_fails_begins_the_wait_anew() -> None:
-    """The file system came back: what is in memory is tried again, not given up."""
+    """When the file system is back, the rescue of the snapshot is tried again."""
     world = running()
     world.checkpoints = (snapshot(130), checkpoint(100))
     world.end(code=78, step=137)

@@ -1,4 +1,4 @@
-"""Ages over clocks that jump: within a boot none does, over a reboot none is negative."""
+"""Ages over clocks that jump: no effect within a boot, never negative over a reboot."""
 
 import pytest
 
@@ -19,19 +19,19 @@ def test_within_a_boot_a_jump_changes_no_age(jump_s: float) -> None:
 
 
 def test_over_a_reboot_the_wall_clock_counts() -> None:
-    """The monotonic clock began anew; what lies in the future by the wall's is as of now."""
+    """Over a reboot the monotonic clock begins anew; a future wall time counts as now."""
     assert Moment(1000.0, 5000.0, "b").age_s(Moment(1300.0, 6000.0, "c")) == 300.0
     assert Moment(1000.0, 5000.0, "b").age_s(Moment(400.0, 6000.0, "c")) == 0.0
 
 
 def test_without_a_monotonic_time_or_with_one_that_cannot_be_the_wall_clock_counts() -> None:
-    """A ledger of an older version, and another time namespace under the same boot id."""
+    """An older ledger has no monotonic time; another time namespace has one that cannot be true."""
     assert Moment(1000.0, None, "b").age_s(Moment(1003.0, 9.0, "b")) == 3.0
     assert Moment(1000.0, 50.0, "b").age_s(Moment(1003.0, 9.0, "b")) == 3.0
 
 
 def test_a_jump_forward_refills_no_daily_budget() -> None:
-    """Failures of ten minutes ago count, though the wall clock says that it was two days ago."""
+    """Failures ten minutes ago count, though the wall clock says two days."""
     failed = {"type": "attempt_ended", "charged": True, "failures": 1, "wall": 0.0}
     entries = [BOOT, *({**failed, "monotonic": 100.0 + n} for n in range(3))]
     state = initial_state(history_of(entries), Policy(), now=700.0, wall=48 * HOUR_S, boot="b")
@@ -39,7 +39,7 @@ def test_a_jump_forward_refills_no_daily_budget() -> None:
 
 
 def test_a_jump_books_no_time() -> None:
-    """Goodput: two days that never were are neither training nor down."""
+    """Two days that never passed are neither training nor down."""
     spent = {"type": "time", "training_s": 50.0, "wall": 0.0, "monotonic": 100.0}
     state = initial_state(
         history_of([BOOT, spent]), Policy(), now=130.0, wall=48 * HOUR_S, boot="b", alive=True

@@ -1,4 +1,4 @@
-"""From nothing only where nothing is lost by it: tables of what is known and what follows."""
+"""A start from nothing only if nothing is lost by it: tables of what is known and what follows."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ LOST = "this run's checkpoint checkpoint-60 is missing"
 
 
 def begun(policy: Policy | None = None, *, attempt: int = 1, **survey: Any) -> World:
-    """A supervisor that begins over a run with a past, and what it made of the checkpoints."""
+    """A supervisor that begins over a run with a past, and has surveyed its checkpoints."""
     world = World(policy=policy or Policy(), checkpoints=survey.pop("candidates", ()))
     past = history_of([{"type": "attempt_started", "attempt": attempt, "wall": 1.0}])
     again = survey.pop("begin_again", False)
@@ -29,14 +29,14 @@ def begun(policy: Policy | None = None, *, attempt: int = 1, **survey: Any) -> W
 
 
 def launched(world: World) -> Launch | None:
-    """What was launched."""
+    """The first launch, if any."""
     return next((e for e in world.effects if isinstance(e, Launch)), None)
 
 
 @pytest.mark.parametrize("policy", [Policy(), Policy(start_fresh_if_none_valid=True)])
 @pytest.mark.parametrize("exists", [True, False])
 def test_missing_ones_are_held(policy: Policy, exists: bool) -> None:
-    """`if_none_valid: fresh` does not stand for it; the reason names them and the way out."""
+    """`if_none_valid: fresh` does not cover missing checkpoints; the reason names a way out."""
     world = begun(policy, missing=LOST, exists=exists)
     assert world.state.run is RunState.HELD
     assert world.state.failure == "checkpoints_missing"
@@ -46,7 +46,7 @@ def test_missing_ones_are_held(policy: Policy, exists: bool) -> None:
 
 
 def test_missing_ones_are_waited_for_where_a_mount_explains_it() -> None:
-    """It goes on by itself once the mount is back; still missing then, it is held."""
+    """The run goes on once the mount is back with its checkpoints."""
     world = begun(missing=LOST, unmounted="/mnt/data")
     assert world.state.run is RunState.WAITING
     assert "nothing is mounted on /mnt/data" in world.state.reason
@@ -67,7 +67,7 @@ def test_missing_ones_are_waited_for_where_a_mount_explains_it() -> None:
 
 
 def test_a_mount_that_is_back_without_them() -> None:
-    """Nothing explains it any more."""
+    """Once the mount is back, it no longer explains the missing checkpoints: held."""
     world = begun(missing=LOST, unmounted="/mnt/data")
     world.feed(Tick())
     world.feed(Probed(clear=True, what="/mnt/data is mounted"))
@@ -76,7 +76,7 @@ def test_a_mount_that_is_back_without_them() -> None:
 
 
 def test_memory_makes_up_for_the_disk_but_not_for_a_mount() -> None:
-    """What would be saved next would land under the mount point."""
+    """With a snapshot the run goes on, but not onto a bare mount point: saves would land there."""
     held_in_memory = (snapshot(70),)
     assert launched(begun(candidates=held_in_memory, missing=LOST)) is not None
     world = begun(candidates=held_in_memory, missing=LOST, unmounted="/mnt/data")
@@ -84,7 +84,7 @@ def test_memory_makes_up_for_the_disk_but_not_for_a_mount() -> None:
 
 
 def test_from_nothing_is_for_one_launch() -> None:
-    """Said once, it begins; what is missing at the next one is held again."""
+    """One `--from-nothing` covers one launch; checkpoints missing at the next get the run held."""
     world = begun(missing=LOST, begin_again=True)
     launch = launched(world)
     assert launch is not None
@@ -100,7 +100,7 @@ def test_from_nothing_is_for_one_launch() -> None:
 
 
 def test_beginning_again_counts_steps_anew() -> None:
-    """Else nothing would be progress until the lost steps were made again."""
+    """Otherwise nothing would be progress until the lost steps were made again."""
     past = history_of([
         {"type": "attempt_started", "attempt": 1, "wall": 1.0},
         {"type": "progress", "step": 60, "written": None},
@@ -113,7 +113,7 @@ def test_beginning_again_counts_steps_anew() -> None:
 
 
 def test_a_first_save_torn_by_the_kill_begins_again() -> None:
-    """Also with `if_none_valid: hold`; it is set aside first."""
+    """A torn first save is set aside and the run begins again, also with `if_none_valid: hold`."""
     bad = (("/run/checkpoint-10", "cut short"),)
     world = begun(exists=True, torn_first="checkpoint-10", invalid=bad)
     assert world.state.run is RunState.LAUNCHING
@@ -128,7 +128,7 @@ UNSEEN = "the trainer saves into /w/out: write `checkpoints: {directory: out}`"
 
 
 def test_saves_that_nobody_saw_are_held_before_a_start_from_nothing() -> None:
-    """With the lines to write; not before the first attempt, not where the trainer finds them."""
+    """The hold names the lines to write; a trainer that finds its saves itself goes on."""
     world = begun(unseen=UNSEEN)
     assert world.state.run is RunState.HELD
     assert world.state.failure == "checkpoints_unseen"
@@ -141,7 +141,7 @@ def test_saves_that_nobody_saw_are_held_before_a_start_from_nothing() -> None:
 
 
 def failures(policy: Policy, steps: list[int | None]) -> World:
-    """One death after another, at these steps, without a checkpoint that anybody sees."""
+    """The world after deaths at these steps, without a checkpoint that anybody sees."""
     world = World(policy=policy)
     world.begin()
     for step in steps:
@@ -155,7 +155,7 @@ def failures(policy: Policy, steps: list[int | None]) -> World:
 
 
 def test_steps_beyond_all_before_are_headway_where_the_trainer_finds_its_checkpoints() -> None:
-    """Ten deaths, each further on: never held. Ten at the same steps: held at the fifth."""
+    """Ten deaths, each further on, are not held; ten at the same step are, at the fifth."""
     policy = Policy(trainer_finds_checkpoints=True)
     further = failures(policy, list(range(10, 110, 10)))
     assert further.state.run is not RunState.HELD
@@ -166,14 +166,14 @@ def test_steps_beyond_all_before_are_headway_where_the_trainer_finds_its_checkpo
 
 
 def test_headway_is_told_as_a_failure_all_the_same() -> None:
-    """The day's budget counts it."""
+    """A death with headway counts for the day's budget."""
     world = failures(Policy(trainer_finds_checkpoints=True), [10, 20, 30])
     assert len(world.state.budget.recent) == 3
     assert any(isinstance(effect, Say) for effect in world.effects)
 
 
 def test_nothing_is_rescued_under_a_bare_mount_point() -> None:
-    """Written there, it would be hidden by the mount, and be taken for the run's newest."""
+    """A rescue there would be hidden by the mount, and would count as the run's newest."""
     world = World()
     world.begin()
     world.feed(Exited(died(1)))

@@ -1,4 +1,4 @@
-"""Deaths that say nothing about the checkpoint: no rollback, no same death, and when they count."""
+"""Deaths that do not blame the checkpoint: no rollback, no same death, and when they count."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def resumed(policy: Policy | None = None) -> World:
 
 
 def again(world: World) -> None:
-    """The pause is over, and the next attempt runs."""
+    """The pause ends, and the next attempt runs."""
     assert world.state.run is RunState.BACKOFF, world.state.reason
     world.now += LONG_S
     world.launched([*world.feed(Tick()), *world.survey()])
@@ -34,7 +34,7 @@ def again(world: World) -> None:
 
 @pytest.mark.parametrize("death", [NETWORK, UNKNOWN, {**UNKNOWN, "frame": None}])
 def test_an_outage_takes_no_checkpoint_back_and_is_no_same_death(death: dict[str, object]) -> None:
-    """The same before the first step, eight times: the newest checkpoint stays what is used."""
+    """After eight equal deaths before the first step, the newest checkpoint is still used."""
     world = resumed()
     for _ in range(8):
         world.end(**death)
@@ -46,7 +46,7 @@ def test_an_outage_takes_no_checkpoint_back_and_is_no_same_death(death: dict[str
 
 
 def test_the_pause_comes_to_its_longest_before_a_failure_is_counted() -> None:
-    """Pauses of 10, 20, 40, 80, 160 s cost no failure; those of 300 s do."""
+    """Pauses of 10, 20, 40, 80 and 160 s cost no failure; pauses of 300 s do."""
     world = resumed()
     failures, waits = [], []
     while world.state.run is not RunState.HELD:
@@ -63,7 +63,7 @@ def test_the_pause_comes_to_its_longest_before_a_failure_is_counted() -> None:
 
 
 def test_an_outage_of_two_minutes_is_outlived_by_default() -> None:
-    """With the shortest pauses that the jitter draws: no hold before the network is back."""
+    """Even with the shortest pauses of the jitter, the run is not held within two minutes."""
     world = resumed()
     began = world.now
     while world.now - began < 120.0:
@@ -76,7 +76,7 @@ def test_an_outage_of_two_minutes_is_outlived_by_default() -> None:
 
 
 def test_durable_progress_ends_the_outage() -> None:
-    """The next one begins with the shortest pause again."""
+    """The next outage begins with the shortest pause again."""
     world = resumed()
     for _ in range(3):
         world.end(**NETWORK)
@@ -90,7 +90,7 @@ def test_durable_progress_ends_the_outage() -> None:
 
 
 def test_an_outage_after_progress_waits_all_the_same() -> None:
-    """What is outside has to recover: at once would be too early."""
+    """The run waits for the outside to recover: a relaunch at once would be too early."""
     world = resumed()
     world.checkpoints = (checkpoint(50), *world.checkpoints)
     world.end(**NETWORK, step=55, first_step_seen=True)
@@ -115,7 +115,7 @@ def test_a_death_that_ended_training_before_is_no_outage_before_the_first_step()
 
 
 def test_what_was_saved_shows_steps_that_nobody_saw() -> None:
-    """A command that tells no step: the checkpoint that it left says that it trained."""
+    """A command may print no step: its checkpoint shows that it trained."""
     world = World(policy=Policy(has_resume_args=True))
     world.begin()
     world.checkpoints = (checkpoint(10),)
@@ -129,7 +129,7 @@ def test_what_was_saved_shows_steps_that_nobody_saw() -> None:
 
 @pytest.mark.parametrize("step", [40, 12, None])
 def test_a_step_that_is_printed_while_resuming_is_none(step: int | None) -> None:
-    """`resuming at step 40` matches the pattern of steps, and none was made."""
+    """`resuming at step 40` matches the pattern of steps, but no step was made."""
     world = resumed()
     for _ in range(3):
         world.end(**UNKNOWN, step=step, first_step_seen=step is not None)
@@ -138,7 +138,7 @@ def test_a_step_that_is_printed_while_resuming_is_none(step: int | None) -> None
 
 
 def test_who_cannot_load_a_checkpoint_goes_back() -> None:
-    """A death in the load of what it was resumed from is the checkpoint's, step or no step."""
+    """A death while loading its checkpoint is the checkpoint's fault, before or after steps."""
     world = resumed()
     world.end(**UNKNOWN, loads_checkpoint=True)
     again(world)
@@ -147,7 +147,7 @@ def test_who_cannot_load_a_checkpoint_goes_back() -> None:
 
 
 def test_a_load_where_nothing_is_resumed_from_is_another() -> None:
-    """From nothing only pretrained weights are loaded: they come over the network."""
+    """From nothing, only pretrained weights are loaded, and they come over the network."""
     world = World()
     world.begin()
     for _ in range(4):
@@ -156,7 +156,7 @@ def test_a_load_where_nothing_is_resumed_from_is_another() -> None:
 
 
 def test_after_the_last_step_it_is_no_checkpoints_fault() -> None:
-    """`finish.step` was reached; what fails then is an upload, an evaluation, a logger."""
+    """After `finish.step` an upload, an evaluation or a logger fails, not the checkpoint."""
     world = resumed(Policy(has_finish_condition=True, finish_step=60))
     for action in ("restart", "rollback", "restart", "restart"):
         world.end(exception="OSError", frame="push.py:send", step=60, first_step_seen=True,
@@ -167,7 +167,7 @@ def test_after_the_last_step_it_is_no_checkpoints_fault() -> None:
 
 
 def test_between_two_same_deaths_an_outage_tells_nothing() -> None:
-    """A, outage, A: the second A is the second time; and the outage is taken back by nobody."""
+    """After A, outage, A, the second A is the second death; the outage is no rollback's reason."""
     world = resumed()
     death = {
         "exception": "ValueError",
@@ -192,7 +192,7 @@ def test_between_two_same_deaths_an_outage_tells_nothing() -> None:
 
 
 def test_a_mistake_of_the_program_counts_at_once() -> None:
-    """NameError before the first step: no rollback, and five of them are enough."""
+    """NameError before the first step causes no rollback, and five of them hold the run."""
     world = resumed(Policy(max_failures=5))
     for _ in range(3):
         world.end(exception="NameError", frame="t.py:<module>")
@@ -205,7 +205,7 @@ def test_a_mistake_of_the_program_counts_at_once() -> None:
 
 @pytest.mark.parametrize(("death", "failures"), [(UNKNOWN, 3), (NETWORK, 0)])
 def test_what_has_never_trained_may_have_a_mistake(death: dict[str, object], failures: int) -> None:
-    """An unknown exception counts at once there; an outage that is known for one does not."""
+    """In a run that never trained an unknown exception counts at once, an outage does not."""
     world = World()
     world.begin()
     for _ in range(3):
@@ -216,7 +216,7 @@ def test_what_has_never_trained_may_have_a_mistake(death: dict[str, object], fai
 
 
 def test_a_backoff_of_nothing_is_held_in_the_end() -> None:
-    """A pause that never comes to its longest must not launch for ever."""
+    """Pauses that never reach their maximum must not launch for ever."""
     world = resumed(Policy(backoff_s=0.0))
     for _ in range(40):
         world.end(**NETWORK)
@@ -235,15 +235,15 @@ CORRUPT = {"failure": "checkpoint_corrupt", "action": "rollback", "exception": "
     [
         ("structure", True, False, "rollback"),
         (None, None, False, "rollback"),
-        ("hashes", True, False, "restart"),  # it is as it was written
-        ("structure", None, True, "restart"),  # that had been read long before
+        ("hashes", True, False, "restart"),  # the bytes are as they were written
+        ("structure", None, True, "restart"),  # the checkpoint had been read long before
         ("structure", True, True, "rollback"),
     ],
 )
 def test_corrupt_is_not_what_a_message_says_alone(
     proof: str | None, loads: bool | None, saw_steps: bool, action: str
 ) -> None:
-    """Hashes that were proven a moment before outrank a pattern; so does training that went on."""
+    """Hashes proven a moment before outrank a message, and so does training that went on."""
     world = World()
     world.begin()
     world.checkpoints = (checkpoint(40, proof=proof), checkpoint(30, proof=proof))
@@ -256,7 +256,7 @@ def test_corrupt_is_not_what_a_message_says_alone(
 
 @pytest.mark.parametrize("own", [True, False])
 def test_configuration_after_a_checkpoint_of_this_run_is_an_exception(own: bool) -> None:
-    """It has trained with it; one that another run made proves nothing."""
+    """The run trained with this configuration; another run's checkpoint proves nothing."""
     world = World()
     world.checkpoints = (checkpoint(40, own_run=own, says_who=own),)
     world.begin()
@@ -268,14 +268,14 @@ def test_configuration_after_a_checkpoint_of_this_run_is_an_exception(own: bool)
 
 
 def test_the_trainers_own_word_holds_after_checkpoints_too() -> None:
-    """78 stays what it is."""
+    """Exit code 78 means a wrong configuration, even after checkpoints."""
     world = resumed()
     world.end(code=78, failure="configuration", action="hold")
     assert (world.state.run, world.state.failure) == (RunState.HELD, "configuration")
 
 
 def test_another_daemon_goes_on_counting() -> None:
-    """The ledger has the outages, the deaths in training, and what the attempt began with."""
+    """The ledger has the outages, the deaths in training, and the attempt's first checkpoint."""
     world = World()
     world.begin()
     world.checkpoints = (checkpoint(40),)
@@ -299,7 +299,7 @@ def test_another_daemon_goes_on_counting() -> None:
 
 
 def test_an_old_ledger_replays() -> None:
-    """What an earlier version wrote has none of it."""
+    """A ledger of an earlier version has no counts of outages, and counts none."""
     old = {"type": "attempt_ended", "attempt": 1, "charged": True, "failures": 2, "repeats": 1,
            "exception": "ValueError", "frame": "f", "first_step": True, "wall": 1.0}  # fmt: skip
     past = history_of([old])

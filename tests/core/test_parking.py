@@ -1,4 +1,4 @@
-"""When a spare interpreter is ordered, waited for, and why a launch is cold."""
+"""When a spare interpreter is ordered and waited for, and why a launch is cold."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def world(mode: LaunchMode = LaunchMode.AUTO) -> World:
 
 
 def look(one: World, *, after_s: float = 0.5, **more: object) -> list[object]:
-    """One look at an attached trainer that has made a step; what is ordered."""
+    """Observe once an attached trainer that has made a step, and return the orders."""
     one.now += after_s
     facts: dict[str, object] = {"attached": True, "beating": True, "step": 11, **more}
     return list(one.feed(Observed(one.state.attempt, **facts)))  # type: ignore[arg-type]
@@ -43,19 +43,19 @@ def parks(effects: list[object]) -> int:
 
 
 def relaunch(one: World) -> list[object]:
-    """The attempt ends with progress made, and another is launched at once."""
+    """End the attempt after progress, so that another is launched at once."""
     one.checkpoints = (checkpoint(20 + one.state.attempt), *one.checkpoints)
     return list(one.end())
 
 
 def launch_of(effects: list[object]) -> Launch:
-    """The one launch."""
+    """The only launch among these effects."""
     (found,) = (effect for effect in effects if isinstance(effect, Launch))
     return found
 
 
 def test_one_is_ordered_after_the_first_step_and_once() -> None:
-    """Not during the start, which it would slow down, and at the look after the first step."""
+    """The order comes after the first step, because parking would slow the start down."""
     one = world()
     assert parks(look(one, beating=False)) == 0
     assert parks(look(one)) == 0
@@ -76,7 +76,7 @@ def test_one_is_ordered_after_the_first_step_and_once() -> None:
 def test_a_trainer_whose_steps_nobody_sees(
     facts: dict[str, object], after_s: float, orders: int
 ) -> None:
-    """A step in its log, or a minute, stands for the first step."""
+    """A step in the log, or a minute, stands for an unseen first step."""
     one = world()
     assert parks(look(one, after_s=after_s, **facts)) == orders
 
@@ -90,7 +90,7 @@ def test_cold_mode_orders_none_and_says_why() -> None:
 
 
 def test_a_refusal_stands_until_the_next_attempt() -> None:
-    """It is the reason of the next launch; the attempt after it may try again."""
+    """A refusal is the next launch's reason, and the attempt after it tries to park again."""
     one = world()
     look(one)
     look(one)
@@ -105,7 +105,7 @@ def test_a_refusal_stands_until_the_next_attempt() -> None:
 
 
 def test_one_that_was_killed_is_ordered_again_later() -> None:
-    """The kernel took it, short of memory: not at once, and not never."""
+    """After the kernel killed it for want of memory, a pause comes before the next order."""
     one = world()
     look(one)
     look(one)
@@ -115,7 +115,7 @@ def test_one_that_was_killed_is_ordered_again_later() -> None:
 
 
 def test_the_reason_of_the_last_cold_launch_outlives_a_warm_one() -> None:
-    """`status` shows both: how the last one was, and why the last cold one was cold."""
+    """`status` shows how the last launch was, and why the last cold launch was cold."""
     one = world()
     one.feed(Started(1, False, "heavy.py has changed"))
     relaunch(one)
@@ -132,14 +132,14 @@ def test_the_reason_of_the_last_cold_launch_outlives_a_warm_one() -> None:
     ],
 )
 def test_who_is_told_that_there_is_none(mode: LaunchMode, loud: bool, said: bool) -> None:
-    """Whoever asked for warm launches, and where something can be done: memory."""
+    """A user who asked for warm launches is told, and all users where memory is the reason."""
     one = world(mode)
     effects = one.feed(ParkedSeen(REFUSED, is_loud=loud))
     assert any(isinstance(e, Say) and "bash is not Python" in e.line for e in effects) == said
 
 
 def test_a_cold_launch_is_said_where_warm_was_asked_for() -> None:
-    """Not of the first attempt, for which nothing can be parked."""
+    """The first attempt's is not reported: nothing can be parked for it."""
     one = World(Policy(launch_mode=LaunchMode.WARM), checkpoints=(checkpoint(10),))
     one.feed(Begun(Intent.RUN))
     one.survey()
@@ -166,7 +166,7 @@ def test_a_cold_launch_is_said_where_warm_was_asked_for() -> None:
 def test_it_is_waited_for_where_that_is_quicker(
     times: LaunchTimes, since_s: float, mode: LaunchMode, expected: float
 ) -> None:
-    """By what was measured: never longer than could be won."""
+    """The wait is never longer than the time that a warm launch would save, as measured."""
     parked = Parked(ParkedStage.IMPORTING, since=1000.0)
     assert patience_s(parked, mode, times, 1000.0 + since_s) == pytest.approx(expected)
     assert patience_s(WAITING, mode, times, 1000.0) == 0.0
@@ -174,7 +174,7 @@ def test_it_is_waited_for_where_that_is_quicker(
 
 
 def test_a_launch_carries_its_patience() -> None:
-    """From the measured times of this very run, learned from its own ledger entries."""
+    """The run learns its times from its own ledger entries."""
     one = world()
     one.feed(Started(1, False, None))
     look(one, first_step_at=one.now + 3.0, after_s=3.5)
@@ -194,7 +194,7 @@ def test_a_launch_carries_its_patience() -> None:
 
 
 def test_history_knows_how_the_last_attempt_was_started() -> None:
-    """A daemon that comes after another shows the same."""
+    """A later daemon shows the same."""
     cold = {"type": "attempt_started", "attempt": 1, "launch": "cold", "why_cold": "a reason"}
     warm = {"type": "attempt_started", "attempt": 2, "launch": "warm", "why_cold": None}
     assert history_of([cold]).launched == Launched(False, "a reason")
@@ -204,7 +204,7 @@ def test_history_knows_how_the_last_attempt_was_started() -> None:
 
 
 def warm_world() -> World:
-    """A run whose second attempt was launched warm, one failure ago."""
+    """A run whose second attempt was launched warm, after one failure."""
     one = world()
     look(one)
     look(one)
@@ -215,7 +215,7 @@ def warm_world() -> World:
 
 
 def folded(one: World) -> WarmTrust:
-    """What the next daemon reads of it."""
+    """The trust in warm launches that the next daemon reads from the ledger."""
     entries: list[dict[str, object]] = []
     for effect in one.effects:
         if isinstance(effect, Record):
@@ -229,7 +229,7 @@ def folded(one: World) -> WarmTrust:
 def test_a_warm_start_that_fails_at_once_is_tried_cold_and_not_charged(
     how: dict[str, object],
 ) -> None:
-    """Before its first step nothing tells whether it was the program or the warmth."""
+    """Before the first step, program or warm start may be at fault: the next is cold and free."""
     one = warm_world()
     before = one.state.budget
     effects = list(one.end(first_step_seen=False, **how))
@@ -238,12 +238,12 @@ def test_a_warm_start_that_fails_at_once_is_tried_cold_and_not_charged(
     assert one.state.budget == before
     (entry,) = (e for e in one.records("attempt_ended") if e["attempt"] == 2)
     assert (entry["charged"], entry["action"]) == (False, "restart_cold")
-    assert any("once more, cold" in e.line for e in effects if isinstance(e, Say))
+    assert any("launched again, cold" in e.line for e in effects if isinstance(e, Say))
     assert folded(one) is one.state.warm is WarmTrust.DOUBTED
 
 
 def test_after_a_cold_one_that_makes_its_steps_no_launch_is_warm() -> None:
-    """The warmth was to blame: nothing is parked any more, also by the next daemon."""
+    """The warm start was at fault: this daemon and the next park no interpreter any more."""
     one = warm_world()
     one.launched(one.end(first_step_seen=False))
     assert sum(parks(look(one)) for _ in range(3)) == 0
@@ -255,7 +255,7 @@ def test_after_a_cold_one_that_makes_its_steps_no_launch_is_warm() -> None:
 
 
 def test_a_cold_one_that_fails_alike_clears_the_warmth_and_counts() -> None:
-    """Only once in a run a failure is free."""
+    """The next failure is charged: only one failure in a run is free."""
     one = warm_world()
     one.launched(one.end(first_step_seen=False))
     before = one.state.budget.failures
@@ -283,13 +283,13 @@ def test_a_cold_one_that_fails_alike_clears_the_warmth_and_counts() -> None:
 def test_other_failures_are_charged_as_ever(
     is_warm: bool, facts: dict[str, object], ran_s: float
 ) -> None:
-    """A cold start, one that had begun as far as can be seen, and a full disk."""
+    """Charged are cold starts, starts with signs of steps, and full disks (for the day only)."""
     one = warm_world()
     one.feed(Started(one.state.attempt, is_warm=is_warm))
     one.now += ran_s
     before = one.state.budget.failures
     one.end(**facts)
-    is_full = facts.get("failure") == "disk_full"  # it is waited for, and costs the day alone
+    is_full = facts.get("failure") == "disk_full"  # a full disk costs the day's budget only
     assert one.state.budget.failures == before + (0 if is_full else 1)
     assert len(one.state.budget.recent) > 0
     assert folded(one) is one.state.warm is WarmTrust.TRUSTED

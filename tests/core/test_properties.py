@@ -1,4 +1,4 @@
-"""Properties of the core under arbitrary event sequences, sensible ones and absurd ones."""
+"""Properties of the core under arbitrary event sequences, sensible and absurd."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -154,7 +154,7 @@ moments = st.floats(0, 2000, allow_nan=False)
 
 
 def relevant(event: Event, state: State) -> Event:
-    """Half of the time events speak of the attempt that runs; stale ones are drawn as well."""
+    """Half of the events concern the running attempt; the other half may be stale."""
     if isinstance(event, Exited) and event.ending.attempt % 2:
         ending = event.ending
         fields = {f: getattr(ending, f) for f in Ending.__dataclass_fields__}
@@ -175,7 +175,7 @@ def relevant(event: Event, state: State) -> Event:
 def test_invariants_hold_whatever_comes(
     policy: Policy, begun: Begun, story: list[tuple[Event, float]]
 ) -> None:
-    """Never two alive, never a launch against a wish or after an end, and every wait ends."""
+    """Never two attempts alive, never a launch against the intent or after an end; waits end."""
     now = 1000.0
     state = State(policy=policy, at=now, attempt=1 if begun.alive else 0)
     living = {1} if begun.alive else set()
@@ -199,7 +199,7 @@ def test_invariants_hold_whatever_comes(
 
 
 def check(state: State, effects: tuple[Effect, ...], living: set[int], intent: Intent) -> None:
-    """The invariants after one step; `living` is what the world knows to run."""
+    """Assert the invariants after one step; `living` are the attempts that run."""
     for effect in effects:
         if isinstance(effect, Launch):
             assert not living, "two attempts alive"
@@ -226,7 +226,7 @@ def check(state: State, effects: tuple[Effect, ...], living: set[int], intent: I
 
 @given(st.integers(1, 6), st.integers(1, 30))
 def test_a_crash_loop_always_ends(max_failures: int, rounds: int) -> None:
-    """Deaths without progress hold after exactly `max_failures`, whatever the waits."""
+    """Deaths without progress hold the run after exactly `max_failures`, whatever the waits."""
     now, launches = 0.0, 0
     state = State(policy=Policy(max_failures=max_failures, max_per_day=1000), at=now)
     state, _ = step(state, Begun(Intent.RUN), now)

@@ -36,7 +36,7 @@ def running(**more: object) -> World:
     ],
 )
 def test_first_ending(ending: dict[str, object], state: RunState, code: int | None) -> None:
-    """An ending before any progress leads where the contract says."""
+    """An ending before any progress leads to the state that the contract names."""
     world = running()
     world.end(**ending)
     assert world.state.run is state
@@ -51,7 +51,7 @@ def test_configuration_error_after_steps_is_a_failure_like_others() -> None:
 
 
 def test_progress_restarts_at_once() -> None:
-    """A validated step above all before it relaunches without a pause, and refills the budget."""
+    """A validated step above all before relaunches without a pause, and refills the budget."""
     world = running()
     world.end()
     assert world.state.budget.failures == 1
@@ -73,7 +73,7 @@ def test_without_new_progress_it_backs_off() -> None:
 
 
 def test_budget_holds_and_counts_failures_since_progress() -> None:
-    """The n-th failure without a newer checkpoint holds, with exit 1."""
+    """The n-th failure without a newer checkpoint holds the run, with exit 1."""
     world = running(policy=Policy(max_failures=3))
     for _ in range(2):
         world.end()
@@ -88,7 +88,7 @@ def test_budget_holds_and_counts_failures_since_progress() -> None:
 
 
 def test_day_limit_holds_in_spite_of_progress() -> None:
-    """Progress refills the budget but not the day."""
+    """Progress refills the budget, but not that of the day."""
     world = running(policy=Policy(max_per_day=4))
     for number in range(1, 4):
         world.checkpoints = (checkpoint(100 * number), *world.checkpoints)
@@ -101,7 +101,7 @@ def test_day_limit_holds_in_spite_of_progress() -> None:
 
 
 def test_same_death_twice_goes_one_back_three_times_holds() -> None:
-    """Exception, frame and step equal: roll back once, then a human has to look."""
+    """With exception, frame and step equal, the run rolls back once and is then held."""
     world = running(checkpoints=(checkpoint(100),))
     world.checkpoints = (checkpoint(200), checkpoint(100))
     death = {"exception": "ValueError", "frame": "data.py:next", "step": 230}
@@ -124,7 +124,7 @@ def test_same_death_twice_goes_one_back_three_times_holds() -> None:
 
 
 def test_rollback_with_nothing_further_back_takes_the_newest() -> None:
-    """With one checkpoint only, starting from nothing would lose it."""
+    """With only one checkpoint, starting from nothing would lose it."""
     world = running()
     world.checkpoints = (checkpoint(100),)
     death = {"exception": "ValueError", "frame": "f", "step": 130}
@@ -138,7 +138,7 @@ def test_rollback_with_nothing_further_back_takes_the_newest() -> None:
 
 @pytest.mark.parametrize("fresh", [True, False])
 def test_none_valid(fresh: bool) -> None:
-    """Checkpoints without a valid one hold, unless the configuration says to start fresh."""
+    """Checkpoints of which none is valid hold the run, unless `if_none_valid` is fresh."""
     world = running(policy=Policy(start_fresh_if_none_valid=fresh))
     world.exists = True
     world.end()
@@ -152,7 +152,7 @@ def test_none_valid(fresh: bool) -> None:
 
 
 def test_never_from_nothing_over_checkpoints() -> None:
-    """A trainer that neither got arguments nor attached is not relaunched over its checkpoints."""
+    """A trainer without arguments and without attach() would begin anew: the run is held."""
     world = running()
     world.checkpoints = (checkpoint(100),)
     world.end(attached=False)
@@ -161,7 +161,7 @@ def test_never_from_nothing_over_checkpoints() -> None:
 
 
 def test_final_checkpoint_means_finished() -> None:
-    """A run that finished during its grace is seen to be finished at the next start."""
+    """A run that finished during its grace is found finished at the next start."""
     world = World(checkpoints=(checkpoint(500, kind="final"),))
     world.begin()
     assert world.state.run is RunState.COMPLETED
@@ -171,7 +171,7 @@ def test_final_checkpoint_means_finished() -> None:
 
 @pytest.mark.parametrize(("step", "state"), [(500, RunState.COMPLETED), (499, RunState.BACKOFF)])
 def test_finish_step(step: int, state: RunState) -> None:
-    """With `finish: {step: N}` exit 0 alone means nothing."""
+    """With `finish: {step: N}`, exit 0 alone means nothing."""
     policy = Policy(has_finish_condition=True, finish_step=500)
     world = running(policy=policy)
     world.end(code=0, failure="completed", step=step)
@@ -180,7 +180,7 @@ def test_finish_step(step: int, state: RunState) -> None:
 
 @pytest.mark.parametrize("code", [None, 1])
 def test_finish_step_that_was_not_saved_is_no_end(code: int | None) -> None:
-    """Killed at the last step before its checkpoint was there: it has to be made again."""
+    """Killed at the last step before its checkpoint, the run has to make the step again."""
     policy = Policy(has_finish_condition=True, finish_step=500)
     world = running(policy=policy, checkpoints=(checkpoint(400),))
     world.end(code=code, signal=None if code else 9, failure="killed", step=500)
@@ -193,14 +193,14 @@ def test_finish_step_that_was_not_saved_is_no_end(code: int | None) -> None:
 
 
 def test_a_trainer_that_said_it_finished_may_crash_at_exit() -> None:
-    """The outcome outranks a segmentation fault of the interpreter's end."""
+    """The outcome 0 outranks a segmentation fault at the interpreter's end."""
     world = running()
     world.end(code=None, signal=11, outcome_code=0, failure="segfault")
     assert world.state.run is RunState.COMPLETED
 
 
 def test_hold_wish_during_a_start_that_failed() -> None:
-    """The retry of a start is a launch, too."""
+    """A hold prevents the retry of a failed start, as it prevents any launch."""
     world = World()
     world.feed(Begun(Intent.RUN))
     world.survey()
@@ -214,7 +214,7 @@ def test_hold_wish_during_a_start_that_failed() -> None:
 
 
 def test_hold_wish_lets_the_attempt_run_and_prevents_the_next() -> None:
-    """`supervisor hold` while an attempt runs."""
+    """`supervisor hold` leaves a running attempt alone and prevents the next one."""
     world = running()
     world.feed(IntentChanged(Intent.HOLD))
     assert world.state.run is RunState.RUNNING
@@ -228,7 +228,7 @@ def test_hold_wish_lets_the_attempt_run_and_prevents_the_next() -> None:
 
 
 def held_by_the_operator(how: str) -> World:
-    """A run that is held with `supervisor hold`, at each moment at which that may be so."""
+    """A run held with `supervisor hold`, at each moment at which this is possible."""
     world = World()
     match how:
         case "begin":
@@ -257,7 +257,7 @@ def test_an_operators_hold_is_known_by_its_reason(how: str) -> None:
 
 
 def test_another_hold_is_none_of_the_operators() -> None:
-    """A wrong configuration is held for, also where the operator wants the run held."""
+    """A wrong configuration is the reason of the hold, even if the operator asked for one."""
     world = running()
     world.feed(IntentChanged(Intent.HOLD))
     world.end(code=78)
@@ -267,12 +267,12 @@ def test_another_hold_is_none_of_the_operators() -> None:
 
 
 def unnumbered(written: float) -> Checkpoint:
-    """`ckpt.pt`, rewritten in place."""
+    """The file `ckpt.pt`, which is rewritten in place."""
     return Checkpoint("/run/ckpt.pt", None, written=written)
 
 
 def test_a_rewritten_checkpoint_without_a_step_is_progress_if_training_was_ahead() -> None:
-    """nanoGPT's ckpt.pt: newer and further than ever counts, newer alone does not."""
+    """nanoGPT's ckpt.pt is progress when newer and at a further step, not when only newer."""
     world = running(policy=Policy(max_failures=2))
     for number in range(1, 5):
         world.checkpoints = (unnumbered(100.0 * number),)
@@ -283,9 +283,9 @@ def test_a_rewritten_checkpoint_without_a_step_is_progress_if_training_was_ahead
     assert world.state.run is RunState.HELD, "the second failure that replayed old steps"
 
 
-@pytest.mark.parametrize(("rewritten", "said"), [(True, "saved to ckpt.pt"), (False, "is lost")])
+@pytest.mark.parametrize(("rewritten", "said"), [(True, "saved to ckpt.pt"), (False, "are lost")])
 def test_a_stop_with_a_checkpoint_that_tells_no_step(rewritten: bool, said: str) -> None:
-    """No step is invented: only whether the file was written since."""
+    """The reason names no step: only whether the file was written since the stop."""
     world = World(checkpoints=(unnumbered(100.0),))
     world.begin()
     world.feed(StopAsked(StopSource.SIGTERM))

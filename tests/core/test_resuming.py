@@ -1,4 +1,4 @@
-"""An attempt that was told to go on, and begins anew: ended, doubted, or believed on a word."""
+"""An attempt that was told to resume and begins anew: killed, doubted, or trusted."""
 
 from dataclasses import replace
 from typing import Any
@@ -35,7 +35,7 @@ RESUMED = {"type": "resumed", "intent_id": "i", "wall": 3.0}
 
 
 def seen(first: int, last: int, took_s: float = 1.0, **more: Any) -> StepsSeen:
-    """Steps of an attempt."""
+    """The steps that were seen of an attempt."""
     return StepsSeen(first, 0.0, last, took_s, **more)
 
 
@@ -65,7 +65,7 @@ def seen(first: int, last: int, took_s: float = 1.0, **more: Any) -> StepsSeen:
 def test_each_condition_stands_for_a_training_that_was_healthy(
     counter: Counter | None, steps: StepsSeen, finding: ResumeFinding
 ) -> None:
-    """Two rising steps, below N - 2 × the interval, near the fresh start's, at its pace."""
+    """Needed: two rising steps, below N - 2 × the interval, near the fresh start, at its pace."""
     assert judge(counter, PATH, steps) is finding
 
 
@@ -80,12 +80,12 @@ def test_each_condition_stands_for_a_training_that_was_healthy(
     ],
 )
 def test_the_next_save_is_where_it_was_before(step: int, on_disk: set[str], over: bool) -> None:
-    """One that was pruned is not written over; beyond what is on record nothing is known."""
+    """A pruned checkpoint is not written over; beyond the recorded saves nothing is known."""
     assert writes_over(COUNTER, step, on_disk) is over
 
 
 def resumed(**more: Any) -> World:
-    """An attempt that was told to go on from step 40."""
+    """A world whose attempt was told to resume from step 40."""
     policy = Policy(**{"has_resume_args": True, **more})
     world = World(policy=policy, checkpoints=(checkpoint(40),))
     world.begin()
@@ -93,14 +93,14 @@ def resumed(**more: Any) -> World:
 
 
 def anew(world: World, *, is_beat: bool = True, over: bool = False) -> list[object]:
-    """Its steps begin near nothing."""
+    """Report that the attempt's steps begin at 1, not near step 40."""
     event = BeginsAnew(world.state.attempt, PATH, 40, 1, 4, is_beat, over)
     return list(world.feed(event))
 
 
 @pytest.mark.parametrize(("is_beat", "over"), [(True, False), (False, True)])
 def test_it_is_killed_at_once_and_the_run_is_held(is_beat: bool, over: bool) -> None:
-    """No SIGTERM: it would save a few steps from nothing. Both numbers are told."""
+    """SIGTERM would save a few steps from nothing, so SIGKILL comes; both step numbers are told."""
     world = resumed()
     effects = anew(world, is_beat=is_beat, over=over)
     assert [e for e in effects if isinstance(e, SendKill | SendStop)] == [SendKill(1)]
@@ -116,7 +116,7 @@ def test_it_is_killed_at_once_and_the_run_is_held(is_beat: bool, over: bool) -> 
 
 
 def test_the_log_alone_raises_a_doubt_once() -> None:
-    """Nothing is written over: it goes on, and nothing is pruned until its steps show more."""
+    """If nothing is written over, the attempt goes on, and the doubt ends with its steps."""
     world = resumed()
     effects = anew(world, is_beat=False)
     assert [e.is_doubt for e in effects if isinstance(e, Say)] == [True]
@@ -128,7 +128,7 @@ def test_the_log_alone_raises_a_doubt_once() -> None:
 
 
 def test_a_doubt_becomes_an_end_where_the_next_save_writes_over() -> None:
-    """Before it does."""
+    """The attempt is killed before its next save writes over a checkpoint."""
     world = resumed()
     anew(world, is_beat=False)
     anew(world, is_beat=False, over=True)
@@ -136,7 +136,7 @@ def test_a_doubt_becomes_an_end_where_the_next_save_writes_over() -> None:
 
 
 def test_a_trainer_that_was_told_nothing_is_not_blamed() -> None:
-    """Neither arguments nor attach(): it finds its checkpoint itself, or not."""
+    """A trainer without arguments and attach() has to find its checkpoint itself."""
     world = resumed(has_resume_args=False, trainer_finds_checkpoints=True)
     assert anew(world) == []
     world.feed(Observed(1, attached=True))
@@ -144,7 +144,7 @@ def test_a_trainer_that_was_told_nothing_is_not_blamed() -> None:
 
 
 def test_a_resume_is_taken_at_its_word() -> None:
-    """`supervisor resume` after such a hold: not concluded again, by any later daemon."""
+    """After `supervisor resume` the run is not held for this reason again, by any daemon."""
     past = history_of([STARTED, HELD, RESUMED])
     assert past.resumed_from == PATH
     assert past.resume_is_trusted
@@ -155,7 +155,7 @@ def test_a_resume_is_taken_at_its_word() -> None:
 
 
 def test_the_next_daemon_carries_the_kill_out() -> None:
-    """It was decided and recorded; whether the order went out is not known."""
+    """The kill was decided and recorded, but the order may not have gone out."""
     noted = {"type": "not_resumed", "attempt": 1, "reason": "why", "wall": 2.0}
     history: History = history_of([STARTED, noted])
     world = resumed()
@@ -169,7 +169,7 @@ def test_the_next_daemon_carries_the_kill_out() -> None:
 
 
 def test_a_doubt_outlives_the_daemon() -> None:
-    """Until the steps go on, or the operator lets the run go on."""
+    """The doubt lasts until the steps go on, or the operator lets the run go on."""
     doubted = {"type": "resume_doubted", "attempt": 1, "reason": "why", "wall": 1.0}
     assert initial_state(history_of([doubted]), Policy(), now=0.0, wall=2.0).resume_doubt == "why"
     for over in ("resume_seen", "resumed", "begin_again"):

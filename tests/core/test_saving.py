@@ -1,4 +1,4 @@
-"""What a stop saved: told by the files' own times, by both clocks, and by what the log counted."""
+"""What a stop saved, by the files' own times, by both clocks, and by the log's steps."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def told(
     reached: int | None = 35,
     **ending: object,
 ) -> tuple[bool, str]:
-    """What is said of one checkpoint after a stop at STOP_WALL."""
+    """Whether one checkpoint counts as saved after a stop at STOP_WALL, and the words for it."""
     facts: dict[str, object] = {"step": reached, "code": 0, **ending}
     stop = Stop(StopSource.SIGTERM, 100.0, progress_before=seen_before, late=late, wall=STOP_WALL)
     one = Checkpoint("/run/ckpt.pt", step, written=written)
@@ -37,54 +37,54 @@ def told(
         (-9.0, (False, ROUTINE)),
         (-0.4, (False, ROUTINE.replace("9 s", "less than a second"))),
         (-3600.0, (False, ROUTINE.replace("9 s", "60 min"))),
-        # The clock for files ticks less often than the other one.
+        # The clock that stamps files ticks less often than the wall clock.
         (-0.01, (True, ", saved at step 20; 15 steps since then are lost")),
         (0.5, (True, ", saved at step 20; 15 steps since then are lost")),
     ],
 )
 def test_a_files_time_decides(after_s: float, expected: tuple[bool, str]) -> None:
-    """A routine checkpoint is told as what it is, though nobody had seen it before the stop."""
+    """A routine checkpoint from before the stop is not its save, even if unseen until then."""
     assert told(STOP_WALL + after_s) == expected
 
 
 def test_what_was_seen_before_and_written_again_was_saved() -> None:
-    """The same step saved anew because of the stop."""
+    """The stop made the trainer save the same step anew."""
     assert told(STOP_WALL + 2.5, seen_before=20, step=20)[0]
 
 
 def test_a_servers_clock_is_allowed_for() -> None:
-    """A server 30 s ahead stamps what it stored 9 s before the stop with a time after it."""
+    """With a server 30 s ahead, a file from 9 s before the stop has a time after the stop."""
     assert told(STOP_WALL - 9.0 + 30.0, ahead_s=30.0) == (False, ROUTINE)
     assert told(STOP_WALL + 0.5 - 30.0, ahead_s=-30.0)[0]
 
 
 @pytest.mark.parametrize("seen_before", [None, 20])
 def test_without_a_clock_what_was_seen_decides(seen_before: int | None) -> None:
-    """Nobody knows the server's clock: what was seen before the stop was saved before it."""
+    """Without the server's clock, a checkpoint seen before the stop was saved before it."""
     is_saved, words = told(STOP_WALL - 9.0, ahead_s=None, seen_before=seen_before)
     assert is_saved is (seen_before is None)
     assert is_saved or "step 20, from before the stop; 15 steps since then are lost" in words
 
 
 def test_whole_seconds_round_down() -> None:
-    """A file system without fractions may have stamped what came after the stop with less."""
+    """Without fractions of seconds, a file from just after the stop may have an earlier time."""
     assert told(5000.0)[0]
     assert told(4998.0) == (False, ROUTINE.replace("9 s", "2 s"))
 
 
 def test_a_stop_that_found_an_ended_attempt_saved_nothing() -> None:
-    """Its checkpoint is from before, whatever nobody measured."""
+    """The checkpoint is from before the stop, even without a known clock."""
     assert told(STOP_WALL - 9.0, ahead_s=None, late=True) == (False, ROUTINE)
 
 
 @pytest.mark.parametrize(
     ("ending", "expected"),
     [
-        ({"reached": None}, "step 20, from 9 s before the stop; what was done since then is lost"),
+        ({"reached": None}, "step 20, from 9 s before the stop; the steps since then are lost"),
         ({"reached": None, "logged": (1, 35)}, "15 steps since then are lost"),
-        ({"reached": None, "logged": (21, 35)}, "what was done since then is lost"),
-        ({"reached": None, "logged": (1, 7)}, "what was done since then is lost"),
-        ({"reached": 3}, " at step 3; newest checkpoint: step 20, from 9 s before the stop; what"),
+        ({"reached": None, "logged": (21, 35)}, "the steps since then are lost"),
+        ({"reached": None, "logged": (1, 7)}, "the steps since then are lost"),
+        ({"reached": 3}, " at step 3; newest checkpoint: step 20, from 9 s before the stop; the"),
         ({"reached": 20}, "from 9 s before the stop; no step since then is lost"),
         ({"reached": 21}, "; 1 step since then is lost"),
     ],
@@ -92,28 +92,28 @@ def test_a_stop_that_found_an_ended_attempt_saved_nothing() -> None:
 def test_the_loss_is_told_only_where_the_counts_are_alike(
     ending: dict[str, object], expected: str
 ) -> None:
-    """A counter that does not reach the checkpoint's step counts something else."""
+    """A counter below the checkpoint's step counts something else, so no loss is computed."""
     is_saved, words = told(STOP_WALL - 9.0, **ending)
     assert not is_saved
     assert expected in words
 
 
 def test_its_own_word_counts_at_its_last_step() -> None:
-    """A trainer that had saved this very step leaves with 75 and saves nothing again."""
+    """A trainer that has saved its last step may leave with 75 without another save."""
     assert told(STOP_WALL - 9.0, step=35, outcome_code=75)[0]
     assert not told(STOP_WALL - 9.0, step=20, outcome_code=75)[0]
 
 
 def test_a_name_without_a_step_is_told_by_its_time() -> None:
-    """`ckpt.pt`, written anew in place."""
+    """`ckpt.pt` is rewritten in place: its time decides."""
     assert told(STOP_WALL + 1.0, step=None) == (True, ", saved to ckpt.pt")
     is_saved, words = told(STOP_WALL - 9.0, step=None)
     assert not is_saved
-    assert "newest checkpoint: ckpt.pt, from 9 s before the stop; what was done" in words
+    assert "newest checkpoint: ckpt.pt, from 9 s before the stop; the steps" in words
 
 
 def test_what_came_after_is_told_though_a_routine_one_has_a_step() -> None:
-    """An emergency save under a name of its own beside numbered ones."""
+    """An emergency save without a step counts, beside an older numbered checkpoint."""
     stop = Stop(StopSource.SIGTERM, 100.0, wall=STOP_WALL)
     numbered = Checkpoint("/run/checkpoint-20", 20, written=STOP_WALL - 9.0)
     emergency = Checkpoint("/run/last.ckpt", None, written=STOP_WALL + 1.5)
@@ -122,7 +122,7 @@ def test_what_came_after_is_told_though_a_routine_one_has_a_step() -> None:
 
 
 def test_a_persisted_snapshot_tells_what_it_lacks() -> None:
-    """Put onto the disk after the stop, taken before it: its step says what is lost."""
+    """A snapshot persisted after the stop was taken before it: its step shows the loss."""
     assert told(STOP_WALL + 4.2, step=30) == (
         True,
         ", saved at step 30; 5 steps since then are lost",
@@ -131,7 +131,7 @@ def test_a_persisted_snapshot_tells_what_it_lacks() -> None:
 
 @pytest.mark.parametrize("intent", [False, True])
 def test_the_time_of_a_stop_is_on_record(intent: bool) -> None:
-    """For the next daemon; in a ledger without it the entry's own time has to do."""
+    """The next daemon reads the stop's time; in an older ledger the entry's own time serves."""
     first = World(checkpoints=(checkpoint(10, written=100.5),))
     first.begin()
     event = (
@@ -152,7 +152,7 @@ def test_the_time_of_a_stop_is_on_record(intent: bool) -> None:
 
 
 def test_a_daemon_that_takes_over_judges_by_the_recorded_time() -> None:
-    """It sees the routine checkpoint for the first time, and does not take it for saved."""
+    """The new daemon sees the routine checkpoint for the first time, and calls it unsaved."""
     world = World()
     world.feed(Begun(Intent.RUN, alive=True, stop_by=StopSource.SIGTERM, stop_wall=STOP_WALL))
     assert world.state.run is RunState.DRAINING

@@ -1,4 +1,4 @@
-"""Waits for room on a disk: how they grow, what they cost, and when waiting is of no use."""
+"""Waits for room on a disk: how they grow, what they cost, and when waiting is useless."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def waiting(policy: Policy | None = None, **more: object) -> World:
 
 
 def wait(world: World) -> float:
-    """How long until the next look; it is over then."""
+    """Let the time until the next probe pass, and return it in seconds."""
     assert world.state.wake_at is not None
     waited = world.state.wake_at - world.now
     world.now = world.state.wake_at
@@ -33,14 +33,14 @@ def wait(world: World) -> float:
 
 
 def go_on(world: World) -> None:
-    """Room is found, and the next attempt runs."""
+    """A probe finds room, and the next attempt runs."""
     world.feed(CLEAR)
     world.launched(world.survey())
     assert world.state.run is RunState.RUNNING
 
 
 def test_the_wait_doubles_from_ten_seconds_to_ten_minutes() -> None:
-    """As long as there is no room; it costs no failure."""
+    """The wait doubles while there is no room, and costs no failure."""
     world = waiting()
     waits = []
     for _ in range(9):
@@ -52,7 +52,7 @@ def test_the_wait_doubles_from_ten_seconds_to_ten_minutes() -> None:
 
 
 def test_the_same_death_after_room_was_found_doubles_the_wait_and_is_held_in_the_end() -> None:
-    """A quota that only the server knows: five times room was found, and the write failed."""
+    """With a quota that only the server knows, room was found five times and the write failed."""
     world = waiting(Policy(max_failures=2))
     waits = []
     while world.state.run is RunState.WAITING:
@@ -62,13 +62,13 @@ def test_the_same_death_after_room_was_found_doubles_the_wait_and_is_held_in_the
     assert waits == [10, 20, 40, 80, 160]
     assert world.state.run is RunState.HELD
     assert world.state.failure == "disk_full"
-    assert "5 times a look found room for the checkpoint directory" in world.state.reason
+    assert "5 times the supervisor found room in the checkpoint directory" in world.state.reason
     assert "the same death" not in world.state.reason
     assert world.state.budget.failures == 0
 
 
 def test_durable_progress_begins_anew() -> None:
-    """A disk that fills again after work was done is another time."""
+    """A disk that fills again after progress begins with the shortest wait."""
     world = waiting()
     for step in (50, 60, 70, 80, 90, 100, 110):
         assert wait(world) == 10
@@ -91,7 +91,7 @@ def test_the_day_limit_holds() -> None:
 
 
 def test_a_death_for_want_of_room_is_no_repetition_of_another() -> None:
-    """Nor are other deaths forgotten for it."""
+    """A full disk between two equal deaths neither repeats them nor hides them."""
     world = World()
     world.begin()
     world.checkpoints = (checkpoint(40), checkpoint(30))
@@ -106,7 +106,7 @@ def test_a_death_for_want_of_room_is_no_repetition_of_another() -> None:
 
 @pytest.mark.parametrize("place", [None, "/home/u/.cache"])
 def test_the_place_that_the_write_named_is_looked_at(place: str | None) -> None:
-    """Also by the next daemon."""
+    """The probe looks at the place that the failed write named, also by the next daemon."""
     world = waiting(full_place=place)
     wait(world)
     (look,) = [effect for effect in world.effects if isinstance(effect, Probe)]
@@ -118,7 +118,7 @@ def test_the_place_that_the_write_named_is_looked_at(place: str | None) -> None:
 
 
 def test_a_wait_is_told_as_hold() -> None:
-    """Readers of the record know no other word; the next daemon reads the wait out of it."""
+    """Readers know only `hold` for it; the next daemon reads the wait from the record."""
     world = waiting()
     assert world.state.action is Action.WAIT
     told = [*world.records("attempt_ended"), *world.records("decision")]
@@ -129,10 +129,10 @@ def test_a_wait_is_told_as_hold() -> None:
 
 
 def test_a_look_that_never_answers_is_begun_again() -> None:
-    """The child was lost with its daemon's memory of it: a tick asks anew."""
+    """The child may be lost together with the daemon that began it: a tick asks anew."""
     world = waiting()
     wait(world)
     assert world.state.wake_at is not None
-    assert world.state.wake_at - world.now > 120.0  # longer than the child is waited for
+    assert world.state.wake_at - world.now > 120.0  # longer than the daemon waits for the child
     wait(world)
     assert world.state.run is RunState.WAITING

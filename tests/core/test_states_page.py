@@ -1,4 +1,4 @@
-"""docs/states.md is drawn from the table, docs/processes.svg from the list of processes."""
+"""docs/states.md is generated from the table, docs/processes.svg from the list of processes."""
 
 from pathlib import Path
 
@@ -24,11 +24,11 @@ def test_picture_is_fresh() -> None:
 
 
 def test_every_state_is_explained() -> None:
-    """A state without a meaning helps nobody."""
+    """A state without a meaning helps no reader."""
     assert set(MEANING) == set(RunState)
 
 
 def test_unwritten_transitions_are_refused() -> None:
-    """What the table does not have cannot happen."""
+    """A transition that the table does not have raises IllegalTransition."""
     with pytest.raises(IllegalTransition):
         target(RunState.HELD, Tick(), "time is up")

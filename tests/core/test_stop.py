@@ -1,4 +1,4 @@
-"""Stops: signals, intents, repeated interrupts, and what is said about what was saved."""
+"""Stops: signals, intents, repeated interrupts, and what the reason says about saves."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def running(policy: Policy | None = None) -> World:
 
 @pytest.mark.parametrize("code", [0, 1, 75, 143])
 def test_after_a_stop_checkpoints_decide_not_the_code(code: int) -> None:
-    """Whatever the code: a newer checkpoint means saved, and nothing is charged."""
+    """With any exit code a newer checkpoint means saved, and nothing is charged."""
     world = running()
     world.feed(StopAsked(StopSource.SIGTERM))
     assert world.state.run is RunState.DRAINING
@@ -42,7 +42,7 @@ def test_after_a_stop_checkpoints_decide_not_the_code(code: int) -> None:
 
 
 def test_unsaved_stop_states_the_loss() -> None:
-    """No newer checkpoint: preempted all the same, and the loss is said."""
+    """Without a newer checkpoint the run is preempted, and the reason names the loss."""
     world = running()
     world.feed(StopAsked(StopSource.SIGTERM))
     world.end(code=0, step=137)
@@ -52,7 +52,7 @@ def test_unsaved_stop_states_the_loss() -> None:
 
 
 def test_repeated_sigterm_changes_nothing() -> None:
-    """The stop is sent once, whatever comes."""
+    """The stop is sent once, however many signals come."""
     world = running()
     for _ in range(5):
         world.feed(StopAsked(StopSource.SIGTERM))
@@ -69,7 +69,7 @@ def test_repeated_sigterm_changes_nothing() -> None:
     ],
 )
 def test_the_next_daemon_orders_the_same_stop(began: dict[str, object], order: SendStop) -> None:
-    """With what is left of its time, and of the kind that it was."""
+    """The next daemon's order has the time that is left, and the kind that the stop had."""
     world = World()
     world.state = replace(world.state, attempt=1)
     facts = {"alive": True, "stop_sent": True, **began}
@@ -77,7 +77,7 @@ def test_the_next_daemon_orders_the_same_stop(began: dict[str, object], order: S
 
 
 def test_a_launcher_that_dies_during_a_stop_has_it_ordered_again() -> None:
-    """The shells that it had stopped, and ranks that attach late, are its successor's affair."""
+    """The launcher's successor orders it for stopped shells and for ranks that attach late."""
     world = running()
     world.feed(StopAsked(StopSource.SIGTERM))
     world.now += 30
@@ -87,7 +87,7 @@ def test_a_launcher_that_dies_during_a_stop_has_it_ordered_again() -> None:
 
 
 def test_third_interrupt_kills_the_second_explains() -> None:
-    """Ctrl-C three times."""
+    """The second Ctrl-C explains the third, and the third kills."""
     world = running()
     world.feed(StopAsked(StopSource.SIGINT))
     said = [e.line for e in world.feed(StopAsked(StopSource.SIGINT)) if isinstance(e, Say)]
@@ -101,7 +101,7 @@ def test_third_interrupt_kills_the_second_explains() -> None:
 
 
 def test_grace_over_kills() -> None:
-    """SIGKILL only when the grace is over."""
+    """SIGKILL comes only when the grace is over."""
     world = running()
     world.feed(StopAsked(StopSource.SIGTERM))
     world.now += world.policy.grace_s - 1
@@ -111,7 +111,7 @@ def test_grace_over_kills() -> None:
 
 
 def test_stop_intent_ends_stopped_and_resume_meanwhile_goes_on() -> None:
-    """`supervisor stop` ends as stopped; taken back while saving, training goes on."""
+    """`supervisor stop` ends in state stopped; if taken back during the save, training goes on."""
     world = running()
     world.feed(IntentChanged(Intent.STOP))
     world.end(code=75, step=130)
@@ -147,7 +147,7 @@ def test_an_exit_with_0_after_a_stop_that_was_taken_back_is_no_finish(
 
 
 def test_a_finish_condition_that_is_met_outlasts_a_stop_that_was_taken_back() -> None:
-    """The configuration says what done means; the stop says nothing against it."""
+    """The configuration defines the finish, and a revoked stop is no evidence against it."""
     world = running(Policy(finish_step=130, has_finish_condition=True))
     world.feed(IntentChanged(Intent.STOP))
     world.feed(IntentChanged(Intent.RUN))
@@ -156,7 +156,7 @@ def test_a_finish_condition_that_is_met_outlasts_a_stop_that_was_taken_back() ->
 
 
 def test_stop_before_the_start_was_reported() -> None:
-    """A stop between the order and the start is sent behind the order."""
+    """A stop between the launch order and its report is sent after the order."""
     world = World()
     world.feed(Begun(Intent.RUN))
     world.survey()
@@ -167,7 +167,7 @@ def test_stop_before_the_start_was_reported() -> None:
 
 
 def test_a_finish_before_the_stop_stays_a_finish() -> None:
-    """The stop came while the end was being judged: finished is finished."""
+    """The stop came while the end was being judged: the run stays finished."""
     world = running()
     world.feed(Exited(died(1, code=0, failure="completed")))
     world.feed(StopAsked(StopSource.SIGTERM))
@@ -188,7 +188,7 @@ def test_stop_while_waiting_ends_at_once() -> None:
 
 @pytest.mark.parametrize("late", [False, True])
 def test_stop_does_not_wait_for_a_file_system_that_does_not_answer(late: bool) -> None:
-    """The trainer has ended, the survey never does: preempted once the grace is over."""
+    """The trainer has ended and the survey never answers: preempted once the grace is over."""
     world = running()
     if not late:
         world.feed(StopAsked(StopSource.SIGTERM))
@@ -207,7 +207,7 @@ def test_stop_does_not_wait_for_a_file_system_that_does_not_answer(late: bool) -
 
 
 def test_third_interrupt_ends_the_wait_for_the_checkpoints() -> None:
-    """With nothing left to kill, it ends at once."""
+    """With nothing left to kill, the third Ctrl-C ends the run at once."""
     world = running()
     world.feed(StopAsked(StopSource.SIGINT))
     world.feed(Exited(died(1, code=75, step=130)))
@@ -219,7 +219,7 @@ def test_third_interrupt_ends_the_wait_for_the_checkpoints() -> None:
 
 
 def test_saved_before_the_stop_is_not_saved_at_the_stop() -> None:
-    """A checkpoint that was only found afterwards is said with what was lost since."""
+    """The reason names a checkpoint that was found only afterwards, and the steps lost since it."""
     world = running()
     world.feed(StopAsked(StopSource.SIGTERM))
     world.checkpoints = (checkpoint(120), *world.checkpoints)
@@ -228,7 +228,7 @@ def test_saved_before_the_stop_is_not_saved_at_the_stop() -> None:
 
 
 def test_news_that_failed_does_not_answer_for_the_decision() -> None:
-    """A survey for news that failed as the attempt ended says nothing of what was saved."""
+    """A failed survey for news, as the attempt ends, does not decide what was saved."""
     world = running()
     world.feed(StopAsked(StopSource.SIGTERM))
     world.feed(Exited(died(1, code=75, step=130)))

@@ -1,4 +1,4 @@
-"""The tables in docs/ are made from the classes of what is on record, and of the configuration."""
+"""The tables in docs/ are made from the classes of the records and of the configuration."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from supervisor.core.status import Status
 
 @dataclass
 class Told:
-    """A class of which something is said."""
+    """A class with field docstrings."""
 
     one: int = 0
     """Of one line."""
@@ -43,12 +43,12 @@ def test_the_page_is_fresh(path: Path, written: Callable[[str], str]) -> None:
 
 
 def test_what_is_said_of_a_field_stands_below_it() -> None:
-    """A field without a sentence has none, and a sentence of two lines is one."""
+    """A field without a docstring has no sentence, and a docstring of two lines is one sentence."""
     assert sentences(Told) == {"one": "Of one line.", "two": "Of two lines."}
 
 
 def test_every_key_and_kind_is_told() -> None:
-    """A key of `status.json` or a kind of entry of which the page says nothing helps nobody."""
+    """Each key of `status.json` and each kind of entry has a sentence on the page."""
     rows = [*status_rows(), *ledger_rows()]
     assert [row for row in rows if not row.split("|")[2].strip()] == []
     told = {row.split("`")[1] for row in rows}
@@ -56,7 +56,7 @@ def test_every_key_and_kind_is_told() -> None:
 
 
 def test_a_key_is_named_as_on_record() -> None:
-    """A field whose key is no name in Python, and what all entries have in common."""
+    """A key that is no Python name is shown as recorded, and the common fields are left out."""
     (row,) = (row for row in ledger_rows() if row.startswith("| `pointer_set` |"))
     assert "`from`" in row
     assert "`was`" not in row

@@ -27,7 +27,7 @@ def beat(world: World, age_s: float, **more: object) -> list[object]:
 
 
 def test_hang_takes_stacks_then_terminates_then_kills() -> None:
-    """Stacks first, SIGTERM, 15 s, SIGKILL, and the restart is charged as a hang."""
+    """Stacks come first, then SIGTERM, 15 s, SIGKILL; the restart is charged as a hang."""
     world = running(heartbeat_timeout_s=30.0)
     beat(world, 1.0)
     assert world.state.run is RunState.RUNNING
@@ -81,7 +81,7 @@ def test_not_attached_silence_is_reported_once() -> None:
 def test_restart_on_silence_needs_counters_that_stood_still(
     stood_still: bool | None, state: RunState
 ) -> None:
-    """`on_silence: restart` does not shoot a trainer that computes without printing."""
+    """`on_silence: restart` does not end a trainer that computes without printing."""
     world = running(log_silence_s=60.0, restart_on_silence=True)
     world.feed(Observed(1, log_age_s=61.0, stood_still=stood_still))
     if stood_still:
@@ -90,7 +90,7 @@ def test_restart_on_silence_needs_counters_that_stood_still(
 
 
 def test_suspension_excuses_all_ages() -> None:
-    """After a suspend of ten minutes nothing hangs; a deadline later it may."""
+    """After a suspend of ten minutes nothing hangs until another deadline has passed."""
     world = running(heartbeat_timeout_s=30.0)
     world.now += 600
     world.feed(Suspended(600.0))
@@ -103,7 +103,7 @@ def test_suspension_excuses_all_ages() -> None:
 
 
 def test_startup_has_no_limit_until_a_first_step_was_seen() -> None:
-    """Skipping data may take hours; afterwards five times the longest start."""
+    """Skipping data may take hours; afterwards the limit is five times the longest start."""
     assert deadline_s(Phase.STARTUP, Policy(), Learned()) is None
     learned = Learned().with_seen(Phase.STARTUP, 100.0)
     assert deadline_s(Phase.STARTUP, Policy(), learned) == 500.0
@@ -118,26 +118,26 @@ def test_step_deadline_is_a_floor_or_a_multiple(longest: float, limit: float) ->
 
 
 def test_each_phase_has_its_own_deadline() -> None:
-    """A save of ten minutes is no hang although steps take a second."""
+    """A save of ten minutes is no hang, although steps take a second."""
     world = running(heartbeat_timeout_s=5.0)
     beat(world, 600.0, phase=Phase.SAVE)
     assert world.state.run is RunState.RUNNING
 
 
 def test_hang_time_is_not_booked_as_training() -> None:
-    """What a hang took is down time."""
+    """The time of a hang is down time."""
     world = running(heartbeat_timeout_s=30.0)
     beat(world, 0.1)
     world.now += 40
     beat(world, 40.0)
     world.looked()
-    # The ten seconds of the looks: whoever observes it twice a second knows of them too.
+    # These are the ten seconds of the looks: this world sends no observation in them.
     assert world.state.account.training_s == 10.0
     assert world.state.account.down_s == 40.0
 
 
 def test_a_finished_trainer_that_does_not_end_is_ended_and_stays_finished() -> None:
-    """All ranks said 0 and a process lingers: after a while it is ended, the run is completed."""
+    """After all ranks said 0, a lingering process is ended after ten minutes: completed."""
     world = running()
     world.feed(Observed(1, beating=True, ended_age_s=599.0))
     assert world.state.run is RunState.RUNNING

@@ -1,4 +1,4 @@
-"""Another run's checkpoints: a doubt that is told, and a launch that is refused for them."""
+"""Another run's checkpoints: a doubt that is reported, and a launch that is refused for them."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,12 @@ from tests.core.world import World, checkpoint, died, history_of
 
 
 def doubts(effects: Sequence[Effect]) -> list[str]:
-    """What is told as a doubt."""
+    """The lines that are printed as a doubt."""
     return [effect.line for effect in effects if isinstance(effect, Say) and effect.is_doubt]
 
 
 def seen_at(step: int | None) -> World:
-    """A run whose first attempt was seen at a step when it died."""
+    """A run whose first attempt was at this step when it died."""
     world = World(policy=Policy(has_resume_args=True))
     world.begin()
     world.feed(Exited(died(1, step=step, code=75)))
@@ -26,7 +26,7 @@ def seen_at(step: int | None) -> World:
 
 
 def test_ahead_of_every_step() -> None:
-    """A checkpoint that names no run, beyond all that was seen: resumed from, and told once."""
+    """A checkpoint beyond all steps seen that names no run is used, and reported once."""
     world = seen_at(370)
     world.checkpoints = (checkpoint(500, says_who=False),)
     effects = world.launched(world.survey())
@@ -48,7 +48,7 @@ def test_ahead_of_every_step() -> None:
     ],
 )
 def test_no_doubt(step: int, more: dict[str, object]) -> None:
-    """Not of what the run was seen at, of what names its run, or of what it was told to use."""
+    """No doubt about steps that were seen, about named runs, or about checkpoints told to use."""
     world = seen_at(370)
     world.checkpoints = (checkpoint(step, **more),)
     assert doubts(world.launched(world.survey())) == []
@@ -56,7 +56,7 @@ def test_no_doubt(step: int, more: dict[str, object]) -> None:
 
 
 def test_no_doubt_where_no_step_was_seen() -> None:
-    """A trainer that tells no steps gives nothing to compare with."""
+    """A trainer that prints no steps gives nothing to compare with."""
     world = seen_at(None)
     world.checkpoints = (checkpoint(500, says_who=False),)
     assert doubts(world.launched(world.survey())) == []
@@ -70,7 +70,7 @@ def test_no_doubt_where_no_step_was_seen() -> None:
     ],
 )
 def test_an_end_that_nobody_saw(last: dict[str, object], is_told: bool) -> None:
-    """After a power cut nobody knows how far the last attempt had come: no doubt from that."""
+    """After an unseen end nobody knows how far the attempt had come, so there is no doubt."""
     history = history_of(
         [
             {"type": "attempt_started", "attempt": 1},
@@ -86,7 +86,7 @@ def test_an_end_that_nobody_saw(last: dict[str, object], is_told: bool) -> None:
 
 
 def test_what_was_resumed_from_is_no_doubt_again() -> None:
-    """A daemon that comes later knows from the ledger how far earlier attempts began."""
+    """A later daemon knows from the ledger at which steps earlier attempts began."""
     started = {"type": "attempt_started", "attempt": 2, "checkpoint": {"path": "x", "step": 500}}
     history = history_of(
         [
@@ -103,7 +103,7 @@ def test_what_was_resumed_from_is_no_doubt_again() -> None:
 
 @pytest.mark.parametrize("code", [1, 78])
 def test_a_refused_launch_ends_with_its_code(code: int) -> None:
-    """Held, with the reason, and the exit code that the refusal came with."""
+    """The run is held with the refusal's reason and exit code."""
     world = World()
     world.feed(Begun(Intent.RUN))
     world.survey()

@@ -44,13 +44,13 @@ def noted(record: Mapping[str, Any]) -> Stamped:
 
 
 def history_of(ledger: Iterable[Mapping[str, Any]]) -> History:
-    """What these records tell."""
+    """The history that these records give."""
     return fold(map(noted, ledger))
 
 
 @dataclass
 class World:
-    """Feeds events, keeps effects; time moves only when told."""
+    """Feeds events and keeps effects; time moves only when a test moves it."""
 
     policy: Policy = field(default_factory=Policy)
     now: float = 1000.0
@@ -66,13 +66,13 @@ class World:
         self.state = State(policy=self.policy, at=self.now, budget=budget)
 
     def feed(self, event: Event) -> list[Effect]:
-        """Step, and return what is to be done."""
+        """Take one step, and return its effects."""
         self.state, effects = step(self.state, event, self.now)
         self.effects += effects
         return list(effects)
 
     def survey(self, invalid: tuple[tuple[str, str], ...] = ()) -> list[Effect]:
-        """Answer a survey with the checkpoints there are, and with bad ones and why."""
+        """Answer a survey with these checkpoints, and with invalid paths and their reasons."""
         exists = self.exists or bool(self.checkpoints)
         return self.feed(Surveyed(candidates=self.checkpoints, invalid=invalid, exists=exists))
 
@@ -82,14 +82,14 @@ class World:
         return self.launched(self.survey())
 
     def launched(self, effects: list[Effect]) -> list[Effect]:
-        """Report the start of what was launched."""
+        """Report the start of each launch among the effects."""
         for effect in effects:
             if isinstance(effect, Launch):
                 self.feed(Started(effect.attempt))
         return effects
 
     def looked(self, *ranks: RankSeen, moved: tuple[str, ...] = ()) -> list[Effect]:
-        """Ten seconds later: what the looks that were ordered last brought; still, if not said."""
+        """Answer the last order to look after ten seconds, with one still rank by default."""
         asked_at = self.state.activity.looks.asked_at
         assert asked_at is not None, "nothing was ordered"
         self.now += 10.0
@@ -97,7 +97,7 @@ class World:
         return self.feed(Looked(self.state.attempt, asked_at, seen, moved))
 
     def end(self, **more: object) -> list[Effect]:
-        """The attempt ends, and the checkpoints are surveyed."""
+        """End the attempt and survey the checkpoints."""
         self.feed(Exited(died(self.state.attempt, **more)))
         return self.survey()
 
@@ -106,12 +106,12 @@ class World:
         return [type(effect).__name__ for effect in self.effects]
 
     def records(self, kind: str) -> list[dict[str, object]]:
-        """The recorded entries of one type, as they stand in the ledger."""
+        """The recorded entries of one type, as the ledger has them."""
         entries = [e.entry for e in self.effects if isinstance(e, Record)]
         return [entry.to_json() for entry in entries if entry.kind == kind]
 
     def exit_codes(self) -> list[int]:
-        """All exits that were ordered."""
+        """The codes of all exits that were ordered."""
         return [effect.code for effect in self.effects if isinstance(effect, Exit)]
 
 

@@ -1,4 +1,4 @@
-"""Ranks that have ended: a main process that is a rank itself, page or not, is not deserted."""
+"""Ranks that have ended: a main process that is a rank itself is not deserted, page or not."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ sys.stdin.read()
 def test_a_rank_whose_page_a_helper_took_is_no_launcher_whose_ranks_died(
     tmp_path: Path, is_attached: bool, is_below: bool
 ) -> None:
-    """The helper attached before the rank's first beat, and ended without a word."""
+    """A helper attached before the rank's first beat, took its page, and ended without finish()."""
     folder = tmp_path / "attempt-1"
     folder.mkdir()
     words = [sys.executable, "-c", MAIN, *([str(folder / "owner-0")] if is_attached else [])]

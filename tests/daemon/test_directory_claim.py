@@ -1,4 +1,4 @@
-"""The daemon's claim to its checkpoint directory, on real files: made, kept, lost and told."""
+"""The daemon's claim to its checkpoint directory, on real files: made, kept, lost, reported."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from supervisor.survey.survey import survey
 
 @dataclass
 class Claiming:
-    """A claim, and what it said and recorded."""
+    """A claim, with its messages and entries."""
 
     claim: DirectoryClaim
     directory: Path
@@ -32,29 +32,29 @@ class Claiming:
     terminal: Path
 
     def look(self) -> None:
-        """Survey the directory, as the daemon does when something changed there."""
+        """Survey the directory, as the daemon does after a change there."""
         self.claim.note_survey(survey(SurveyRequest(self.directory, run_id="me")))
 
     def save(self, step: int) -> None:
-        """A checkpoint of a trainer without our format."""
+        """Make a checkpoint of a trainer without our format."""
         folder = self.directory / f"checkpoint-{step}"
         folder.mkdir(parents=True)
         (folder / "state.bin").write_bytes(b"1")
 
     @property
     def mark(self) -> Path:
-        """Where the mark lies if it can."""
+        """The path of the mark if its directory exists."""
         return self.directory.parent / f".{self.directory.name}.supervised-by"
 
     @property
     def said(self) -> str:
-        """What was printed."""
+        """The messages that were printed."""
         return self.terminal.read_text()
 
 
 @pytest.fixture
 def claiming(tmp_path: Path) -> Iterator[Claiming]:
-    """A run that was never launched, and its directory, which is not there yet."""
+    """A run that was never launched, and its checkpoint directory, which does not exist yet."""
     paths = RunPaths(tmp_path / "runs" / "b")
     paths.state_dir.mkdir(parents=True)
     journal = Journal(LedgerWriter(paths.ledger, paths.reserve), paths.log)
@@ -71,7 +71,7 @@ def claiming(tmp_path: Path) -> Iterator[Claiming]:
 
 
 def other_run(folder: Path) -> Path:
-    """Another run's directory with its ledger."""
+    """Make another run's directory with its ledger."""
     paths = RunPaths(folder)
     paths.state_dir.mkdir(parents=True)
     writer = LedgerWriter(paths.ledger, paths.reserve)
@@ -91,7 +91,7 @@ def test_no_mark_before_a_launch(claiming: Claiming) -> None:
 
 
 def test_as_soon_as_the_parent_is_there(claiming: Claiming) -> None:
-    """Nothing is made of the trainer's; its first directory is enough for the mark."""
+    """The daemon makes no directory of the trainer's; the parent is enough for the mark."""
     assert claiming.claim.begin() is None
     claiming.claim.poll()
     assert not claiming.directory.parent.exists()
@@ -102,7 +102,7 @@ def test_as_soon_as_the_parent_is_there(claiming: Claiming) -> None:
 
 
 def test_a_place_that_another_run_was_quicker_at(claiming: Claiming, tmp_path: Path) -> None:
-    """Told loudly once, shown as long as it is so; nothing there is touched, no launch follows."""
+    """The directory of another run brings one message and a warning, but no launch there."""
     assert claiming.claim.begin() is None
     claiming.directory.parent.mkdir()
     folder = other_run(tmp_path / "runs" / "a")
@@ -110,7 +110,7 @@ def test_a_place_that_another_run_was_quicker_at(claiming: Claiming, tmp_path: P
     claiming.save(10)
     for _ in range(3):
         claiming.look()
-    assert claiming.said.count("the next launch is refused") == 1
+    assert claiming.said.count("refuses the next launch") == 1
     for word in ("'a'", str(folder), "'b'", str(claiming.paths.run_dir)):
         assert word in str(claiming.claim.warning)
     assert claiming.claim.refusal() is not None
@@ -121,14 +121,14 @@ def test_a_place_that_another_run_was_quicker_at(claiming: Claiming, tmp_path: P
     claiming.look()
     assert claiming.claim.warning is None
     assert claiming.claim.refusal() is None
-    assert "is taken over from the run 'a'" in claiming.said
+    assert "over from the run 'a'" in claiming.said
     (took,) = [e for e in read_ledger(claiming.paths.ledger) if e["type"] == "took_over"]
     assert (took["run_id"], took["directory"]) == ("other", str(claiming.directory))
 
 
 @pytest.mark.parametrize("damage", ["{", ""])
 def test_the_own_mark_is_repaired(claiming: Claiming, damage: str) -> None:
-    """A run that had the directory is not held for a mark that rotted; nor is pruning stopped."""
+    """A rotten mark holds no run that owned the directory, and does not stop pruning."""
     claiming.directory.mkdir(parents=True)
     assert claiming.claim.begin() is None
     claiming.mark.write_text(damage)
@@ -138,7 +138,7 @@ def test_the_own_mark_is_repaired(claiming: Claiming, damage: str) -> None:
 
 
 def test_a_damaged_mark_that_was_never_ours(claiming: Claiming) -> None:
-    """Nobody knows whose it is: no launch, and nothing is moved or deleted."""
+    """The owner is unknown: no launch, and no file is moved or deleted."""
     claiming.directory.mkdir(parents=True)
     claiming.mark.write_text("{")
     refused = claiming.claim.begin()
@@ -148,7 +148,7 @@ def test_a_damaged_mark_that_was_never_ours(claiming: Claiming) -> None:
 
 
 def test_nowhere_to_mark(claiming: Claiming) -> None:
-    """The run goes on all the same; its own log says why there is no mark."""
+    """Without a place for the mark the run goes on, and its log says why there is none."""
     claiming.directory.parent.write_text("a file")
     assert claiming.claim.begin() is None
     assert claiming.claim.refusal() is None

@@ -1,4 +1,4 @@
-"""Where the daemon meets the machine: consoles that stall, directories that vanish, full memory."""
+"""The daemon and the machine: consoles that stall, directories that vanish, full memory."""
 
 import json
 import os
@@ -28,7 +28,7 @@ from supervisor.worker.heartbeat import PageWriter
 
 
 def test_a_reader_that_stalls_never_stalls_us() -> None:
-    """A pipe nobody reads takes what it can; the rest is dropped."""
+    """A pipe without a reader takes what it can; the rest is dropped."""
     read, write = os.pipe()
     console = Console(write, enabled=True)
     for _ in range(3000):
@@ -41,7 +41,7 @@ def test_a_reader_that_stalls_never_stalls_us() -> None:
 
 
 def test_console_shows_no_control_sequences() -> None:
-    """Log text is data: a terminal must not be steered by it."""
+    """Text of the log must not steer the terminal."""
     read, write = os.pipe()
     Console(write, enabled=True).say("a \x1b]0;owned\x07 title and \x1b[31mred")
     text = os.read(read, 4096)
@@ -52,7 +52,7 @@ def test_console_shows_no_control_sequences() -> None:
 
 
 def test_pages_stay_readable_when_their_directory_vanishes(tmp_path: Path) -> None:
-    """RemoveIPC takes the names away; the beats of a mapped page are still seen."""
+    """RemoveIPC removes the names; the beats of a mapped page are still read."""
     folder = tmp_path / "attempt-0001"
     folder.mkdir()
     writer = PageWriter(folder / "rank-0", start_ticks=1)
@@ -88,7 +88,7 @@ def test_what_is_no_page_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_runtime_directory_is_private_and_removed(tmp_path: Path) -> None:
-    """0700, one per run, gone at the end."""
+    """The runtime directory has mode 0700, is one per run, and is removed at the end."""
     runtime = RuntimeDirectory("run-of-a-test", tmp_path)
     assert runtime.is_in_memory
     assert stat.S_IMODE(runtime.root.stat().st_mode) == 0o700
@@ -102,7 +102,7 @@ def test_runtime_directory_is_private_and_removed(tmp_path: Path) -> None:
 def test_a_directory_laid_by_somebody_else_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """/dev/shm is everybody's: one that is open to others is passed over."""
+    """Any user may write to /dev/shm: a directory that others may write to is not used."""
     (tmp_path / f"train-supervisor-{os.getuid()}").mkdir(mode=0o777)
     (tmp_path / f"train-supervisor-{os.getuid()}").chmod(0o777)
     monkeypatch.setattr(runtime_module, "SHARED_MEMORY", tmp_path)
@@ -111,7 +111,7 @@ def test_a_directory_laid_by_somebody_else_is_not_used(
 
 
 def test_probe_of_a_disk(tmp_path: Path) -> None:
-    """Space for a checkpoint and a fifth more has to be there."""
+    """The probe wants space for a checkpoint and a fifth more."""
     assert probe("disk_full", directory=tmp_path / "not" / "yet", checkpoint_bytes=1000).clear
     assert not probe("disk_full", directory=tmp_path, checkpoint_bytes=1 << 60).clear
     assert probe("filesystem", directory=tmp_path, checkpoint_bytes=0).clear
@@ -132,7 +132,7 @@ def test_log_file_starts_anew_when_it_is_long(tmp_path: Path) -> None:
 
 
 def test_incident_folders_are_numbered_and_tell_all(tmp_path: Path) -> None:
-    """Report, log tail and machine state; the next number is free."""
+    """A folder has the report, the log's tail and the machine's state; its number is the next."""
     folders = IncidentFolders(tmp_path / "incidents", tmp_path)
     numbers = []
     for _ in range(2):
@@ -174,7 +174,7 @@ def test_environment_yields_to_the_users() -> None:
 
 
 def test_command_line_with_and_without_a_checkpoint() -> None:
-    """resume.args with one, fresh_args without."""
+    """The command gets resume.args with a checkpoint, and fresh_args without."""
     asked = config(resume={"args": ["--at={step}", "{name}"], "fresh_args": ["--new"]})
     found = Checkpoint("/c/checkpoint-7", 7)
     assert command_line(asked, found) == ["train", "--at=7", "checkpoint-7"]
@@ -182,7 +182,7 @@ def test_command_line_with_and_without_a_checkpoint() -> None:
 
 
 def test_policy_takes_every_deadline() -> None:
-    """A number in the configuration reaches the core as it is; `auto` as none."""
+    """A number in the configuration reaches the core unchanged; `auto` becomes None."""
     policy = policy_of(config(watch={"heartbeat_timeout": "90s", "eval_timeout": "2h"}), "id")
     assert policy.heartbeat_timeout_s == 90.0
     assert policy.startup_timeout_s is None
@@ -190,7 +190,7 @@ def test_policy_takes_every_deadline() -> None:
 
 
 def test_status_has_every_field_of_the_contract() -> None:
-    """Programs rely on them; absent is null, never missing."""
+    """Programs rely on these keys: an absent value is null, and no key is missing."""
     facts = StatusFacts("id", config(), "c.yaml", 0.0)
     status = to_json(status_of(State(policy=Policy()), facts, None, now=0.0, wall=1000.0))
     contract = (
@@ -204,8 +204,8 @@ def test_status_has_every_field_of_the_contract() -> None:
 
 
 def test_a_directory_that_cannot_be_looked_at_is_not_watched() -> None:
-    """A dead mount or a closed parent makes Path.is_dir raise; twice a second, that is no news."""
+    """A dead mount or a closed parent makes Path.is_dir raise; no look may fail of that."""
     wakeups = WakeUps()
-    wakeups.watch(Path("/tmp", "x" * 300))  # ENAMETOOLONG, which root meets as well
+    wakeups.watch(Path("/tmp", "x" * 300))  # ENAMETOOLONG, which root gets, too
     assert not wakeups._watched
     wakeups.close()

@@ -12,7 +12,7 @@ from supervisor.daemon.look.frozen_launcher import FrozenLauncher, is_frozen
 
 @pytest.fixture
 def process() -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that stands for the launcher."""
+    """A process in the launcher's place."""
     child = subprocess.Popen(["sleep", "60"])
     yield child
     child.kill()
@@ -20,19 +20,19 @@ def process() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def freeze(pid: int) -> None:
-    """Stop a child and wait until it is."""
+    """Stop a child and wait until it is stopped."""
     os.kill(pid, signal.SIGSTOP)
     os.waitid(os.P_PID, pid, os.WSTOPPED)
 
 
 def thaw(pid: int) -> None:
-    """Have it go on, and wait until it does."""
+    """Continue a child, and wait until it runs."""
     os.kill(pid, signal.SIGCONT)
     os.waitid(os.P_PID, pid, os.WCONTINUED)
 
 
 def test_it_is_told_while_it_lasts(process: "subprocess.Popen[bytes]") -> None:
-    """The warning stands at once, the line comes a little later, and the end says how long."""
+    """The warning comes at once, the line a little later; the last look returns the duration."""
     said: list[str] = []
     launcher = FrozenLauncher(process.pid, lambda line, _: said.append(line))
     assert launcher.look(10.0) is None
@@ -53,7 +53,7 @@ def test_it_is_told_while_it_lasts(process: "subprocess.Popen[bytes]") -> None:
 
 
 def test_a_blink_is_not_said(process: "subprocess.Popen[bytes]") -> None:
-    """Ctrl-Z and fg."""
+    """A short stop, like Ctrl-Z and fg, prints no line."""
     said: list[str] = []
     launcher = FrozenLauncher(process.pid, lambda line, _: said.append(line))
     freeze(process.pid)
@@ -64,7 +64,7 @@ def test_a_blink_is_not_said(process: "subprocess.Popen[bytes]") -> None:
 
 
 def test_who_is_not_there_is_not_frozen() -> None:
-    """A launcher that is gone, or that nobody named."""
+    """A launcher that is gone or unknown is not frozen."""
     assert FrozenLauncher(None, lambda *_: None).look(1.0) is None
     child = subprocess.Popen(["true"])
     child.wait()

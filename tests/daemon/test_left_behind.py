@@ -1,4 +1,4 @@
-"""What trained in a main process's place decides how the attempt ended."""
+"""A process that trained in main's place decides how the attempt ended."""
 
 import subprocess
 import sys
@@ -23,12 +23,12 @@ CLEAN, DEAD, KILLED = (
     [
         ([KILLED], {3}, True, (None, 9)),
         ([CLEAN], {1}, True, (0, None)),
-        # A logger's service that failed is not what trained.
+        # A logger's service that failed did not train.
         ([CLEAN, DEAD], {1}, True, (0, None)),
         ([CLEAN, DEAD], {1, 2}, True, (7, None)),
-        # The daemon that looked at them is gone.
+        # The daemon that had looked at them is gone.
         ([CLEAN, KILLED], set(), True, (None, 9)),
-        # Never seen to train: a single one that might have, and failed.
+        # No training was seen: a single process that might have trained, and failed, decides.
         ([DEAD], {2}, False, (7, None)),
         ([DEAD], set(), False, (0, None)),
         ([CLEAN, DEAD], {1, 2}, False, (0, None)),
@@ -42,7 +42,7 @@ def test_how_it_ended(
     trained: bool,
     expected: tuple[int | None, int | None],
 ) -> None:
-    """The exit code is that of the trainer, as far as the launcher saw it."""
+    """The exit code is the trainer's, if the launcher saw it."""
     report = ExitedReport(attempt=1, code=0, monotonic=1.0, left_ended=tuple(ended))
     found = as_its_end(report, frozenset(trainers), trained=trained)
     assert (found.code, found.signal) == expected
@@ -50,7 +50,7 @@ def test_how_it_ended(
 
 @pytest.mark.parametrize("told", [{"left_ended": []}, {"left_ended": None}, {}])
 def test_an_end_that_nobody_saw_is_said_to_be_so(told: dict[str, Any]) -> None:
-    """Its parent was another process (`screen`), or the launcher is an older one."""
+    """The launcher saw no end: another process was the parent, or the launcher is older."""
     report = ExitedReport.from_json({"attempt": 1, "code": 0, "monotonic": 1.0, **told})
     assert as_its_end(report, frozenset(), trained=True).is_unseen
 
@@ -66,7 +66,7 @@ def test_an_end_that_nobody_saw_is_said_to_be_so(told: dict[str, Any]) -> None:
 def test_a_service_is_known_by_its_program_and_by_no_argument(
     script: str, arguments: list[str], expected: bool, tmp_path: Path
 ) -> None:
-    """A training that is told to use TensorBoard is none."""
+    """A training that is told to use TensorBoard is not a service."""
     (tmp_path / script).write_text("print(flush=True); import time; time.sleep(600)")
     command = [sys.executable, "-u", str(tmp_path / script), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:

@@ -1,4 +1,4 @@
-"""The daemon imports structlog, and not what structlog imports for others."""
+"""The daemon imports structlog without the modules that structlog imports for other users."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ import rich
 
 
 def test_a_daemon_is_spared_what_it_never_uses() -> None:
-    """Neither is loaded; whoever uses one of them has the real one."""
+    """structlog's unused modules are not loaded; code that uses one gets the real module."""
     done = subprocess.run(
         [sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True, timeout=60
     )

@@ -1,4 +1,4 @@
-"""Three looks at real processes: what stands still, what is at work, and who is missing."""
+"""Three looks at real processes: standing still, at work, or missing at a collective."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ import socket, time
 one, two = socket.socketpair()
 while True: one.send(b'x' * 1000); two.recv(1000); time.sleep(0.1)
 """
-# What each does instead of its next step, and what is to be seen of it.
+# What each process does instead of its next step, and what a look must find.
 CASES = {
     "an endless sleep": ("time.sleep(1000)", Sight.STILL),
     "a lock that nobody gives back": (
@@ -93,7 +93,7 @@ class Case:
 
     @property
     def has_begun(self) -> bool:
-        """Whether it is past its step."""
+        """Whether the process has done its step."""
         pages = read_pages(self.folder)
         self.presence.look(pages, monotonic_s())
         return bool(pages) and pages[0].beats > 0
@@ -114,18 +114,18 @@ class Case:
         )
 
     def signal(self, pids: list[int]) -> None:
-        """As the launcher does."""
+        """Send SIGUSR2, as the launcher does."""
         for pid in pids:
             os.kill(pid, signal.SIGUSR2)
 
     def end(self) -> None:
-        """Nothing of it stays."""
+        """Kill the process's session."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
 def answers(cases: dict[str, Case], limit_s: float = 60.0) -> dict[str, Looked]:
-    """Poll all looks to their end."""
+    """Poll all looks to their end; the answers by name."""
     found: dict[str, Looked] = {}
     until = time.monotonic() + limit_s
     while len(found) < len(cases):
@@ -141,7 +141,7 @@ def answers(cases: dict[str, Case], limit_s: float = 60.0) -> dict[str, Looked]:
 
 
 def wait_for(claim: Callable[[], bool]) -> None:
-    """Wait until something is so."""
+    """Wait until a claim holds."""
     until = time.monotonic() + 60
     while not claim():
         assert time.monotonic() < until
@@ -150,16 +150,16 @@ def wait_for(claim: Callable[[], bool]) -> None:
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Looked]:
-    """The answers of all cases, looked at side by side."""
+    """The answers of all cases, which are looked at at the same time."""
     folder = tmp_path_factory.mktemp("looks")
     cases = {name: Case(folder / str(n), code) for n, (name, (code, _)) in enumerate(CASES.items())}
     try:
         wait_for(lambda: all(case.has_begun for case in cases.values()))
-        time.sleep(1.0)  # what follows the step has begun by then
+        time.sleep(1.0)  # the code after the step has begun by then
         for case in cases.values():
             case.begin()
         return answers(cases)
-    finally:  # at once: some of them compute, and would until the last test of this file
+    finally:  # at once: a few of them compute, and would until the last test of this file
         for case in cases.values():
             case.end()
 
@@ -179,7 +179,7 @@ BESIDES = {
 
 @pytest.mark.parametrize("name", BESIDES)
 def test_a_command_that_does_not_attach(tmp_path: Path, name: str) -> None:
-    """py-spy reads it, and the shell around it stands where the kernel has it."""
+    """The child's stacks show what it does; of the shell the kernel's place is known."""
     code = f"import subprocess, time\n{BESIDES[name][0]}"
     shell = f"{sys.executable} -c {shlex.quote(code)}; true"
     case = Case(tmp_path / "case", "", "bash", "-c", shell)
@@ -194,7 +194,7 @@ def test_a_command_that_does_not_attach(tmp_path: Path, name: str) -> None:
 
 
 def test_a_command_without_python(tmp_path: Path) -> None:
-    """There are no stacks to read: the kernel's own places and counters are all there is."""
+    """Without Python stacks the kernel's places and counters decide."""
     case = Case(tmp_path / "case", "", "bash", "-c", "sleep 1000; true")
     try:
         wait_for(lambda: len(sample_tree([case.process.pid], case.process.pid).processes) > 1)
@@ -207,7 +207,7 @@ def test_a_command_without_python(tmp_path: Path) -> None:
 
 
 def test_stacks_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A script with a handler of its own, and no py-spy: counters alone are no proof."""
+    """Without py-spy, and with the script's own handler, counters alone are no proof."""
     monkeypatch.setattr(hang_looks, "find_py_spy", lambda: None)
     own = f"import signal\nsignal.signal(signal.SIGUSR2, lambda *_: None)\n{BEGIN}"
     command = (sys.executable, "-c", f"{own}time.sleep(1000)")
@@ -224,7 +224,7 @@ def test_stacks_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_stacks_files_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run of months with an evaluation each hour must not fill a tmpfs with them."""
+    """A run of months with an evaluation each hour must not fill a tmpfs with stacks."""
     monkeypatch.setattr(stack_reading, "_BYTES_MAX", 10)
     case = Case(tmp_path / "case", "time.sleep(1000)")
     try:
@@ -237,7 +237,7 @@ def test_stacks_files_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_attempt_that_has_ended_proves_nothing(tmp_path: Path) -> None:
-    """Its end is about to be reported."""
+    """An attempt that has ended looks unclear, because its end is about to be reported."""
     case = Case(tmp_path / "case", "", "true")
     case.process.wait()
     case.begin(1.0)
@@ -258,22 +258,22 @@ run.beat(step=1)
 
 
 class SpinningGpu:
-    """In NVML's place: the device of the ranks that wait is busy, as NCCL's kernels keep it."""
+    """In NVML's place: the device of the waiting ranks is busy, as NCCL's kernels keep it."""
 
     waiting: frozenset[int] = frozenset()
 
     def __init__(self, pids: object) -> None:
-        """Whoever is asked for."""
+        """Any pids are accepted."""
         self.busy = (BusyGpu("GPU 0 (100 %)", self.waiting),)
 
     def poll(self) -> bool:
-        """Answered at once."""
+        """The answer is there at once."""
         return True
 
 
 @pytest.mark.slow
 def test_a_lost_collective_of_two_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one that does not come to it is named, and no other; while it works it is waited for."""
+    """The rank that does not reach the collective is named; a rank at work is waited for."""
     monkeypatch.setattr(hang_looks, "GpuUse", SpinningGpu)
     kinds = {"lost": "time.sleep(1000)", "evaluates": f"exec({CHILD!r})"}
     cases = {}
@@ -310,7 +310,7 @@ def test_a_lost_collective_of_two_ranks(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.root
 @pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="no FUSE here")
 def test_a_disk_that_does_not_answer_is_no_proof(tmp_path: Path) -> None:
-    """A file system whose server is silent: the longer time decides."""
+    """The server of the file system is silent, so the longer time decides."""
     server = DeadServer(tmp_path / "mount")
     case = Case(tmp_path / "case", f"open({str(tmp_path / 'mount/saved.pt')!r}, 'wb')")
     try:
@@ -326,7 +326,7 @@ def test_a_disk_that_does_not_answer_is_no_proof(tmp_path: Path) -> None:
 
 
 def test_quiet_begins_anew_with_whatever_moves(tmp_path: Path) -> None:
-    """A shell that waits is quiet; one that starts something every second never is."""
+    """A shell that waits is quiet; a shell that starts a process every second never is."""
     commands = {"waits": "sleep 1000; true", "polls": "while sleep 1; do :; done"}
     cases = {n: Case(tmp_path / n, "", "bash", "-c", text) for n, text in commands.items()}
     seconds: dict[str, float] = {}

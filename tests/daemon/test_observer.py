@@ -1,4 +1,4 @@
-"""What the daemon learns by looking at pages: steps, phases, and no more than was there."""
+"""What the daemon learns from heartbeat pages: steps and phases, and never more than they show."""
 
 import os
 import time
@@ -16,7 +16,7 @@ from supervisor.worker.page_reading import read_pages
 
 
 class Watched:
-    """A page of this very process, and an observer of it."""
+    """A page of this very process, and its observer."""
 
     def __init__(self, folder: Path) -> None:
         self.page = PageWriter(folder / "rank-0", start_ticks=start_ticks(os.getpid()) or 0)
@@ -24,18 +24,18 @@ class Watched:
         self.observer = Observer(1, folder, self.printed, progress=None, now=time.monotonic())
 
     def spend(self, phase: Phase, seconds: float) -> None:
-        """Go through a phase."""
+        """Spend so long in a phase."""
         outer, since_ns = self.page.phase, self.page.enter(phase)
         time.sleep(seconds)
         self.page.leave(phase, outer, since_ns, completed=True)
 
     def look(self) -> Observation:
-        """One look, now."""
+        """Look once, now."""
         return self.observer.look(time.monotonic())
 
 
 def test_a_phase_between_two_beats_is_no_step_time(tmp_path: Path) -> None:
-    """Ten minutes of evaluation must not teach the deadline that a step takes ten minutes."""
+    """An evaluation of ten minutes must not teach the deadline that a step takes ten minutes."""
     watched = Watched(tmp_path)
     watched.page.beat(1)
     watched.look()
@@ -58,7 +58,7 @@ def test_all_phases_are_learned(tmp_path: Path) -> None:
 
 
 def test_closing_leaves_no_descriptor_open(tmp_path: Path) -> None:
-    """Weeks of attempts: each closes its pages and its log."""
+    """Each of many attempts closes its pages and its log."""
     (tmp_path / "train.log").write_text("a line\n")
     watched = Watched(tmp_path)
     watched.page.beat(1)
@@ -81,7 +81,7 @@ def test_closing_leaves_no_descriptor_open(tmp_path: Path) -> None:
 def test_a_full_bar_that_counts_as_the_beats_do(
     tmp_path: Path, step: int, printed: str, is_reached: bool
 ) -> None:
-    """No step is expected then; a bar of one epoch of many says nothing of it."""
+    """No step is expected after a full bar; a full bar of one epoch of many means nothing."""
     watched = Watched(tmp_path)
     watched.page.beat(step)
     (tmp_path / "train.log").write_text(printed)
@@ -92,7 +92,7 @@ def test_a_full_bar_that_counts_as_the_beats_do(
 
 
 def test_ranks_that_were_never_seen_are_not_known_to_be_gone(tmp_path: Path) -> None:
-    """Their pids are of another PID namespace, perhaps; a daemon before may have seen them."""
+    """Their pids may be of another PID namespace; but an earlier daemon may have seen them."""
     PageWriter(tmp_path / "rank-0", start_ticks=7)
     pages = [page._replace(pid=2**22 - 1) for page in read_pages(tmp_path)]
     presence = RankPresence()
@@ -104,7 +104,7 @@ def test_ranks_that_were_never_seen_are_not_known_to_be_gone(tmp_path: Path) -> 
 
 
 def test_pages_of_an_earlier_round_are_nobodys_loss(tmp_path: Path) -> None:
-    """torchrun went on with fewer ranks: those that are gone since are not missing."""
+    """torchrun went on with fewer ranks: ranks that were gone before are not missing."""
     own = start_ticks(os.getpid()) or 0
     pages = [
         PageWriter(tmp_path / f"rank-{rank}", start_ticks=own, local_rank=rank) for rank in (0, 1)

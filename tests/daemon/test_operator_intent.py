@@ -1,4 +1,4 @@
-"""What the operator wants, where the file that says so cannot be read."""
+"""The operator's intent when its file cannot be read."""
 
 import json
 import os
@@ -16,14 +16,14 @@ from supervisor.rundir.paths import RunPaths
 
 @pytest.fixture
 def paths(tmp_path: Path) -> RunPaths:
-    """A run with a status."""
+    """The paths of a run directory."""
     found = RunPaths(tmp_path)
     found.state_dir.mkdir()
     return found
 
 
 def unreadable(path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the file give no wish."""
+    """Make the intent file unreadable."""
     path.unlink(missing_ok=True)
     if kind == "directory":
         path.mkdir()
@@ -45,7 +45,7 @@ KINDS = ["directory", "fifo", "EIO", "EACCES"]
 def test_the_last_known_wish_stands(
     paths: RunPaths, monkeypatch: pytest.MonkeyPatch, kind: str, intent: Intent
 ) -> None:
-    """It is told once, shown as long as it is so, and what comes after it is heard."""
+    """An unreadable intent brings one message and a warning; a later intent is obeyed."""
     said: list[str] = []
     write_intent(paths.intent, intent)
     operator = OperatorIntent(paths, lambda line, _: said.append(line))
@@ -55,7 +55,7 @@ def test_the_last_known_wish_stands(
         assert [operator.changed() for _ in range(3)] == [None, None, None]
         assert operator.intent is intent
         assert len(said) == 1
-        assert f"the last known wish stands ({intent})" in said[0]
+        assert f"the last known intent stands ({intent})" in said[0]
         assert operator.warning == said[0]
     if paths.intent.is_dir():
         paths.intent.rmdir()
@@ -68,7 +68,7 @@ def test_the_last_known_wish_stands(
 def test_a_new_daemon_knows_what_the_one_before_heard(
     paths: RunPaths, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """By the status; and it takes the same wish, readable again, for no new one."""
+    """The status has the last intent; the same intent, readable again, is not a new one."""
     paths.status.write_text(json.dumps({"intent": "hold"}))
     with monkeypatch.context() as patch:
         unreadable(paths.intent, kind, patch)
@@ -80,11 +80,11 @@ def test_a_new_daemon_knows_what_the_one_before_heard(
     write_intent(paths.intent, Intent.HOLD)
     assert operator.changed() is None
     write_intent(paths.intent, Intent.HOLD)
-    assert operator.changed() is Intent.HOLD  # uttered anew
+    assert operator.changed() is Intent.HOLD  # written anew
 
 
 def test_what_cannot_be_understood_is_a_hold_and_told(paths: RunPaths) -> None:
-    """Its author wanted something: the attempt goes on, and no other begins."""
+    """An unreadable text is a hold: the attempt goes on, and no other begins."""
     said: list[str] = []
     operator = OperatorIntent(paths, lambda line, _: said.append(line))
     paths.intent.write_text("stop!")
@@ -95,7 +95,7 @@ def test_what_cannot_be_understood_is_a_hold_and_told(paths: RunPaths) -> None:
 
 
 def test_no_wish_at_all_is_to_run(paths: RunPaths) -> None:
-    """Nothing was ever said."""
+    """Without an intent file the intent is to run."""
     operator = OperatorIntent(paths, lambda line, _: None)
     assert (operator.intent, operator.changed(), operator.warning) == (Intent.RUN, None, None)
     assert intents.last_intent_id(paths.intent) == ""

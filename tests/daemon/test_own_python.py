@@ -1,4 +1,4 @@
-"""Whose word an exit code is: a Python's own, or that of a shell and its pipe."""
+"""Whether an exit code is a Python's own, or that of a shell and its pipe."""
 
 import os
 import sys
@@ -24,12 +24,12 @@ from supervisor.daemon.look.exit_code_owner import runs_python
     ],
 )
 def test_a_command_is_a_python_or_not(command: list[str], expected: bool) -> None:
-    """By its words: what may end otherwise than its Python is none."""
+    """A command whose exit code may differ from its Python's is no Python."""
     assert runs_python(command) is expected
 
 
 def test_links_and_scripts_are_followed(tmp_path: Path) -> None:
-    """A link of another name, and a script whose first line names a Python."""
+    """A link of another name, and a script whose first line names an interpreter."""
     link = tmp_path / "trainer"
     link.symlink_to(os.path.realpath(sys.executable))
     assert runs_python([str(link)])

@@ -1,4 +1,4 @@
-"""How often a run is looked at: less where it is calm, never where a look would come late."""
+"""How often the daemon looks at a run: less when it is calm, never so seldom that it is late."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ LATER = 100.0 + CALM_AFTER_S
 
 
 def test_a_run_as_it_should_be_is_looked_at_once_a_second() -> None:
-    """Its first step is done, and nothing is late."""
+    """The first step is done, and nothing is overdue."""
     assert pause_s(CALM, LATER) == CALM_POLL_S
 
 
@@ -37,18 +37,18 @@ def test_a_run_as_it_should_be_is_looked_at_once_a_second() -> None:
     ids=["beats", "start-up", "log", "phase"],
 )
 def test_a_short_limit_is_looked_at_twice_a_second(policy: Policy) -> None:
-    """A second is much of it."""
+    """A second is a large part of a short limit."""
     assert pause_s(replace(CALM, policy=policy), LATER) == POLL_S
 
 
 @pytest.mark.parametrize("limit_s", [30.0, 600.0])
 def test_a_long_limit_is_no_reason_to_look_more(limit_s: float) -> None:
-    """A second is a thirtieth of it at most."""
+    """A second is at most a thirtieth of a long limit."""
     assert pause_s(replace(CALM, policy=Policy(heartbeat_timeout_s=limit_s)), LATER) == CALM_POLL_S
 
 
 def test_what_begins_stops_or_is_late_is_looked_at_twice_a_second() -> None:
-    """Decisions are near then."""
+    """A decision is near if the run begins, stops or is late, so each look comes sooner."""
     late = Judgement(Health.OVERDUE, "no sign of life", 99.0, 60.0)
     activities = (
         replace(CALM.activity, first_step_seen=False),

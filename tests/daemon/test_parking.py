@@ -1,4 +1,4 @@
-"""The spare interpreter as the daemon orders and shows it."""
+"""The parked interpreter as the daemon orders it and shows it."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ MIB = 1 << 20
 
 
 class Scene:
-    """A parking with what it sent and emitted."""
+    """A Parking with the orders that it sent and the events that it emitted."""
 
     def __init__(self, folder: Path, rss_bytes: int | None = None, **launch: Any) -> None:
         self.sent: list[Order] = []
@@ -36,7 +36,7 @@ class Scene:
         self.parking = Parking(run, self.events.append)  # type: ignore[arg-type]
 
     def order(self, *argv: str) -> None:
-        """Order one for a command."""
+        """Order a parked interpreter for a command."""
         program = ProgramOrder(attempt=1, run_id="r", argv=argv, env={}, cwd="/")
         self.parking.order(self.sent.append, program)
 
@@ -58,7 +58,7 @@ def test_one_that_does_not_fit_is_not_started(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """By what the last one took, under whatever limits the job's memory; and that is said."""
+    """Without memory for another interpreter no order is sent, and the refusal is reported."""
     monkeypatch.setattr(parking_module, "memory_left", lambda: left)
     scene = Scene(tmp_path, measured)
     scene.order("python3", "train.py")
@@ -74,7 +74,7 @@ def test_one_that_does_not_fit_is_not_started(
 
 
 def test_the_order_says_what_to_preload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Modules by name, or what the trainer writes down; a standby if it was asked for."""
+    """The order has the configured modules, or `auto`, and the configured standby."""
     monkeypatch.setattr(parking_module, "memory_left", lambda: None)
     scene = Scene(tmp_path, preload=["torch"], standby="cuda")
     scene.order("python3", "train.py")
@@ -92,7 +92,7 @@ def test_the_order_says_what_to_preload(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_what_is_not_python_is_told_and_not_ordered(tmp_path: Path) -> None:
-    """`status` says why every launch is cold; nothing can be done about it."""
+    """`status` says why every launch is cold, and no order is sent."""
     scene = Scene(tmp_path)
     scene.order("torchrun", "train.py")
     assert scene.sent == []
@@ -101,11 +101,11 @@ def test_what_is_not_python_is_told_and_not_ordered(tmp_path: Path) -> None:
 
 
 def test_what_the_launcher_tells_is_shown(tmp_path: Path) -> None:
-    """State, memory, what it preloaded; and why the last launch was cold."""
+    """`status` has state, memory and modules, and why the last launch was cold."""
     scene = Scene(tmp_path)
     said = {"seconds": 2.5, "rss_bytes": 7, "preloaded": ["torch"], "modules": 9, "left_out": []}
     pid = int(Path("/proc/self").readlink().name)
-    # One of a later version may say more, under any name.
+    # A later version may send more, under any name.
     said |= {"event": "x", "pid": "x", "log": "x", "": []}
     report = ParkedReport(stage="waiting", pid=pid, since=5.0, said=said)
     scene.parking.on_report(report, 9.0)

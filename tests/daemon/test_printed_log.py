@@ -1,4 +1,4 @@
-"""What an attempt prints is read to its end, whatever becomes of the file's name meanwhile."""
+"""An attempt's output is read to its end, whatever happens to the file's name meanwhile."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from supervisor.daemon.look.observer import Observer
 from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.daemon.look.progress import ProgressReader
 
-# Prints what it is told; `>PATH` leads its output elsewhere, as `exec >` in a shell does.
+# Prints the lines that it reads; `>PATH` redirects its output, as `exec >` in a shell does.
 _TRAINER = """
 import os, sys
 for line in sys.stdin:
@@ -37,14 +37,14 @@ class Trainer:
             )  # fmt: skip
 
     def say(self, line: str) -> None:
-        """Have it print a line, and wait until it has."""
+        """Let it print a line, and wait until it has."""
         assert self.process.stdin is not None
         assert self.process.stderr is not None
         print(line, file=self.process.stdin, flush=True)
         self.process.stderr.readline()
 
     def end(self) -> None:
-        """Have it end, and wait for that."""
+        """Let it end, and wait for the end."""
         if self.process.returncode is None:
             self.process.communicate()
 
@@ -60,7 +60,7 @@ def _training(log: Path) -> Iterator[Trainer]:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """A log with the lines of an attempt before."""
+    """A log with a line of the previous attempt."""
     path = tmp_path / "train.log"
     path.write_text("of the one before\n")
     return path
@@ -68,7 +68,7 @@ def log(tmp_path: Path) -> Path:
 
 @contextmanager
 def _observing(log: Path) -> Iterator[tuple[Trainer, PrintedLog, Observer]]:
-    """A trainer whose steps are read from what it prints."""
+    """A trainer, its log, and an observer that reads its steps."""
     reader = ProgressReader(r"step (?P<step>\d+)")
     printed = PrintedLog(log)
     with _training(log) as trainer:
@@ -81,14 +81,14 @@ def _observing(log: Path) -> Iterator[tuple[Trainer, PrintedLog, Observer]]:
 
 
 def rename(log: Path) -> None:
-    """As logrotate's `create` does."""
+    """Rotate the log as logrotate's `create` does."""
     log.rename(log.with_name("train.log.1"))
     log.touch()
 
 
 @pytest.mark.parametrize("takes", [rename, Path.unlink, lambda log: log.rename(log.parent / "x")])
 def test_a_log_that_is_moved_or_removed_is_read_on(log: Path, takes: object) -> None:
-    """The step, the growth and the last words are those that the trainer wrote."""
+    """Step, growth and last words are still read from the file that the trainer writes."""
     with _observing(log) as (trainer, printed, observer):
         trainer.say("step 1")
         assert observer.look(1.0).observed.step == 1
@@ -102,7 +102,7 @@ def test_a_log_that_is_moved_or_removed_is_read_on(log: Path, takes: object) -> 
 
 
 def test_a_later_daemon_finds_it_by_its_inode(log: Path) -> None:
-    """In the trainer that has it open, or beside its name once that has ended."""
+    """It finds the log as the trainer's open file, or by inode beside its name after the end."""
     printed = PrintedLog(log)
     with _training(log) as trainer:
         printed.begin(trainer.process.pid)
@@ -121,7 +121,7 @@ def test_a_later_daemon_finds_it_by_its_inode(log: Path) -> None:
 
 
 def test_a_trainer_that_leads_its_output_elsewhere_is_not_followed(log: Path) -> None:
-    """`exec > other.log`: train.log is the run's, and that is what is looked at."""
+    """`exec > other.log`: the daemon reads the run's train.log, not the other file."""
     with _observing(log) as (trainer, printed, observer):
         trainer.say(f">{log.parent / 'other.log'}")
         trainer.say("step 5")
@@ -131,7 +131,7 @@ def test_a_trainer_that_leads_its_output_elsewhere_is_not_followed(log: Path) ->
 
 
 def test_a_trainer_that_opens_the_new_file_is_followed_there(log: Path) -> None:
-    """It was told to by whoever rotates: its name is what it writes to."""
+    """A rotation made the trainer open the new file, and the daemon reads on there."""
     with _observing(log) as (trainer, _printed, observer):
         trainer.say("step 1")
         observer.look(1.0)
@@ -142,7 +142,7 @@ def test_a_trainer_that_opens_the_new_file_is_followed_there(log: Path) -> None:
 
 
 def test_copytruncate_is_read_from_the_beginning(log: Path) -> None:
-    """The same file, with less in it."""
+    """The same file is shorter, so it is read from its beginning."""
     with _observing(log) as (trainer, printed, observer):
         trainer.say("step 1")
         observer.look(1.0)
@@ -153,7 +153,7 @@ def test_copytruncate_is_read_from_the_beginning(log: Path) -> None:
 
 
 def test_lines_of_the_next_attempt_are_not_the_last_words(log: Path) -> None:
-    """Evidence of an end is kept once the next attempt has been ordered."""
+    """The last words of an attempt end where the next attempt's output begins."""
     first = PrintedLog(log)
     with _training(log) as trainer:
         first.begin(trainer.process.pid)

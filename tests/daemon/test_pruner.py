@@ -1,4 +1,4 @@
-"""What is beyond `keep` goes, each once: also what was surveyed while a removal was under way."""
+"""Checkpoints beyond `keep` are removed once each, also those surveyed during a removal."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from supervisor.survey.survey import survey
 
 
 class Scene:
-    """A checkpoint directory, a pruner that keeps one, and what it recorded and had forgotten."""
+    """A checkpoint directory and a pruner that keeps one, with what it recorded and forgot."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "out"
@@ -42,12 +42,12 @@ class Scene:
         self.pruner = Pruner(self.run)
 
     def record(self, *entries: Entry) -> None:
-        """As the ledger does."""
+        """Note removed checkpoints, in the ledger's place."""
         removed = [entry for entry in entries if isinstance(entry, CheckpointRemovedEntry)]
         self.recorded += [Path(entry.path).name for entry in removed]
 
     def save(self, *steps: int) -> Survey:
-        """Checkpoints of this run; all that there are then."""
+        """Save checkpoints of this run; a survey of all."""
         for step in steps:
             name = f"checkpoint-{step}"
             with CheckpointWriter(self.folder, name, step=step, epoch=0, run_id="r") as writer:
@@ -63,7 +63,7 @@ class Scene:
         return self.pruner._child.pid
 
     def end(self, found: Survey | None, run: RunState) -> None:
-        """The housekeeping's last word, without the record and the display."""
+        """Run the last housekeeping, without ledger and display."""
         nothing = lambda *_: None  # noqa: E731
         keeper: Any = SimpleNamespace(
             _pruner=self.pruner, _unpruned=found, _run=self.run, _last=None, show=nothing
@@ -72,12 +72,12 @@ class Scene:
 
     @property
     def left(self) -> list[str]:
-        """What is there."""
+        """The names of the remaining checkpoints."""
         return sorted(path.name for path in self.folder.glob("checkpoint-*"))
 
 
 def test_a_removal_under_way_keeps_no_more_than_was_asked_for(tmp_path: Path) -> None:
-    """The run ends while the last removal is slow: what came since goes as well, and once."""
+    """The run ends during a slow removal: later checkpoints are removed as well, once each."""
     scene = Scene(tmp_path)
     scene.pruner.prune(scene.save(1, 2, 3), frozenset())
     removal = scene.stand_still()
@@ -93,7 +93,7 @@ def test_a_removal_under_way_keeps_no_more_than_was_asked_for(tmp_path: Path) ->
 
 @pytest.mark.parametrize("run", [RunState.HELD, RunState.PREEMPTED])
 def test_a_hold_ends_a_removal_and_begins_none(tmp_path: Path, run: RunState) -> None:
-    """A person may want to go back further than `keep`; a run that goes on will not."""
+    """After a hold a person may want to go back further than `keep`; a preempted run will not."""
     scene = Scene(tmp_path)
     scene.pruner.prune(scene.save(1, 2), frozenset())
     scene.end(scene.save(3), run)

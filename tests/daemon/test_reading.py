@@ -1,4 +1,4 @@
-"""Checkpoints that take long to read: said while a decision waits; and many of them."""
+"""A long reading of checkpoints is reported while a decision waits; many cost linear work."""
 
 import json
 import select
@@ -20,7 +20,7 @@ from tests.daemon.test_surveyor import surveyor
 
 
 def heard(looks: list[tuple[float, bool]]) -> list[str]:
-    """What is said, given when it is looked and whether a decision waits then."""
+    """The messages, given the times of looks and whether a decision waits then."""
     said: list[str] = []
     reading = LongReading(said.append)
     for now, is_waited_for in looks:
@@ -29,7 +29,7 @@ def heard(looks: list[tuple[float, bool]]) -> list[str]:
 
 
 def test_a_long_survey_is_said_once_a_minute() -> None:
-    """After five seconds, with how long it has taken, and not at every look."""
+    """After 5 s, with the time so far, and then once a minute."""
     looks = [(100.0 + tick / 2, True) for tick in range(2 * 130)]
     assert heard(looks) == [
         f"the checkpoints are still being read, for {s} s so far" for s in (5, 65, 125)
@@ -45,7 +45,7 @@ def test_a_long_survey_is_said_once_a_minute() -> None:
     ids=["no decision", "one after the other"],
 )
 def test_nothing_is_said_of_short_ones(looks: list[tuple[float, bool]]) -> None:
-    """Surveys that nobody waits for, and many that are quick."""
+    """Surveys without a waiting decision, and many quick ones, bring no message."""
     assert heard(looks) == []
 
 
@@ -58,7 +58,7 @@ def hf_entry(folder: Path) -> CheckpointEntry:
 
 
 def test_the_ledger_keeps_whom_a_record_calls_the_best(tmp_path: Path) -> None:
-    """As JSON and back; a ledger of an earlier version does not know."""
+    """`names_best` survives JSON; a ledger of an earlier version has none."""
     found = hf_entry(tmp_path)
     assert found.names_best == "checkpoint-10"
     entry = json.loads(json.dumps(entry_of(found, progress=False).to_json()))
@@ -97,7 +97,7 @@ def test_an_answer_of_many_is_linear(tmp_path: Path) -> None:
 
 
 def test_a_numbered_directory_is_worth_a_look(tmp_path: Path) -> None:
-    """What orbax writes has no other name; what says nothing has none that is listed."""
+    """A numbered name is listed, because orbax uses no other; `images` is not."""
     one = surveyor(tmp_path)
     (one.directory / "100").mkdir()
     (one.directory / "images").mkdir()

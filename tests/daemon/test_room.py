@@ -1,4 +1,4 @@
-"""Looks for room on a disk: what is asked for, that it is given back, and that nothing blocks."""
+"""Looks for room on a disk: what they ask for, that they give it back, and that none blocks."""
 
 import ctypes
 import errno
@@ -21,13 +21,13 @@ NAME = "0123abcd"
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the tests run on counts as a disk."""
+    """Treat the tests' file system as a disk."""
     monkeypatch.setattr(free_space, "filesystem_type", lambda _: "ext4")
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """What fallocate(2) was asked for, by a stand-in that gives it."""
+    """A fallocate(2) that always succeeds; the lengths that it was asked for."""
     pieces: list[int] = []
 
     def give(_fd: int, _mode: int, _offset: int, length: int) -> int:
@@ -49,7 +49,7 @@ def refusing(number: int) -> Callable[[], Callable[[int, int, int, int], int]]:
 
 
 def limited(monkeypatch: pytest.MonkeyPatch, **fields: int) -> None:
-    """Let statvfs say this of every place."""
+    """Let statvfs return these fields for every place."""
     facts = {"f_bavail": 1 << 30, "f_frsize": 1, "f_blocks": 1 << 30, "f_files": 9, "f_favail": 9}
     told = type("Facts", (), {**facts, **fields})
     monkeypatch.setattr(os, "statvfs", lambda _: told)
@@ -57,20 +57,20 @@ def limited(monkeypatch: pytest.MonkeyPatch, **fields: int) -> None:
 
 @pytest.mark.usefixtures("disk")
 def test_room_that_is_given_is_given_back(tmp_path: Path) -> None:
-    """By the real call: nothing is left, neither a name nor bytes."""
+    """The real call leaves neither a name nor bytes."""
     before = os.statvfs(tmp_path).f_bfree
     found = look_for_room(tmp_path, needed_bytes=256 << 20, files=5, name=NAME)
     assert found.is_there, found.what
     assert list(tmp_path.iterdir()) == []
     taken = (before - os.statvfs(tmp_path).f_bfree) * os.statvfs(tmp_path).f_frsize
-    assert taken < 128 << 20  # others write here, too
+    assert taken < 128 << 20  # other processes write here, too
 
 
 @pytest.mark.usefixtures("disk")
 def test_never_more_than_nine_tenths_of_what_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[int]
 ) -> None:
-    """Others write there meanwhile; and it is asked for in pieces."""
+    """A tenth is left to other writers; the room is asked for in pieces."""
     limited(monkeypatch, f_bavail=10 << 30, f_favail=1000, f_files=2000)
     assert look_for_room(tmp_path, needed_bytes=int(9.9 * (1 << 30)), files=1, name=NAME).is_there
     assert sum(asked) == 9 << 30
@@ -82,7 +82,7 @@ def test_never_more_than_nine_tenths_of_what_is_free(
 def test_a_quota_that_shows_free_bytes_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """statvfs says there is room, and the file system gives none."""
+    """statvfs shows room, and the file system gives none."""
     monkeypatch.setattr(free_space, "_fallocate", refusing(number))
     found = look_for_room(tmp_path, needed_bytes=1 << 20, files=1, name=NAME)
     assert not found.is_there
@@ -95,7 +95,7 @@ def test_a_quota_that_shows_free_bytes_is_found(
 def test_where_nothing_can_be_reserved_64_mib_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """And synced: a file server refuses only then."""
+    """The bytes are synced, because a file server refuses only then."""
     monkeypatch.setattr(free_space, "_fallocate", refusing(number))
     written: list[int] = []
     synced: list[int] = []
@@ -109,7 +109,7 @@ def test_where_nothing_can_be_reserved_64_mib_are_written(
 def test_a_file_system_without_nameless_files_is_asked_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NFS: the file has a name, hidden and ours, for a moment only."""
+    """On NFS, without nameless files, the probe's file has a hidden name for a moment."""
     opened, names = os.open, []
 
     def without(path: str | Path, flags: int, mode: int = 0o777, **more: int) -> int:
@@ -156,7 +156,7 @@ def test_in_memory_statvfs_alone_decides(
     left: int,
     is_there: bool,
 ) -> None:
-    """tmpfs: bytes and inodes are counted, and none of the machine's memory is taken."""
+    """On tmpfs bytes and inodes are counted, and no memory of the machine is taken."""
     monkeypatch.setattr(free_space, "filesystem_type", lambda _: "tmpfs")
     limited(monkeypatch, f_favail=left)
     found = look_for_room(tmp_path, needed_bytes=1 << 20, files=3, name=NAME)
@@ -169,14 +169,14 @@ def test_in_memory_statvfs_alone_decides(
 def test_a_file_system_that_counts_no_inodes_has_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Btrfs says 0 of 0."""
+    """Btrfs reports 0 of 0 inodes, which does not mean that none is free."""
     limited(monkeypatch, f_files=0, f_favail=0)
     assert look_for_room(tmp_path, needed_bytes=1, files=3, name=NAME).is_there
 
 
 @pytest.mark.usefixtures("disk", "asked")
 def test_what_a_killed_look_left_is_taken_away_by_the_next(tmp_path: Path) -> None:
-    """Of this run alone; what others look for is theirs."""
+    """Only this run's leftovers are removed, not those of other runs."""
     (tmp_path / f"{PREFIX}{NAME}").mkdir()
     (tmp_path / f"{PREFIX}{NAME}" / "0").touch()
     (tmp_path / f"{PREFIX}other").mkdir()
@@ -186,7 +186,7 @@ def test_what_a_killed_look_left_is_taken_away_by_the_next(tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("disk", "asked")
 def test_the_directory_of_the_failed_write_is_looked_at(tmp_path: Path) -> None:
-    """Also where it was about to be made; else that of the checkpoints."""
+    """A directory that was about to be made counts by its parent; else the checkpoints' counts."""
     cache, saves = tmp_path / "cache", tmp_path / "saves"
     cache.mkdir()
     saves.mkdir()
@@ -202,14 +202,14 @@ def test_the_directory_of_the_failed_write_is_looked_at(tmp_path: Path) -> None:
 
 @pytest.fixture
 def prober() -> Iterator[Prober]:
-    """One whose child is given up at the end."""
+    """A prober whose child is given up at the end."""
     prober = Prober()
     yield prober
     prober.cancel()
 
 
 def answer(prober: Prober) -> Probed:
-    """What the child says."""
+    """Wait for the child's answer."""
     until = time.monotonic() + 30.0
     while time.monotonic() < until:
         found = prober.poll(0.0)
@@ -220,13 +220,13 @@ def answer(prober: Prober) -> Probed:
 
 
 def question(directory: Path, **more: object) -> dict[str, object]:
-    """What the child is asked."""
+    """A question for the child."""
     return {"cause": "disk_full", "directory": str(directory), "checkpoint_bytes": 1000,
             "files": 2, "place": None, "name": NAME, **more}  # fmt: skip
 
 
 def test_a_child_looks(tmp_path: Path, prober: Prober) -> None:
-    """Its answer is the probe's own; a second question while it looks is none."""
+    """The child's answer is the probe's; a second question while it looks is ignored."""
     assert prober.begin(question(tmp_path), 0.0) is None
     assert prober.begin(question(tmp_path), 0.0) is None
     assert answer(prober).clear
@@ -237,7 +237,7 @@ def test_a_child_looks(tmp_path: Path, prober: Prober) -> None:
 
 
 def test_a_child_that_fails_says_why(tmp_path: Path, prober: Prober) -> None:
-    """A look that cannot be made finds no room."""
+    """A child that fails is reported as no room, with its error."""
     assert prober.begin({**question(tmp_path), "files": "many"}, 0.0) is None
     found = answer(prober)
     assert not found.clear
@@ -247,7 +247,7 @@ def test_a_child_that_fails_says_why(tmp_path: Path, prober: Prober) -> None:
 def test_a_disk_that_does_not_answer_stalls_nobody(
     tmp_path: Path, prober: Prober, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The child is given up in time, and no second one is added to one that cannot be killed."""
+    """The child is given up in time; while it cannot be killed, no second one is started."""
     real = subprocess.Popen
     silent = ["sh", "-c", "exec sleep 60"]
     monkeypatch.setattr(subprocess, "Popen", lambda _, **how: real(silent, **how))

@@ -1,4 +1,4 @@
-"""What the daemon sees of the memory tier, and what it asks for; the persister is played."""
+"""What the daemon sees of the memory tier, and what it orders; the test plays the persister."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ STATE = '{"global_step": 20, "current_epoch": 0, "format": 1}'
 
 
 class Tier:
-    """A snapshot directory, slots written by the test, and what the daemon made of it."""
+    """A snapshot directory, slots written by the test, and the daemon's orders and events."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -41,7 +41,7 @@ class Tier:
         self.seen = self.watch()
 
     def watch(self, known_until: float = 0.0) -> Snapshots:
-        """Another daemon's eyes."""
+        """Another daemon's view of the directory."""
         return Snapshots(
             self.root, self.orders.append, self.events.append, failures_known_until=known_until
         )
@@ -54,7 +54,7 @@ class Tier:
         size: int = 1000,
         directory: Path = Path("/checkpoints"),
     ) -> None:
-        """A whole snapshot in the next slot, its step ten times its number."""
+        """Write a whole snapshot into the next slot; its step is ten times its sequence."""
         slot = self.paths.slot(sequence % 2)
         slot.folder.mkdir(mode=0o700, exist_ok=True)
         name = f"checkpoint-{sequence * 10}"
@@ -69,7 +69,7 @@ class Tier:
         seal.close()
 
     def result(self, sequence: int, *, error: str | None = None, at: float = 1.0) -> Result:
-        """How a persist ended."""
+        """The result of a persist."""
         done = error is None
         path = f"/checkpoints/checkpoint-{sequence * 10}" if done else None
         return Result(
@@ -89,7 +89,7 @@ class Tier:
 
 @pytest.fixture
 def tier(tmp_path: Path) -> Tier:
-    """An empty one."""
+    """A tier without snapshots."""
     make_root(tmp_path / "snapshots")
     return Tier(tmp_path / "snapshots")
 
@@ -106,13 +106,13 @@ def test_the_persister_is_ordered_once_there_is_a_slot(tier: Tier) -> None:
 
 
 def test_only_what_changed_becomes_an_event(tier: Tier) -> None:
-    """A new snapshot, its way to the disk, a slot that was given up."""
+    """A new snapshot, its way to the disk, and a vanished slot are events."""
     tier.seen.look()
     assert tier.taken() == []
     tier.write(1)
     for _ in range(3):
         tier.seen.look()
-    # 1000 bytes at 50 MB/s, which is assumed where nothing is known.
+    # 1000 bytes at 50 MB/s, the rate that is assumed before any is known.
     assert tier.taken() == [MemorySeen(MemorySnapshot(1, 10, False, 1000 / 50e6))]
     tier.board(results=(tier.result(1),))
     tier.write(2)
@@ -128,7 +128,7 @@ def test_only_what_changed_becomes_an_event(tier: Tier) -> None:
 
 
 def test_a_rescue_is_asked_and_answered(tier: Tier) -> None:
-    """The answer counts for what was asked, not for an earlier question."""
+    """An answer counts for its own question, not for an earlier one."""
     tier.write(1)
     tier.board(rescue=RescueResult(4, "persisted", 5, "/c", None))
     tier.seen.look()
@@ -150,7 +150,7 @@ def test_a_rescue_is_asked_and_answered(tier: Tier) -> None:
 
 
 def test_a_rescue_in_a_directory_that_is_gone_is_answered_at_once(tier: Tier) -> None:
-    """Nobody waits for a persister that cannot even be asked, nor for one whose board vanished."""
+    """No daemon waits for a persister that it cannot ask, or whose board vanished."""
     tier.write(1)
     tier.seen.look()
     tier.seen.rescue("why")
@@ -165,7 +165,7 @@ def test_a_rescue_in_a_directory_that_is_gone_is_answered_at_once(tier: Tier) ->
 
 
 def test_it_looks_once_a_second(tier: Tier) -> None:
-    """An answer that is waited for is found sooner."""
+    """The daemon looks once a second, and sooner if it waits for an answer."""
     tier.seen.poll(0.0)
     tier.write(1)
     tier.seen.poll(0.9)
@@ -181,7 +181,7 @@ def test_it_looks_once_a_second(tier: Tier) -> None:
 
 
 def test_failed_persists_are_told_once_and_across_daemons(tier: Tier) -> None:
-    """Each once, the first of a row marked; a next daemon knows what is on record."""
+    """Each failure is reported once, the first of a row marked; a next daemon knows them."""
     tier.write(1)
     first, second = tier.result(1, error="EIO", at=5.0), tier.result(2, error="EIO", at=6.0)
     tier.board(results=(first,))
@@ -197,7 +197,7 @@ def test_failed_persists_are_told_once_and_across_daemons(tier: Tier) -> None:
 
 
 def test_status_tells_what_is_in_memory_and_on_its_way(tier: Tier) -> None:
-    """The keys that the commands show."""
+    """The status has the newest snapshot and the save that is on its way."""
     tier.write(1)
     tier.write(2, wanted=True, size=4000)
     tier.board(
@@ -227,7 +227,7 @@ def test_status_tells_what_is_in_memory_and_on_its_way(tier: Tier) -> None:
 
 
 def test_only_the_slot_of_that_very_checkpoint_is_voided(tier: Tier) -> None:
-    """A rollback gives up one slot; the other, and one that holds another by now, stay."""
+    """A rollback gives up one slot; the other slot stays, as does one with another checkpoint."""
     tier.write(1)
     tier.write(2)
     path = str(tier.paths.slot(0).folder / "checkpoint-20")
@@ -240,7 +240,7 @@ def test_only_the_slot_of_that_very_checkpoint_is_voided(tier: Tier) -> None:
 
 
 def test_what_the_persister_made_of_it_is_given_up_too(tier: Tier, tmp_path: Path) -> None:
-    """Only where the run goes back: of one that was found bad in memory the disk's may be good."""
+    """On a rollback the checkpoint on the disk goes, too; a copy of a bad snapshot may be good."""
     for wherever, where in ((False, "checkpoint-20"), (True, ".set-aside/superseded")):
         tier.write(2, directory=tmp_path, size=len(STATE))
         whole = read_whole(tier.root)[0]
@@ -252,9 +252,9 @@ def test_what_the_persister_made_of_it_is_given_up_too(tier: Tier, tmp_path: Pat
 
 
 def test_what_is_known_to_be_bad_is_not_kept(tier: Tier, tmp_path: Path) -> None:
-    """Weights that are not finite are no reason to leave memory occupied; the one before is.
+    """Weights that are not finite are not kept in memory; the previous snapshot is.
 
-    Unless that one is on the disk, where it was put, and not set aside since.
+    It is not kept, either, while its checkpoint is on the disk, where it was persisted.
     """
     tier.write(1, directory=tmp_path, size=len(STATE))
     (read_whole(tier.root)[0].path / "training_state.json").write_text(STATE.replace("20", "10"))
@@ -273,7 +273,7 @@ def test_what_is_known_to_be_bad_is_not_kept(tier: Tier, tmp_path: Path) -> None
 
 
 def test_a_look_costs_next_to_nothing(tier: Tier) -> None:
-    """For weeks: 0.3 % of a core are 1.5 ms twice a second, for all that the daemon does."""
+    """0.3 % of a core is 1.5 ms twice a second, for all that the daemon does in weeks."""
     tier.write(1)
     tier.write(2)
     tier.board(results=tuple(tier.result(n) for n in range(16)))

@@ -1,4 +1,4 @@
-"""Whether an attempt resumed, as its steps show: trainers of every kind, simulated look by look."""
+"""Whether an attempt resumed, by its steps: trainers of every kind, simulated look by look."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ BAR = r"(?P<step>\d+)/\d+"
 
 
 class Moment(NamedTuple):
-    """What a trainer does within one step of its loop; it takes `took_s`."""
+    """What a trainer does within one step of its loop, in `took_s`."""
 
     line: str = ""
     beat: int | None = None
@@ -41,7 +41,7 @@ Trainer = Iterator[Moment]
 
 @dataclass
 class Bench:
-    """A run of several attempts, with a clock of its own; a ledger that a next daemon reads."""
+    """A run of several attempts with its own clock, and a ledger that the next daemon reads."""
 
     pattern: str | None = None
     now: float = 1000.0
@@ -51,7 +51,7 @@ class Bench:
     command: tuple[str, ...] = ("python", "t.py")
 
     def daemon(self) -> tuple[StepWatch, list[Event]]:
-        """A daemon as it begins, with what the ledger says."""
+        """A daemon at its start, with the ledger's history."""
         history = History()
         for entry in self.ledger:
             history = fold_entry(history, Stamped(entry))
@@ -68,7 +68,7 @@ class Bench:
     def run(
         self, trainer: Trainer, from_: str | None = None, *, until: int = 10**9
     ) -> BeginsAnew | GoesOn | None:
-        """Run an attempt for so many moments; what was first found, and is no mere doubt."""
+        """Run an attempt for so many moments; the first finding that is not a doubt."""
         watch, events = self.daemon()
         self.attempt += 1
         watch.begin(self.attempt, from_, self.now, is_fresh=from_ is None)
@@ -95,7 +95,7 @@ class Bench:
         return found[0] if found else None
 
     def look(self, reader: ProgressReader | None, lines: list[str], last: Moment) -> Observation:
-        """One look of the daemon's."""
+        """One look of the daemon."""
         return Observation(
             observed=Observed(self.attempt, beating=last.beat is not None),
             pages=(), lines=tuple(lines), epoch=last.epoch, loss=None, step_rate=None,
@@ -104,7 +104,7 @@ class Bench:
         )  # fmt: skip
 
     def survey(self) -> Survey:
-        """What is on the disk; young ones are not proven yet."""
+        """The checkpoints on the disk; none is proven yet."""
         entries = [
             CheckpointEntry(
                 path=Path(path), name=os.path.basename(path), step=int(path.rpartition("-")[2]),
@@ -135,13 +135,13 @@ def counting(
 
 
 def hf_bar(start: int, **more: Any) -> Trainer:
-    """HF's bar: 0 first, then where it resumes."""
+    """HF's bar: 0 first, then the step at which it resumes."""
     yield Moment("  0%|          | 0/200 [00:00<?, ?it/s]")
     yield from counting(start, line=" {percent}%|▎ | {step}/200 [00:01<00:38, 5.0it/s]", **more)
 
 
 def lightning(start: int, batches: int = 50) -> Trainer:
-    """A bar of each epoch: 45/50."""
+    """Lightning: a bar of each epoch, like 45/50."""
     for step in range(start, 200):
         save = f"/out/checkpoint-{step}" if step and step % 10 == 0 else None
         epoch, batch = divmod(step, batches)
@@ -149,22 +149,22 @@ def lightning(start: int, batches: int = 50) -> Trainer:
 
 
 def unlabelled_epochs(start: int, batches: int = 50) -> Trainer:
-    """The same without a word of the epoch."""
+    """The same bars without the epoch's name."""
     for step in range(start, 200):
         save = f"/out/checkpoint-{step}" if step and step % 10 == 0 else None
         yield Moment(f"{step % batches + 1}/{batches} [00:01<]", save=save)
 
 
 def skipping(start: int, label: str, total: int, took_s: float) -> Trainer:
-    """A loop that counts through what it has been trained on before."""
+    """A loop that counts through the batches it was trained on before."""
     for batch in range(start + 1):
         yield Moment(
             f"{label}: {batch * 100 // total}%|▎ | {batch}/{total} [00:01<]", took_s=took_s
         )
 
 
-# name, pattern, what trains from nothing, after how many moments it dies, what it goes on from,
-# and what goes on.
+# name, pattern, the fresh trainer, after how many moments it dies, the checkpoint of the next
+# attempt, and its trainer.
 HEALTHY: list[tuple[str, str | None, Trainer, int, str, Trainer]] = [
     ("HF", BAR, hf_bar(0), 46, "/out/checkpoint-40", hf_bar(40)),
     ("beats", None, counting(0, beats=True), 46, "/out/checkpoint-40", counting(40, beats=True)),
@@ -214,7 +214,7 @@ HEALTHY: list[tuple[str, str | None, Trainer, int, str, Trainer]] = [
 def test_what_resumes_is_not_said_to_begin_anew(
     pattern: str | None, fresh: Trainer, dies_after: int, path: str, resumed: Trainer
 ) -> None:
-    """What is not sure is not concluded."""
+    """A resume that is not certain is not called a new beginning."""
     bench = Bench(pattern)
     assert bench.run(fresh, until=dies_after) is None
     assert not isinstance(bench.run(resumed, path), BeginsAnew)
@@ -235,7 +235,7 @@ def test_what_resumes_is_not_said_to_begin_anew(
 def test_an_argument_that_is_ignored_is_seen_before_the_next_save(
     pattern: str | None, fresh: Trainer, anew: Trainer, is_beat: bool
 ) -> None:
-    """With both numbers of one source, though a new daemon has come between."""
+    """A counter that begins anew is found within 8 steps, though another daemon has begun."""
     bench = Bench(pattern)
     bench.run(fresh, until=46)
     found = bench.run(anew, "/out/checkpoint-40", until=8)
@@ -248,7 +248,7 @@ def test_an_argument_that_is_ignored_is_seen_before_the_next_save(
 
 
 def test_the_log_raises_a_doubt_where_nothing_would_be_written_over() -> None:
-    """The old ones were pruned: its next save takes no place."""
+    """Pruned checkpoints leave nothing to write over, but the log still raises the doubt."""
     bench = Bench(r"step (?P<step>\d+)")
     bench.run(counting(0, line="step {step}"), until=46)
     for step in (10, 20):
@@ -259,7 +259,7 @@ def test_the_log_raises_a_doubt_where_nothing_would_be_written_over() -> None:
 
 
 def test_a_resume_that_is_seen_is_told() -> None:
-    """It ends an earlier doubt."""
+    """A resume that is seen ends an earlier doubt."""
     bench = Bench(r"step (?P<step>\d+)")
     bench.run(counting(0, line="step {step}"), until=46)
     found = bench.run(counting(40, line="step {step}"), "/out/checkpoint-40", until=8)
@@ -267,7 +267,7 @@ def test_a_resume_that_is_seen_is_told() -> None:
 
 
 def test_another_command_is_another_source() -> None:
-    """Its steps may count something else: a larger batch, fewer ranks."""
+    """Another command's steps may count something else, like a larger batch."""
     bench = Bench(r"step (?P<step>\d+)")
     bench.run(counting(0, line="step {step}"), until=46)
     bench.command = ("python", "t.py", "--batch", "64")
@@ -276,7 +276,7 @@ def test_another_command_is_another_source() -> None:
 
 
 def test_a_run_that_begins_again_has_nothing_to_be_compared_with() -> None:
-    """`run --from-nothing`: what was seen before is over."""
+    """After `run --from-nothing` earlier steps are not compared any more."""
     bench = Bench(r"step (?P<step>\d+)")
     bench.run(counting(0, line="step {step}"), until=46)
     bench.ledger.append(BeginAgainEntry())
@@ -285,7 +285,7 @@ def test_a_run_that_begins_again_has_nothing_to_be_compared_with() -> None:
 
 
 def test_the_record_stays_small() -> None:
-    """One entry a save and source, not one a look."""
+    """The record has one entry per save and source, not one per look."""
     bench = Bench(r"step (?P<step>\d+)")
     bench.run(counting(0, line="step {step}"))
     kinds = [entry.kind for entry in bench.ledger]

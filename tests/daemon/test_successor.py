@@ -1,4 +1,4 @@
-"""What a daemon takes over from one that died: stops, wishes, kills. None of it is forgotten."""
+"""A daemon takes over the stops, intents and kills of one that died, and forgets none."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ def kill_daemon(run: Supervised) -> None:
 
 
 def test_grace_ends_under_a_new_daemon(run: Supervised) -> None:
-    """A trainer that ignores SIGTERM is killed when the grace is over, whoever counts it."""
+    """A trainer that ignores SIGTERM is killed at the end of its grace, also under a new daemon."""
     command = [sys.executable, "-c", f"{STUBBORN}; time.sleep(300)"]
     run.configure(command=command, grace="3s")
     process = run.start()
@@ -66,7 +66,7 @@ def test_stop_wish_uttered_while_no_daemon_listens(run: Supervised) -> None:
 
 
 def test_hold_wish_is_not_forgotten_with_the_daemon(run: Supervised) -> None:
-    """`hold`, then the daemon dies, then the trainer: nothing is launched."""
+    """`hold`, then the daemon dies, then the trainer: no launch follows."""
     run.configure(env={"STEP_S": "0.05", "STEPS": "400"})
     run.start()
     trainer = run.wait_step(5)
@@ -104,7 +104,7 @@ def test_infinite_loss_is_recorded_and_survived(run: Supervised) -> None:
 
 
 def test_pruning_spares_what_a_rollback_goes_back_to(run: Supervised) -> None:
-    """With `keep: 1` a decision to go one back finds that one still there."""
+    """With `keep: 1` the checkpoint that a rollback needs is still there."""
     env = {"FAULTS": '{"1": [15, "nan"]}', "SAVE_EVERY": "5", "STEP_S": "0.01"}
     run.configure(checkpoints={"keep": 1}, env=env)
     assert run.run() == 0

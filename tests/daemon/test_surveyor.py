@@ -35,11 +35,11 @@ class Deaf(subprocess.Popen[bytes]):
     """A child in uninterruptible sleep: SIGKILL is pending, and it stays."""
 
     def kill(self) -> None:
-        """Nothing comes of it."""
+        """Do nothing."""
 
 
 def test_child_that_survives_a_kill_is_not_waited_for(tmp_path: Path) -> None:
-    """A stop, or the next survey, must not wait for a disk that does not answer."""
+    """A stop or the next survey must not wait for a disk that does not answer."""
     one = surveyor(tmp_path)
     child = Deaf([sys.executable, "-c", "import time; time.sleep(60)"])
     one._child._process = child
@@ -56,7 +56,7 @@ def test_child_that_survives_a_kill_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_answer_is_not_written_over_by_the_child_of_a_dead_daemon(tmp_path: Path) -> None:
-    """What another process's surveyor has open is not what this one reads."""
+    """Each surveyor's child has a file of its own for its answer."""
     one = surveyor(tmp_path)
     assert one.begin(deciding=True, pins=frozenset(), times=AttemptTimes()) is None
     script = (
@@ -80,7 +80,7 @@ def test_answer_is_not_written_over_by_the_child_of_a_dead_daemon(tmp_path: Path
 
 
 def test_what_a_trainer_pruned_is_not_remembered_for_ever(tmp_path: Path) -> None:
-    """Weeks of a trainer that rotates its own: memory and requests stay small."""
+    """A trainer rotates its checkpoints for weeks: memory and requests stay small."""
     known = Remembered("f", True, "files", None, {}, 5, None, None, 1)
     one = surveyor(tmp_path)
     one._memory[str(tmp_path / "checkpoints" / "checkpoint-5")] = known
@@ -91,11 +91,11 @@ def test_what_a_trainer_pruned_is_not_remembered_for_ever(tmp_path: Path) -> Non
 
 
 def test_what_was_pruned_is_no_news_while_its_removal_is_under_way(tmp_path: Path) -> None:
-    """Told as pruned it is not told as valid after that, and then as gone; a new one is news."""
+    """A pruned checkpoint is not reported again as valid or gone; a new one of its name is."""
     made = tmp_path / "checkpoints" / "checkpoint-5"
     made.mkdir(parents=True)
     (made / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
-    time.sleep(2.1)  # what is younger is not remembered
+    time.sleep(2.1)  # verdicts on younger files are not kept
     one = surveyor(tmp_path)
 
     def news() -> list[str]:
@@ -115,7 +115,7 @@ def test_what_was_pruned_is_no_news_while_its_removal_is_under_way(tmp_path: Pat
 
 
 def test_clock_set_back_does_not_disown_checkpoints(tmp_path: Path) -> None:
-    """A foreign trainer's checkpoint made after the clock went back two hours is this run's."""
+    """A foreign checkpoint made after the clock went back two hours is this run's."""
     made = tmp_path / "checkpoints" / "checkpoint-5"
     made.mkdir(parents=True)
     (made / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
@@ -130,7 +130,7 @@ def test_clock_set_back_does_not_disown_checkpoints(tmp_path: Path) -> None:
 
 
 def test_the_child_stays_and_a_dead_one_is_replaced(tmp_path: Path) -> None:
-    """The second answer comes from the same process, in a fraction of what Python's start takes."""
+    """The second answer comes from the same process, without another start of Python."""
     one = surveyor(tmp_path)
     assert one.begin(deciding=True, pins=frozenset(), times=AttemptTimes()) is None
     assert isinstance(answer(one).event, Surveyed)
@@ -147,7 +147,7 @@ def test_the_child_stays_and_a_dead_one_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_child_that_dies_over_its_answer_is_told(tmp_path: Path) -> None:
-    """Nothing is launched over checkpoints that nobody read."""
+    """No attempt is launched over checkpoints that were not read."""
     one = surveyor(tmp_path)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, bufsize=0)
     one._child._process = child
@@ -160,7 +160,7 @@ def test_a_child_that_dies_over_its_answer_is_told(tmp_path: Path) -> None:
 
 
 def test_a_decision_waits_for_news_and_is_answered_after_it(tmp_path: Path) -> None:
-    """What the first has proven the second finds remembered."""
+    """The second survey remembers what the first has proven."""
     made = tmp_path / "checkpoints" / "checkpoint-5"
     made.mkdir(parents=True)
     (made / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
@@ -183,7 +183,7 @@ NOTHING = ("notes.txt", "training_args.bin", "tokenizer.model", "loss.png", "ste
 
 
 def test_unrecognised_weights_of_any_ending(tmp_path: Path) -> None:
-    """What many tools save is told of; not what is known by name, describes, or is older."""
+    """Files that many tools save are reported, unless their name is known or they are older."""
     one = surveyor(tmp_path)
     for name in (*UNKNOWN, *NOTHING):
         (one.directory / name).write_bytes(b"x")

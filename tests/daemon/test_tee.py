@@ -1,4 +1,4 @@
-"""The trainer's lines in the job's log: clean, in order, and nobody waits for a reader."""
+"""The trainer's lines in the job's log: clean, in order, and the daemon waits for no reader."""
 
 import os
 from pathlib import Path
@@ -9,14 +9,14 @@ from supervisor.daemon.tell.tee import Tee, is_wanted
 
 
 def test_lines_go_through_without_control_sequences(tmp_path: Path) -> None:
-    """What a terminal would obey is taken out; the rest is as it was."""
+    """Control sequences are removed; the rest is unchanged."""
     with (tmp_path / "job.out").open("wb", buffering=0) as file:
         Tee(file.fileno(), enabled=True).show(["step 1", "\x1b[31mstep 2\x1b[0m\x07"])
     assert (tmp_path / "job.out").read_text() == "step 1\nstep 2\n"
 
 
 def test_a_reader_that_stalls_blocks_nobody() -> None:
-    """What a full pipe does not take is counted, and said once it is read again."""
+    """Lines that a full pipe does not take are counted, and the count is printed later."""
     reader, writer = os.pipe()
     try:
         tee = Tee(writer, enabled=True)
@@ -40,7 +40,7 @@ def test_a_reader_that_stalls_blocks_nobody() -> None:
 
 
 def test_a_reader_that_has_gone_ends_it() -> None:
-    """EPIPE costs the copy, never the run."""
+    """A reader that has gone ends the copy with EPIPE, never the run."""
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -60,5 +60,5 @@ def test_a_reader_that_has_gone_ends_it() -> None:
     ],
 )
 def test_when(tee: bool | None, environ: dict[str, str], wanted: bool) -> None:
-    """By default where the output is a job's log or the journal."""
+    """By default lines are copied if the output is a job's log or the journal."""
     assert is_wanted(tee, environ) is wanted

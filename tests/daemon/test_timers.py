@@ -1,4 +1,4 @@
-"""Timers belong to the run, not to the daemon that set them: the next one lets them run on."""
+"""Timers belong to the run: the next daemon continues those of the daemon that died."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ RUNNING = KnownAttempt(attempt=1, pid=5, start_ticks=7, started_monotonic=900.0)
 
 
 def begun(*entries: dict[str, Any], attempt: KnownAttempt | None = None) -> State:
-    """The state of a daemon that begins now, with this ledger and this word of the launcher."""
+    """The state of a daemon that begins now, with this ledger and this attempt in the hello."""
     history = history_of([*ENTRIES, *({"wall": 0.0, **entry} for entry in entries)])
     state = initial_state(history, Policy(grace_s=120.0), now=NOW, wall=0.0, boot="b")
     event, state, _ = beginning(
@@ -42,7 +42,7 @@ def begun(*entries: dict[str, Any], attempt: KnownAttempt | None = None) -> Stat
 
 
 def test_grace_goes_on() -> None:
-    """A stop of 50 s ago has 70 s left; what was a suspend does not count."""
+    """A stop of 50 s ago has 70 s left; a suspend does not count."""
     asked = {"type": "stop_requested", "by": "SIGTERM", "monotonic": NOW - 50.0}
     attempt = RUNNING.changed(stop_sent=True, stop_sent_at=NOW - 50.0)
     assert begun(asked, attempt=attempt).wake_at == NOW + 70.0
@@ -51,13 +51,13 @@ def test_grace_goes_on() -> None:
 
 
 def test_a_stop_that_only_the_launcher_knows_counts_from_when_it_was_sent() -> None:
-    """The daemon died between the order and its record."""
+    """The daemon died between its order and its entry: the launcher's time of the stop counts."""
     attempt = RUNNING.changed(stop_sent=True, stop_sent_at=NOW - 20.0)
     assert begun(attempt=attempt).wake_at == NOW + 100.0
 
 
 def test_the_end_of_a_hung_attempt_goes_on() -> None:
-    """SIGTERM was sent 10 s ago: SIGKILL is due in five; after it, the answer is."""
+    """SIGTERM was sent 10 s ago: SIGKILL is due 5 s later, and then the answer to it."""
     hung = {"type": "hung", "attempt": 1, "reason": "r", "monotonic": NOW - 12.0}
     sent = RUNNING.changed(stop_sent=True, stop_sent_at=NOW - 10.0)
     assert begun(hung, attempt=sent).wake_at == NOW - 10.0 + TERM_S
@@ -67,7 +67,7 @@ def test_the_end_of_a_hung_attempt_goes_on() -> None:
 
 @pytest.mark.parametrize("state", ["backoff", "waiting"])
 def test_a_pause_goes_on(state: str) -> None:
-    """100 s were decided 40 s ago; when it has long been over, it is over."""
+    """Of 100 s that were decided 40 s ago 60 s are left; after 400 s none are."""
     decided = {"type": "decision", "state": state, "wait_s": 100.0, "failure": "disk_full"}
     seen = begun({**decided, "monotonic": NOW - 40.0})
     assert (seen.run.value, seen.wake_at, seen.failure) == (state, NOW + 60.0, "disk_full")
@@ -75,7 +75,7 @@ def test_a_pause_goes_on(state: str) -> None:
 
 
 def test_a_pause_is_over_with_what_ended_it() -> None:
-    """A launch, `supervisor resume`, another supervisor: each begins with the checkpoints."""
+    """A launch, `supervisor resume` or another supervisor ends the pause: a survey comes next."""
     decided = {"type": "decision", "state": "backoff", "wait_s": 100.0, "monotonic": NOW}
     for ending in (
         {"type": "attempt_started", "attempt": 2},
@@ -88,12 +88,12 @@ def test_a_pause_is_over_with_what_ended_it() -> None:
 
 
 def moments(run: Supervised, kind: str) -> list[float]:
-    """When the entries of one type were written, monotonic seconds."""
+    """The times of the entries of one type, monotonic seconds."""
     return [float(entry["monotonic"]) for entry in run.entries(kind)]
 
 
 def test_backoff_is_neither_skipped_nor_begun_anew(run: Supervised) -> None:
-    """The daemon dies twice in a backoff of about 12 s: the next attempt comes when it is over."""
+    """The daemon dies twice in a backoff of about 12 s: the next attempt comes at its end."""
     run.configure(
         env={"FAULTS": '{"1": [3, "raise"]}'}, restart={"backoff": "12s", "backoff_max": "12s"}
     )
@@ -108,7 +108,7 @@ def test_backoff_is_neither_skipped_nor_begun_anew(run: Supervised) -> None:
     assert run.finish() == 0
     (decided,) = [e for e in run.entries("decision") if e["state"] == "backoff"]
     waited_s = moments(run, "attempt_started")[1] - decided["monotonic"]
-    # Begun anew by the last of them it would be over 6 s later at the earliest.
+    # If the last daemon had begun the backoff anew, it would end at least 6 s later.
     assert decided["wait_s"] - 0.1 < waited_s < decided["wait_s"] + 6.0
     assert run.entries("attempt_ended")[0]["failures"] == 1
 
@@ -129,12 +129,12 @@ def test_grace_is_not_begun_anew_by_daemons_that_die(run: Supervised) -> None:
         run.wait(lambda old=before: run.status["pids"]["daemon"] != old)
     assert run.finish() == 75
     (ended,) = moments(run, "attempt_ended")
-    # Begun anew by the last of them it would end at 18 s at the earliest.
+    # If the last daemon had begun the grace anew, the attempt would end at 18 s or later.
     assert 9.9 < ended - asked < 18.0
 
 
 def test_a_wait_for_space_goes_on_under_the_next_daemon(run: Supervised) -> None:
-    """Killed while it waits for disk space, and nothing is launched before there is some."""
+    """The daemon is killed while it waits for disk space: no launch before its time."""
     text = "import os, sys; os.path.exists('go') or sys.exit('OSError: [Errno 28] No space left on"
     command = [sys.executable, "-c", f"{text} device')"]
     run.configure(command=command, restart={"backoff": "3s", "backoff_max": "3s"})

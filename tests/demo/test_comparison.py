@@ -1,4 +1,4 @@
-"""The demo's verdict: it must see a single different bit, or its PASS proves nothing."""
+"""The demo's verdict must find a single different bit, or its PASS proves nothing."""
 
 import json
 from pathlib import Path
@@ -11,20 +11,20 @@ from demo.comparison import compare_checkpoints, compare_curves, is_same
 
 
 def checkpoint(directory: Path, state: Any) -> Path:
-    """A folder with one saved file."""
+    """Make a folder with one saved file."""
     directory.mkdir()
     torch.save(state, directory / "model.pt")
     return directory
 
 
 def state() -> dict[str, Any]:
-    """Tensors in nested containers, as an optimizer has them."""
+    """Tensors in nested containers, like an optimizer's."""
     weights = torch.arange(6, dtype=torch.float32).reshape(2, 3)
     return {"weights": weights, "groups": [{"lr": 0.1, "betas": (0.9, 0.95)}], "name": "adamw"}
 
 
 def test_equal_states_are_equal(tmp_path: Path) -> None:
-    """The same state saved twice passes, and all its values were looked at."""
+    """The same state saved twice passes, and all its values were compared."""
     first, second = (checkpoint(tmp_path / name, state()) for name in "ab")
     (part,) = compare_checkpoints(first, second, ["model.pt"])
     assert part.is_equal
@@ -32,7 +32,7 @@ def test_equal_states_are_equal(tmp_path: Path) -> None:
 
 
 def flip_lowest_bit(changed: dict[str, Any]) -> None:
-    """One unit in the last place of one weight."""
+    """Change one weight by one unit in the last place."""
     changed["weights"].view(torch.int32)[1, 2] ^= 1
 
 
@@ -65,7 +65,7 @@ def test_any_difference_is_named(change: Any, place: str, tmp_path: Path) -> Non
 
 
 def test_a_file_that_is_missing_is_a_difference(tmp_path: Path) -> None:
-    """What is required and was not saved cannot pass by absence."""
+    """A required file that was not saved is a difference."""
     first, second = (checkpoint(tmp_path / name, state()) for name in "ab")
     parts = {part.name: part for part in compare_checkpoints(first, second, ["ema_model.pt"])}
     assert parts["model.pt"].is_equal
@@ -73,7 +73,7 @@ def test_a_file_that_is_missing_is_a_difference(tmp_path: Path) -> None:
 
 
 def test_nan_equals_itself() -> None:
-    """Two runs that diverge alike are alike."""
+    """Two runs that diverge in the same way are equal."""
     assert is_same(torch.tensor([float("nan")]), torch.tensor([float("nan")]))
     assert is_same(float("nan"), float("nan"))
 
@@ -83,7 +83,7 @@ def test_nan_equals_itself() -> None:
     [([1, 2, 2, 3], "missing or doubled"), ([1, 3], "missing or doubled"), ([1, 2], "2 steps")],
 )
 def test_a_curve_has_every_step_once(steps: list[int], complaint: str, tmp_path: Path) -> None:
-    """A step missing, doubled or cut off fails the curve even where the losses agree."""
+    """A missing, doubled or cut step fails the curve even if the losses agree."""
     for name, numbers in (("ours", steps), ("theirs", [1, 2, 3])):
         lines = [json.dumps({"step": step, "loss": 2.0}) for step in numbers]
         (tmp_path / name).write_text("\n".join(lines) + "\n")

@@ -1,4 +1,4 @@
-"""Hitting a process: what is seen while it stands still decides, and only its own pid counts."""
+"""Hitting a process: its state while stopped decides, and only the attempt's own pid counts."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from demo.victim import Victim
 
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that carries the marks of attempt 3."""
+    """A process with the marks of attempt 3."""
     environment = {**os.environ, "SUPERVISOR_ATTEMPT": "3", "SUPERVISOR_HEARTBEAT": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", "while True: pass"], env=environment) as started:
         yield started
@@ -24,12 +24,12 @@ def process(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def state_of(pid: int) -> str:
-    """One letter, as in ps."""
+    """The process's state as one letter, as in ps."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_it_is_looked_at_while_it_stands_still(process: subprocess.Popen[bytes]) -> None:
-    """Where nothing is seen it goes on; where it is seen it dies of SIGKILL."""
+    """If the look fails the process goes on; if it holds the process dies of SIGKILL."""
     victim = Victim.of_attempt(process.pid, 3)
     states = []
 
@@ -45,13 +45,13 @@ def test_it_is_looked_at_while_it_stands_still(process: subprocess.Popen[bytes])
 
 
 def test_another_attempt_is_never_hit(process: subprocess.Popen[bytes]) -> None:
-    """A pid that does not carry the attempt's mark is refused."""
+    """A pid without the attempt's mark is refused."""
     with pytest.raises(ProcessLookupError, match="not attempt 4"):
         Victim.of_attempt(process.pid, 4)
 
 
 def test_an_earlier_demo_is_cleared_and_nothing_else(tmp_path: Path) -> None:
-    """The output folder is emptied only where the demo's own mark is in it."""
+    """The output folder is emptied only if the demo's own mark is in it."""
     mine, foreign = tmp_path / "mine", tmp_path / "foreign"
     prepare(mine)
     (mine / "old").touch()

@@ -1,4 +1,4 @@
-"""What torch's DCP prints when a load fails: the ranks' own tracebacks, in an envelope."""
+"""The output of torch's DCP when a load fails: the ranks' own tracebacks, in an envelope."""
 
 import pytest
 
@@ -33,21 +33,29 @@ Traceback (most recent call last): (RANK 0)
          " high likelihood that your checkpoint file is corrupted.",
          Failure.CHECKPOINT_CORRUPT, Action.ROLLBACK),
         ("OSError: [Errno 28] No space left on device", Failure.DISK_FULL, Action.HOLD),
-        ("RuntimeError: Missing key in checkpoint state_dict: model.w.",
-         Failure.EXCEPTION, Action.RESTART),
     ],
 )  # fmt: skip
 def test_the_envelope_is_not_the_cause(
     line: str, failure: Failure, action: Action, seen: bool
 ) -> None:
-    """The rank's own exception says what is wrong, also where it is no checkpoint's fault."""
+    """The rank's own exception names the cause, also if the checkpoint is not at fault."""
     found = diagnose(ExitEvidence(1, None, (*ENVELOPE.splitlines(), line), first_step_seen=seen))
     assert (found.failure, found.action) == (failure, action)
     assert found.exception != "CheckpointException"
 
 
+@pytest.mark.parametrize(("seen", "action"), [(False, Action.HOLD), (True, Action.RESTART)])
+def test_a_checkpoint_of_another_model_is_held_before_the_first_step(
+    seen: bool, action: Action
+) -> None:
+    """An older checkpoint would fit no better, so the run does not go back."""
+    line = "RuntimeError: Missing key in checkpoint state_dict: model.w."
+    found = diagnose(ExitEvidence(1, None, (*ENVELOPE.splitlines(), line), first_step_seen=seen))
+    assert (found.failure, found.action) == (Failure.CHECKPOINT_MISMATCH, action)
+
+
 def test_another_missing_file_is_none_of_a_checkpoint() -> None:
-    """A data set's path was mistyped."""
+    """A data set's mistyped path is no damage of a checkpoint."""
     line = "FileNotFoundError: [Errno 2] No such file or directory: '/data/train.bin'"
     found = diagnose(ExitEvidence(1, None, (line,), first_step_seen=False))
     assert found.failure is not Failure.CHECKPOINT_CORRUPT

@@ -1,4 +1,4 @@
-"""What exit codes, signals and failed starts say where the log says nothing."""
+"""What exit codes, signals and failed starts mean when the log names no cause."""
 
 import errno
 import signal
@@ -37,7 +37,7 @@ def test_a_code_alone(code: int | None, failure: Failure, action: Action) -> Non
 
 
 def test_contract_codes_outrank_the_log() -> None:
-    """A run that says finished is finished, whatever it printed before."""
+    """A run that reports `finished` is finished, whatever it printed before."""
     lines = ["Traceback (most recent call last):", '  File "/a.py", line 1, in f', "ValueError: x"]
     assert diagnose(ExitEvidence(0, None, lines)).failure is Failure.COMPLETED
     assert (
@@ -47,13 +47,13 @@ def test_contract_codes_outrank_the_log() -> None:
 
 
 def test_not_found_is_no_configuration_after_steps() -> None:
-    """127 in the middle of training comes of something that was there before."""
+    """Exit code 127 after the first step is no configuration error: the program was there."""
     assert diagnose(ExitEvidence(127, None, first_step_seen=True)).failure is Failure.UNKNOWN
 
 
 @pytest.mark.parametrize("number", range(1, 65))
 def test_every_signal_has_a_diagnosis(number: int) -> None:
-    """No signal number raises, also those without a name."""
+    """Every signal number has a diagnosis, those without a name included."""
     expected = {9: Failure.KILLED, 11: Failure.SEGFAULT, 7: Failure.SEGFAULT, 6: Failure.ABORTED}
     found = diagnose(ExitEvidence(None, number))
     if number in expected:
@@ -62,7 +62,7 @@ def test_every_signal_has_a_diagnosis(number: int) -> None:
 
 
 def test_a_bus_error_is_shared_memory_only_on_the_logs_word() -> None:
-    """SIGBUS with the worker's message is shm; without one it is a fault like any other."""
+    """SIGBUS with the worker's message is exhausted shared memory; without it a segfault."""
     said = ["ERROR: Unexpected bus error encountered in worker. This might be caused by shm."]
     bus = int(signal.SIGBUS)
     assert diagnose(ExitEvidence(None, bus, said)).failure is Failure.SHARED_MEMORY_EXHAUSTED
@@ -70,7 +70,7 @@ def test_a_bus_error_is_shared_memory_only_on_the_logs_word() -> None:
 
 
 def test_an_abort_is_explained_by_the_watchdog() -> None:
-    """NCCL's watchdog aborts the process after saying why."""
+    """NCCL's watchdog prints the reason before it aborts the process."""
     said = ["what(): [Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=1)"]
     assert diagnose(ExitEvidence(None, 6, said)).failure is Failure.NCCL_TIMEOUT
     remote = ["ncclRemoteError: A call failed possibly due to a network error"]
@@ -89,7 +89,7 @@ def test_an_abort_is_explained_by_the_watchdog() -> None:
     ],
 )
 def test_a_command_that_could_not_be_started(number: int, failure: Failure) -> None:
-    """A wrong command is held; want of something is waited for."""
+    """A wrong command is held; a lack of resources is waited for."""
     found = diagnose(ExitEvidence(None, None, start_errno=number))
     assert found.failure is failure
     assert (found.action is Action.HOLD) == (failure is Failure.CONFIGURATION)

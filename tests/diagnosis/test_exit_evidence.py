@@ -1,4 +1,4 @@
-"""Text is no evidence against the exit: what a trainer printed as a sample kills nobody."""
+"""Text is no evidence against the exit: a printed sample explains no kill."""
 
 import signal
 
@@ -43,27 +43,27 @@ def died(lines: list[str], **known: object) -> Diagnosis:
 def test_a_kill_is_not_explained_by_what_was_printed(
     sample: list[str], known: dict[str, object]
 ) -> None:
-    """SIGKILL comes from outside, also where a shell made 137 of it."""
+    """SIGKILL comes from outside, also when a shell turned it into 137."""
     found = died(sample, **known)
     assert (found.failure, found.action, found.exception) == (Failure.KILLED, Action.RESTART, None)
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_nor_is_a_request_to_end(sample: list[str]) -> None:
-    """A program that dies of SIGTERM was asked to."""
+    """A program that dies of SIGTERM was asked to end."""
     found = died(sample, signal=signal.SIGTERM)
     assert (found.failure, found.action) == (Failure.UNKNOWN, Action.RESTART)
 
 
 @pytest.mark.parametrize("sample", SAMPLES[:3] + SAMPLES[4:7])
 def test_a_segmentation_fault_holds_no_run_and_takes_nothing_back(sample: list[str]) -> None:
-    """What a sample says may not cost a checkpoint, or a device."""
+    """A segmentation fault after a printed sample costs no checkpoint and holds no run."""
     found = died(sample, signal=signal.SIGSEGV)
     assert (found.failure, found.action) == (Failure.SEGFAULT, Action.RESTART)
 
 
 def test_the_kernel_and_the_scheduler_know_who_sent_it() -> None:
-    """Their word stands beside a SIGKILL."""
+    """Lines of the kernel and the scheduler do explain a SIGKILL."""
     found = died([], signal=9, kernel_lines=[XID])
     assert (found.failure, found.action) == (Failure.GPU_LOST, Action.EXCLUDE)
     for line, failure in (
@@ -76,13 +76,13 @@ def test_the_kernel_and_the_scheduler_know_who_sent_it() -> None:
 
 
 def test_a_full_shared_memory_is_first_seen_by_touching_it() -> None:
-    """SIGBUS, and the trainer's own word for it."""
+    """SIGBUS with the trainer's message about shared memory is exhausted shared memory."""
     line = "RuntimeError: unable to write to file </torch_1_2>: No space left on device (28)"
     assert died([line], signal=signal.SIGBUS).failure is Failure.SHARED_MEMORY_EXHAUSTED
 
 
 def test_a_printed_device_line_yields_to_the_traceback_that_ended_it() -> None:
-    """The last words of one process, about something else; the kernel's own word does not."""
+    """A traceback printed later beats a device line in the log, but not the kernel's own line."""
     last = [
         "Traceback (most recent call last):",
         '  File "/job/data.py", line 3, in next',
@@ -107,14 +107,14 @@ RECORD = [
 
 
 def test_one_bad_record_in_mid_run_is_an_exception() -> None:
-    """What is a wrong configuration before the first step is a failure like others after it."""
+    """The error is a wrong configuration before the first step, an ordinary failure later."""
     assert diagnose(ExitEvidence(1, None, RECORD)).action is Action.HOLD
     found = diagnose(ExitEvidence(1, None, RECORD, first_step_seen=True))
     assert (found.failure, found.action) == (Failure.EXCEPTION, Action.RESTART)
 
 
 def test_what_no_traceback_says_keeps_its_words_after_the_first_step() -> None:
-    """The reason is still shown, as a failure like others."""
+    """An ordinary failure still shows the reason that the program printed."""
     line = "train.py: error: unrecognized arguments: --resume"
     found = diagnose(ExitEvidence(2, None, [line], first_step_seen=True))
     assert (found.failure, found.action) == (Failure.EXCEPTION, Action.RESTART)
@@ -140,5 +140,5 @@ def test_what_no_traceback_says_keeps_its_words_after_the_first_step() -> None:
     ],
 )  # fmt: skip
 def test_steps_are_seen_in_the_log(lines: list[str], seen: bool) -> None:
-    """Two of them, one beyond the other; a download's bar is none."""
+    """Two rising step numbers prove steps; a download's bar does not count."""
     assert shows_steps(lines) is seen

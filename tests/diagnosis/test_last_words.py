@@ -1,4 +1,4 @@
-"""A log that ends with an unhandled traceback, in the shapes of pipes, filters and launchers."""
+"""Logs that end with an unhandled traceback, in the shapes of pipes, filters and launchers."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ BOX = [
 
 
 def labelled(label: str, lines: list[str]) -> list[str]:
-    """The lines as a filter prints them."""
+    """The lines with a filter's label."""
     return [label + line for line in lines]
 
 
@@ -103,7 +103,7 @@ NONE = {
 
 @pytest.mark.parametrize("name", CERTAIN)
 def test_last_words(name: str) -> None:
-    """Nothing else explains it; what launchers and loggers still say is passed over."""
+    """The traceback is certain; later lines of launchers and loggers are ignored."""
     found = find_unhandled(CERTAIN[name])
     assert found is not None
     assert found.is_certain
@@ -112,7 +112,7 @@ def test_last_words(name: str) -> None:
 
 @pytest.mark.parametrize("name", PERHAPS)
 def test_last_words_that_a_trainer_may_have_survived(name: str) -> None:
-    """Found, and not certain: whether all steps were saved has to decide."""
+    """A traceback near the end is found, but whether all steps were saved must decide."""
     assert find_unhandled(PERHAPS[name]) == Unhandled(LAST, is_certain=False)
 
 
@@ -121,7 +121,7 @@ def test_last_words_that_a_trainer_may_have_survived(name: str) -> None:
 )
 @pytest.mark.parametrize("after", [[], ["job finished"], ["step 26"]])
 def test_a_shells_word_of_a_death(word: str, code: int | None, after: list[str]) -> None:
-    """It names no trainer, and a script may end its own services: never certain."""
+    """A shell's line about a death is never certain: it may be about a script's own service."""
     line = f"run.sh: line 3: 12345 {word}                  python t.py"
     found = find_unhandled([*STEPS, line, *after])
     expected = None if code is None or after == ["step 26"] else Unhandled(line, False, code)
@@ -134,7 +134,7 @@ def test_a_shells_word_of_a_death(word: str, code: int | None, after: list[str])
      ("Segmentation fault (core dumped)", 139), ("Bus error", 135)],
 )  # fmt: skip
 def test_a_bare_word_of_a_death_is_the_last_line_and_never_certain(word: str, code: int) -> None:
-    """All that dash says; whether all steps were saved has to decide."""
+    """dash prints the bare word only, so whether all steps were saved must decide."""
     assert find_unhandled([*STEPS, word, ""]) == Unhandled(word, False, code)
     assert find_unhandled([*STEPS, word, "step 26 loss 0.1"]) is None
     assert find_unhandled([*STEPS, f"sample: {word}"]) is None
@@ -165,7 +165,7 @@ FATAL = [
     ],
 )
 def test_a_program_that_did_not_start_says_so_last(lines: list[str], code: int) -> None:
-    """Before any step only: after one it is an evaluation's or an upload's."""
+    """The line counts only before any step; later it is about an evaluation or an upload."""
     found = find_unhandled(lines)
     assert found is not None
     assert (found.is_certain, found.code) == (True, code)
@@ -184,13 +184,13 @@ def test_a_program_that_did_not_start_says_so_last(lines: list[str], code: int) 
     ],
 )
 def test_other_last_words_of_trouble_are_none(lines: list[str]) -> None:
-    """An error without a usage, a usage without an error, another program that is missing."""
+    """These lines lack an error, lack a usage text, or name another missing program."""
     assert find_unhandled(lines) is None
 
 
 @pytest.mark.parametrize("shell", [[], ["Segmentation fault"]])
 def test_an_interpreters_own_death(shell: list[str]) -> None:
-    """Certain before a step; after one it may have died of its exit, with all saved."""
+    """A fatal error is certain before a step; later it may have come at exit, with all saved."""
     assert find_unhandled([*FATAL, *shell]) == Unhandled(FATAL[0], True, 139)
     found = find_unhandled([*STEPS, *FATAL, *shell], has_begun=True)
     assert found == Unhandled(FATAL[0], False, 139)
@@ -199,7 +199,7 @@ def test_an_interpreters_own_death(shell: list[str]) -> None:
 
 @pytest.mark.parametrize("name", NONE)
 def test_no_last_words(name: str) -> None:
-    """What Python survives, what a logger reports, what training went on after."""
+    """Python survives these exceptions, a logger reports them, or training went on after them."""
     assert find_unhandled(NONE[name]) is None
 
 
@@ -220,7 +220,7 @@ def test_no_last_words(name: str) -> None:
     ],
 )  # fmt: skip
 def test_what_this_python_prints(script: str, expected: bool | None) -> None:
-    """Real interpreters, so that a new version's words are noticed."""
+    """The test runs real interpreters, so that a new version's wording is noticed."""
     said = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=False
     )

@@ -25,7 +25,7 @@ TRACEBACK = (
 
 
 def test_a_cause_long_before_the_end_is_kept(tmp_path: Path) -> None:
-    """After the root cause 20,000 lines of other ranks' words can follow."""
+    """The root cause is found even if 20,000 lines of other ranks follow it."""
     log = tmp_path / "train.log"
     with log.open("w") as stream:
         stream.writelines(f"step {n} loss 1.5\n" for n in range(5000))
@@ -40,7 +40,7 @@ def test_a_cause_long_before_the_end_is_kept(tmp_path: Path) -> None:
 
 
 def test_one_endless_line_costs_no_memory(tmp_path: Path) -> None:
-    """A file without a line end, control sequences, wrong UTF-8 and a progress bar."""
+    """A line without an end is read in bounded memory, control sequences and all."""
     log = tmp_path / "train.log"
     with log.open("wb") as stream:
         for n in range(300):
@@ -55,7 +55,7 @@ def test_one_endless_line_costs_no_memory(tmp_path: Path) -> None:
 
 
 def test_whether_a_step_was_seen_is_read_from_the_log(tmp_path: Path) -> None:
-    """The same import error before any step, after one, and as the caller knows better."""
+    """The log, or the caller, shows whether an import error came before the first step."""
     log = tmp_path / "train.log"
     log.write_text("ModuleNotFoundError: No module named 'x'\n")
     assert diagnose_file(log).failure is Failure.CONFIGURATION
@@ -67,7 +67,7 @@ def test_whether_a_step_was_seen_is_read_from_the_log(tmp_path: Path) -> None:
 
 
 def test_an_empty_log_is_unknown(tmp_path: Path) -> None:
-    """Nothing is known of nothing."""
+    """An empty log gives no diagnosis."""
     log = tmp_path / "train.log"
     log.touch()
     assert diagnose_file(log).failure is Failure.UNKNOWN
@@ -83,7 +83,7 @@ PIECES = [
 
 @pytest.mark.parametrize("piece", PIECES)
 def test_a_hostile_megabyte_takes_no_time(piece: str) -> None:
-    """No line makes a regular expression back-track: a megabyte of anything costs milliseconds."""
+    """No line makes a regular expression backtrack: a megabyte costs milliseconds."""
     line = piece * (1_000_000 // len(piece))
     begun = time.process_time()
     diagnose(ExitEvidence(1, None, [line] * 20, first_step_seen=True))
@@ -92,7 +92,7 @@ def test_a_hostile_megabyte_takes_no_time(piece: str) -> None:
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.needles[0])
 def test_no_row_back_tracks(row: object) -> None:
-    """Each row's own words, over and over, up to the length that a line may have."""
+    """Each row's own needles, repeated up to the longest line, cause no backtracking."""
     for needle in row.needles:  # type: ignore[attr-defined]
         text = clean((needle + " ") * (2000 // (len(needle) + 1)))
         begun = time.process_time()
@@ -102,12 +102,12 @@ def test_no_row_back_tracks(row: object) -> None:
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.needles[0])
 def test_needles_are_lower_case(row: object) -> None:
-    """They are looked for in a lowered text: one with a capital would never be found."""
+    """Needles are searched in lowered text, so a capital letter would never match."""
     assert all(needle == needle.lower() and needle for needle in row.needles)  # type: ignore[attr-defined]
 
 
 def test_it_is_fast_enough_for_a_restart() -> None:
-    """Two thousand lines of training and a traceback: far below what a relaunch may take."""
+    """Two thousand lines and a traceback take far less time than a relaunch."""
     lines = [f"step {n} | loss 2.{n} | lr 1e-4 | 12.1 it/s" for n in range(2000)]
     lines += TRACEBACK.splitlines()
     ending = ExitEvidence(1, None, lines, first_step_seen=True)
@@ -124,7 +124,7 @@ def test_it_is_fast_enough_for_a_restart() -> None:
 )
 @settings(max_examples=150, deadline=None)
 def test_it_never_raises(lines: list[str], code: int | None, signal: int | None) -> None:
-    """Whatever a trainer prints, there is a diagnosis, and its evidence is bounded."""
+    """Any output has a diagnosis, and the evidence is bounded."""
     found = diagnose(ExitEvidence(code, signal, lines))
     assert found.reason
     assert len(found.evidence) <= 8
@@ -142,7 +142,7 @@ def test_it_never_raises(lines: list[str], code: int | None, signal: int | None)
     ],
 )
 def test_steps_are_seen(line: str, number: int) -> None:
-    """How today's trainers print that they got on."""
+    """The pattern knows the ways in which today's trainers print their steps."""
     mark = read_step(line)
     assert mark is not None
     assert mark.number == number
@@ -160,5 +160,5 @@ def test_steps_are_seen(line: str, number: int) -> None:
     ],
 )
 def test_these_are_no_steps(line: str) -> None:
-    """A step that is only spoken of proves no progress."""
+    """A step that is only mentioned proves no progress."""
     assert read_step(line) is None

@@ -1,4 +1,4 @@
-"""Which of many lines is believed: order, survival, peers, evidence from outside the log."""
+"""Which of many lines is the cause: order, survival, peers, evidence from outside the log."""
 
 import pytest
 
@@ -21,7 +21,7 @@ WATCHDOG = (
 
 
 def steps(first: int, last: int) -> list[str]:
-    """Lines of steps done."""
+    """Lines of finished steps."""
     return [f"step {number} | loss 2.{number} | 310 ms" for number in range(first, last + 1)]
 
 
@@ -37,7 +37,7 @@ def ended(lines: list[str], **known: object) -> Diagnosis:
 
 
 def test_a_survived_save_failure_does_not_win() -> None:
-    """A save that failed, with steps after it, is not why the run ended."""
+    """A failed save with later steps is not why the run ended."""
     report = "save failed: OSError: [Errno 28] No space left on device"
     for shape in (
         [report],
@@ -63,7 +63,7 @@ def test_a_handled_traceback_in_one_process_yields_to_the_last() -> None:
 
 
 def test_a_full_disk_that_ends_the_run_is_found() -> None:
-    """The same words with no step after them are the cause."""
+    """A full disk is the cause if no later step follows its error."""
     found = ended([*steps(1, 9), *OUT_OF_MEMORY[:3], "OSError: [Errno 28] No space left on device"])
     assert (found.failure, found.action, found.frame) == (
         Failure.DISK_FULL,
@@ -80,7 +80,7 @@ def test_a_full_disk_that_ends_the_run_is_found() -> None:
     ],
 )
 def test_bars_drawn_at_exit_refute_nothing(tail: list[str]) -> None:
-    """tqdm and wandb print progress while the interpreter ends, after the traceback."""
+    """tqdm and wandb print progress at the interpreter's exit, after the traceback."""
     bars = [
         f" 11%|#1        | {number}/1000 [00:10<01:13, 12.01it/s]" for number in range(110, 119)
     ]
@@ -88,7 +88,7 @@ def test_bars_drawn_at_exit_refute_nothing(tail: list[str]) -> None:
 
 
 def test_the_earliest_cause_wins_over_what_follows() -> None:
-    """One rank runs out of memory; the others time out, lose their peer and are killed."""
+    """One rank runs out of memory first; the others time out, lose their peer and are killed."""
     lines = [
         *steps(1, 9),
         *rank(3, OUT_OF_MEMORY),
@@ -105,7 +105,7 @@ def test_the_earliest_cause_wins_over_what_follows() -> None:
 
 
 def test_interleaved_ranks_are_told_apart() -> None:
-    """Two ranks' tracebacks, line by line in turn: each is read whole, the first begun wins."""
+    """Each of two interleaved tracebacks is read whole, and the one that began first wins."""
     second = [
         "Traceback (most recent call last):",
         '  File "/job/data.py", line 5, in fetch',
@@ -123,7 +123,7 @@ def test_interleaved_ranks_are_told_apart() -> None:
 
 
 def test_a_peers_loss_is_less_than_a_cause_even_when_earlier() -> None:
-    """Peers can notice a broken connection before the dying rank has printed why."""
+    """Peers may notice a broken connection before the dying rank has printed its cause."""
     peer = "gpu1:1:2 [0] misc/socket.cc:538 NCCL WARN Net : Connection closed by remote peer gpu2"
     assert ended([*steps(1, 3), peer, *rank(1, OUT_OF_MEMORY)]).failure is (
         Failure.CUDA_OUT_OF_MEMORY
@@ -132,21 +132,21 @@ def test_a_peers_loss_is_less_than_a_cause_even_when_earlier() -> None:
 
 
 def test_other_ranks_may_step_on_a_little() -> None:
-    """A rank dies, another prints two more steps and then only sees its peer go."""
+    """A rank dies; another prints two more steps, and then only sees its peer go."""
     peer = "ncclRemoteError: A call failed possibly due to a network error"
     found = ended([*steps(1, 9), *rank(1, OUT_OF_MEMORY), *steps(10, 11), *rank(0, [peer])])
     assert found.failure is Failure.CUDA_OUT_OF_MEMORY
 
 
 def test_hardware_is_believed_even_when_it_speaks_late() -> None:
-    """A watchdog line precedes the kernel's word that the device is gone."""
+    """A watchdog line comes before the kernel's line about the lost device."""
     xid = "NVRM: Xid (PCI:0000:9a:00): 79, pid=3, GPU has fallen off the bus."
     assert ended([*steps(1, 3), WATCHDOG, xid]).failure is Failure.GPU_LOST
     assert ended([*steps(1, 3), WATCHDOG], kernel_lines=[xid]).failure is Failure.GPU_LOST
 
 
 def test_the_scheduler_is_believed_while_the_trainer_saves() -> None:
-    """Steps go on after slurmstepd's word, and the exit may be anything."""
+    """Steps go on after slurmstepd's line, and the exit may be anything."""
     word = (
         "slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2025-01-01T00:00:00 DUE TO TIME LIMIT ***"
     )
@@ -179,13 +179,13 @@ def test_torchruns_first_death_beats_its_peers_view() -> None:
 
 
 def test_a_hedge_is_no_cause() -> None:
-    """What "might be caused by" names is a guess."""
+    """A cause after "might be caused by" is a guess."""
     lines = ["RuntimeError: worker lost. This might be caused by CUDA out of memory."]
     assert ended(lines).failure is not Failure.CUDA_OUT_OF_MEMORY
 
 
 def test_a_traceback_quotes_source_that_says_nothing() -> None:
-    """A line of source inside a traceback is not a message."""
+    """A line of source in a traceback is not a message."""
     lines = [
         "Traceback (most recent call last):",
         '  File "/job/a.py", line 3, in check',
@@ -200,7 +200,7 @@ def test_a_traceback_quotes_source_that_says_nothing() -> None:
     [(0, Failure.DISK_FULL), (10**12, Failure.FILESYSTEM), (None, Failure.FILESYSTEM)],
 )
 def test_free_space_decides_an_input_output_error(free: int | None, failure: Failure) -> None:
-    """EIO on a full disk is the disk; with space left it is the file system."""
+    """EIO on a full disk is a full disk; with free space it is the file system."""
     lines = [*OUT_OF_MEMORY[:3], "RuntimeError: write(): fd 9 failed with Input/output error"]
     assert ended(lines, free_bytes=free).failure is failure
 
@@ -218,12 +218,12 @@ def test_free_space_decides_an_input_output_error(free: int | None, failure: Fai
 def test_a_full_disk_takes_the_last_words_too(
     free: int | None, code: int | None, failure: Failure
 ) -> None:
-    """Where the log lies on the disk that is full it names no cause."""
+    """A log on the full disk cannot name the cause, so the free space does."""
     assert ended(steps(1, 3), code=code, free_bytes=free).failure is failure
 
 
 def test_kernel_evidence_makes_a_kill_a_want_of_memory() -> None:
-    """Only the counter or a line of kernel or scheduler does; the delta of zero does not."""
+    """Only the counter, or a line of kernel or scheduler, shows exhausted memory."""
     assert ended(steps(1, 3), signal=9).failure is Failure.KILLED
     assert ended(steps(1, 3), signal=9, oom_kill_delta=0).failure is Failure.KILLED
     found = ended(steps(1, 3), signal=9, oom_kill_delta=2)
@@ -235,7 +235,7 @@ def test_kernel_evidence_makes_a_kill_a_want_of_memory() -> None:
 
 
 def test_the_counter_explains_a_dead_worker_but_no_exception() -> None:
-    """A data-loader worker killed for memory is that; an IndexError is its own cause."""
+    """A data-loader worker killed for memory shows it; an IndexError is its own cause."""
     worker = ["RuntimeError: DataLoader worker (pid 9) is killed by signal: Killed."]
     assert ended(worker, oom_kill_delta=1).failure is Failure.HOST_OUT_OF_MEMORY
     other = [*OUT_OF_MEMORY[:3], "IndexError: list index out of range"]
@@ -257,7 +257,7 @@ def test_a_device_assert_is_not_hidden_by_its_asynchronous_traceback() -> None:
 
 
 def test_evidence_is_bounded() -> None:
-    """At most eight lines of at most 500 characters."""
+    """The evidence has at most eight lines of at most 500 characters."""
     found = ended([WATCHDOG + "x" * 3000] * 50)
     assert 0 < len(found.evidence) <= 8
     assert max(map(len, found.evidence)) <= 500

@@ -1,4 +1,4 @@
-"""Tracebacks of real programs, and those that only clusters print."""
+"""Tracebacks of real programs, and tracebacks that only clusters print."""
 
 import subprocess
 import sys
@@ -69,7 +69,7 @@ def printed(folder: Path, name: str, source: str) -> tuple[int, list[str]]:
 @pytest.mark.parametrize("name", PROGRAMS)
 @pytest.mark.parametrize("label", ["", "[rank1]: ", "[default1]:", "node-7: "])
 def test_what_python_prints_is_read(tmp_path: Path, name: str, label: str) -> None:
-    """Type and innermost frame of the root, whoever labels the lines."""
+    """Type and innermost frame of the root are found under any label."""
     source, failure, exception, frame = PROGRAMS[name]
     code, lines = printed(tmp_path, name, source)
     is_script = label == "node-7: " and "Traceback" not in "".join(lines)
@@ -122,7 +122,7 @@ def worker_error(message: str, *, original: str) -> Diagnosis:
 
 
 def test_a_workers_original_traceback_is_the_root() -> None:
-    """What is raised again names the worker's own frame."""
+    """The diagnosis names the frame in the worker, not the frame that raised it again."""
     found = worker_error(
         "OSError: Caught OSError in DataLoader worker process 3.",
         original="OSError: [Errno 24] Too many open files: '/d/1'",
@@ -139,7 +139,7 @@ def test_a_workers_original_traceback_is_the_root() -> None:
 
 
 def test_a_launchers_own_traceback_is_no_root() -> None:
-    """torchrun's, accelerate's and spawn's exceptions repeat that a child failed."""
+    """torchrun's, accelerate's and spawn's exceptions only repeat that a child failed."""
     for own in (
         "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ",
         "subprocess.CalledProcessError: Command '['python', 't.py']' returned non-zero exit"
@@ -195,7 +195,7 @@ def test_a_table_with_a_traceback_inside() -> None:
 
 
 def test_foreign_lines_inside_a_traceback() -> None:
-    """Another process writes in between, unlabelled; an unfinished traceback is no candidate."""
+    """Unlabelled lines of another process come between; an unfinished traceback does not count."""
     lines = [
         "Traceback (most recent call last):",
         '  File "/job/t.py", line 4, in main',
@@ -208,7 +208,7 @@ def test_foreign_lines_inside_a_traceback() -> None:
 
 
 def test_a_progress_bar_before_the_header() -> None:
-    """tqdm leaves its bar without a line end, so a traceback begins on that line."""
+    """tqdm leaves its bar without a line end, so a traceback begins on the bar's line."""
     lines = [
         " 12%|#2  | 120/1000 [00:10<01:13, 12.01it/s]Traceback (most recent call last):",
         '  File "/job/t.py", line 4, in main',

@@ -1,4 +1,4 @@
-"""Starts supervised runs and waits on what their files say, never on time."""
+"""Starts supervised runs and waits for what their files show, never for a time."""
 
 import contextlib
 import json
@@ -19,14 +19,14 @@ from supervisor.rundir.paths import RunPaths
 
 TRAINER = Path(__file__).with_name("trainer.py")
 COMMAND = [sys.executable, str(TRAINER)]
-# Nothing hangs but where a test has it hang, and a busy machine lets a process wait for seconds.
+# Only a test that wants a hang has one. On a busy machine a process may wait for seconds.
 NO_HANG_S, HANG_S = 20, 2
 HANG = {"heartbeat_timeout": f"{HANG_S}s"}
 PATIENCE_S = 90.0
 
 
 class Supervised:
-    """One run directory and whatever supervisors are started on it."""
+    """One run directory and the supervisors that are started on it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -74,26 +74,26 @@ class Supervised:
         return self.process
 
     def finish(self, timeout_s: float = PATIENCE_S) -> int:
-        """Wait for the end; the exit code."""
+        """Wait for the end of `supervisor run`; its exit code."""
         assert self.process is not None
         return self.process.wait(timeout_s)
 
     def run(self, *options: str) -> int:
-        """Start and wait; nothing is done to it meanwhile, so it holds nowhere."""
+        """Start with an open gate, so that the trainer never holds, and wait for the exit code."""
         self.let_go()
         self.start(*options)
         return self.finish()
 
     def let_go(self) -> None:
-        """Have the trainer go on from where it holds."""
+        """Open the gate, so that a holding trainer goes on."""
         self.gate.touch()
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        """Another `supervisor` command on this run."""
+        """Run another `supervisor` command on this run."""
         return self.raw(words[0], str(self.run_dir), *words[1:])
 
     def raw(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        """A `supervisor` command with exactly these words."""
+        """Run a `supervisor` command with exactly these words."""
         command = [self.python, "-m", "supervisor", *words]
         return subprocess.run(
             [*self.prefix, *command],
@@ -128,7 +128,7 @@ class Supervised:
         return self.paths.train_log.read_text()
 
     def wait(self, claim: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any:
-        """Wait until something is so."""
+        """Wait until a claim is true; its value. Fails with status and output at the timeout."""
         deadline = time.monotonic() + timeout_s
         while not (value := claim()):
             if time.monotonic() > deadline:
@@ -138,7 +138,7 @@ class Supervised:
         return value
 
     def wait_step(self, step: int, attempt: int | None = None) -> int:
-        """Wait until an attempt was seen at a step; the trainer's pid."""
+        """Wait until status.json shows an attempt at a step; the trainer's pid."""
 
         def reached() -> int | None:
             status = self.status
@@ -150,13 +150,13 @@ class Supervised:
         return int(self.wait(reached))
 
     def weight(self) -> float:
-        """The final model."""
+        """The weight in the final checkpoint."""
         return float((self.run_dir / f"checkpoint-{self.steps}" / "model.pt").read_text())
 
     steps = 40
 
     def close(self) -> None:
-        """End what is still there, the hard way."""
+        """Kill `supervisor run` and every process of the run's attempts."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
@@ -186,7 +186,7 @@ class Supervised:
 
 
 def uninterrupted(steps: int = 40) -> float:
-    """The model that the trainer reaches when nothing happens."""
+    """The weight that the trainer reaches without a fault."""
     weight = 1.0
     for step in range(1, steps + 1):
         weight = (weight * 1103515245.0 + step) % 2147483647.0

@@ -1,4 +1,4 @@
-"""A script that holds at step 10 of each attempt until it is killed or a file `on` is there.
+"""A script that holds at step 10 of each attempt until it is killed or the file `on` exists.
 
 Its checkpoints are safetensors files without tensors; `heavy` is an installed package.
 """

@@ -1,4 +1,4 @@
-"""A plain PyTorch script that knows only `supervisor.worker`; FAULTS is the test's, not its own."""
+"""A plain PyTorch script that uses only `supervisor.worker`; the test sets FAULTS."""
 
 import os
 import signal

@@ -1,6 +1,6 @@
 """Two gloo ranks under torchrun: they all-reduce each step, save on an agreed step, exit 75.
 
-At step 20 they stand until the file GATE is there.
+At step 20 they wait until the file GATE exists.
 """
 
 import json

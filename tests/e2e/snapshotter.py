@@ -1,8 +1,8 @@
 """A trainer without torch that keeps snapshots in memory by the slots' protocol, and resumes.
 
-FAULTS as in trainer.py (kill, hang, exit<N>, and raise: before the step's snapshot). STOP: what it
-does of a stop: save, ignore, leave. A save is a snapshot that is wanted on the disk, every
-SAVE_EVERY steps; DISK: where they go. HOLD and GATE as in trainer.py.
+FAULTS as in trainer.py (kill, hang, exit<N>, and raise: before the step's snapshot). STOP is its
+answer to a stop: save, ignore or leave. Every SAVE_EVERY steps it asks for the snapshot to be
+persisted into DISK. HOLD and GATE as in trainer.py.
 """
 
 import json
@@ -19,7 +19,7 @@ try:
     from supervisor.memory.slots import Lock as SlotLock
     from supervisor.memory.slots import SlotPaths, make_root, read_whole
     from supervisor.memory.slots import wake as ring
-except ModuleNotFoundError:  # tests/upgrade runs it with the version before
+except ModuleNotFoundError:  # tests/upgrade runs this script with the previous version
     from supervisor.snapshot.seal import SealWriter, Snapshot
     from supervisor.snapshot.slots import Lock as SlotLock
     from supervisor.snapshot.slots import SlotPaths, make_root, read_whole
@@ -41,7 +41,7 @@ class Slots:
     """Both slots, written by plain files instead of mapped ones."""
 
     def __init__(self, root: Path) -> None:
-        """Adopt what is there; the sequence goes on."""
+        """Adopt the existing slots and continue their sequence."""
         self.root = root
         paths = make_root(root)
         self.writer = SlotLock(paths.writer_lock)
@@ -52,7 +52,10 @@ class Slots:
         self.sequence = max(seal.current.sequence for seal, _ in self.slots.values())
 
     def write(self, weight: float, step: int, kind: str = "periodic", wanted: bool = False) -> None:
-        """One snapshot; anew where RemoveIPC takes the directory away, at whatever moment."""
+        """Write one snapshot.
+
+        If RemoveIPC has taken the directory away, make it again and retry.
+        """
         try:
             self.write_slot(weight, step, kind, wanted)
         except FileNotFoundError:
@@ -60,7 +63,7 @@ class Slots:
             self.write_slot(weight, step, kind, wanted)
 
     def write_slot(self, weight: float, step: int, kind: str, wanted: bool) -> None:
-        """One snapshot, by the protocol; a pinned slot is passed over. Raises OSError."""
+        """Write one snapshot by the protocol; skip a pinned slot. Raises OSError."""
         for slot in sorted(self.slots, key=lambda one: self.slots[one][0].current.sequence):
             seal, lock = self.slots[slot]
             if lock.acquire():
@@ -85,7 +88,7 @@ class Slots:
 
     @staticmethod
     def take(slot: SlotPaths) -> Path:
-        """The slot's checkpoint directory under the name that says it is being written."""
+        """Rename the slot's checkpoint directory to its name during a write; the new path."""
         for path in slot.folder.iterdir():
             if path.is_dir() and path != slot.writing:
                 path.rename(slot.writing)
@@ -94,7 +97,7 @@ class Slots:
 
 
 def save(weight: float, step: int, kind: str) -> Path:
-    """A wanted snapshot, waited for until it is on the disk."""
+    """Write a wanted snapshot, and wait until it is on the disk."""
     slots.write(weight, step, kind, wanted=True)
     path = Path(DISK, f"checkpoint-{step}")
     while not (path / "manifest.json").exists():

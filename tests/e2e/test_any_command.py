@@ -1,4 +1,4 @@
-"""Commands that know nothing of us: restarted, watched by their log, reported when silent."""
+"""Commands that do not attach: restarted, watched by their log, reported when silent."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def shell(run: Supervised, hang: str = ":") -> list[str]:
 
 
 def test_a_shell_script_is_restarted_and_its_step_read(run: Supervised) -> None:
-    """Killed at 12, started again, finished; the step comes from the log."""
+    """A script, killed at step 12, is started again; its step is read from the log."""
     run.configure(command=shell(run), watch={"progress": r"iteration: (?P<step>\d+)"})
     assert run.run() == 0
     assert len(run.entries("attempt_started")) == 2
@@ -39,7 +39,7 @@ def test_a_shell_script_is_restarted_and_its_step_read(run: Supervised) -> None:
 
 
 def test_the_trainers_directory_is_not_made_for_it(run: Supervised) -> None:
-    """ultralytics, finding its directory taken, begins `t-2`, `t-3`, …, from nothing each time."""
+    """If its directory exists, ultralytics makes `t-2`, `t-3`, … instead, and starts anew."""
     script = f"test ! -e {run.folder}/out && test $SUPERVISOR_ATTEMPT = 2"
     run.configure(
         command=["bash", "-c", script], checkpoints={"directory": str(run.folder / "out/ckpt")}
@@ -50,7 +50,7 @@ def test_the_trainers_directory_is_not_made_for_it(run: Supervised) -> None:
 
 
 def test_a_script_that_reads_its_checkpoint_directory_finds_it(run: Supervised) -> None:
-    """`run.checkpoint_dir` makes it by being read; attaching alone does not."""
+    """Reading `run.checkpoint_dir` makes the directory; attaching alone does not."""
     out = run.folder / "out/ckpt"
     script = (
         "import os; from supervisor.worker import attach; run = attach();"
@@ -62,7 +62,7 @@ def test_a_script_that_reads_its_checkpoint_directory_finds_it(run: Supervised) 
 
 
 def test_silence_is_reported_with_stacks_and_not_restarted(run: Supervised) -> None:
-    """Stacks of the shell's Python child are in the incident; the attempt goes on."""
+    """The incident has the stacks of the shell's Python child; the attempt goes on."""
     pipe = run.folder / "pipe"
     os.mkfifo(pipe)
     child = f"{sys.executable} -c 'open(\"{pipe}\").read()'"
@@ -76,12 +76,12 @@ def test_silence_is_reported_with_stacks_and_not_restarted(run: Supervised) -> N
     pipe.write_text("")
     assert run.finish() == 0
     assert len(run.entries("incident")) == 2, "the silence, and the kill at 12"
-    assert len(run.entries("attempt_started")) == 2  # the kill at 12 alone
+    assert len(run.entries("attempt_started")) == 2  # only the kill at 12 restarts
 
 
 @pytest.mark.slow
 def test_silence_restarts_when_asked_to(run: Supervised) -> None:
-    """`on_silence: restart`, with counters that stood still."""
+    """With `on_silence: restart` a silent command whose counters stand still is a hang."""
     hang = "[ $counter = 5 ] && sleep 3600"
     run.configure(
         command=shell(run, hang), watch={"log_silence": "2s", "on_silence": "restart"}, grace="2s"
@@ -92,7 +92,7 @@ def test_silence_restarts_when_asked_to(run: Supervised) -> None:
 
 
 def test_arguments_and_environment_as_documented(run: Supervised) -> None:
-    """resume.args and fresh_args, the SUPERVISOR_ variables, defaults that yield to the user's."""
+    """The trainer gets resume.args, fresh_args, SUPERVISOR_ variables, and yielding defaults."""
     script = run.folder / "show.py"
     script.write_text(
         "import json, os, sys\n"
@@ -126,7 +126,7 @@ def test_arguments_and_environment_as_documented(run: Supervised) -> None:
 
 
 def test_checkpoints_with_names_of_their_own(run: Supervised) -> None:
-    """`checkpoints.pattern`: a script's own names are found, resumed from and kept."""
+    """Names that match `checkpoints.pattern` are found, resumed from and kept."""
     saves = run.folder / "saves"
     script = (
         f'mkdir -p {saves}; n=${{2:-0}}; [ "$1" = --at ] || n=0; '

@@ -26,7 +26,7 @@ def test_one_death(run: Supervised, kind: str) -> None:
 
 
 def test_all_of_them_and_a_preemption(run: Supervised) -> None:
-    """Six deaths in one run, a SIGTERM to the supervisor among them."""
+    """Six deaths and a SIGTERM to the supervisor leave the weights of an uninterrupted run."""
     faults = (
         '{"1": [12, "kill"], "2": [18, "raise"],'
         ' "4": [33, "stall"], "5": [35, "stop"], "6": [37, "exit9"]}'
@@ -61,7 +61,7 @@ def stacks_tail(run: Supervised) -> str:
 
 
 def test_goodput_adds_up(run: Supervised) -> None:
-    """All time is booked, replayed steps among it, and the figure is the quotient."""
+    """All time is booked, replayed steps too, and goodput is training time over total time."""
     run.configure(env={"FAULTS": '{"1": [19, "kill"]}', "STEP_S": "0.1"})
     assert run.run() == 0
     account = run.status["goodput"]

@@ -1,4 +1,4 @@
-"""Any damage to the newest checkpoint makes the next be used; with none valid a human decides."""
+"""A damaged newest checkpoint is passed over for the next; with none valid the run is held."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.e2e.conftest import Supervised, uninterrupted
 
 
 def damage(path: Path, how: str) -> None:
-    """Hurt one file."""
+    """Damage one file."""
     data = path.read_bytes()
     match how:
         case "truncate":
@@ -32,7 +32,7 @@ def stopped_at_two_checkpoints(run: Supervised) -> None:
     run.configure()
 
 
-# That any damage to any file is seen: tests/checkpoint/test_validate.py.
+# tests/checkpoint/test_validate.py shows that damage to any file is found.
 @pytest.mark.parametrize(
     ("name", "how"),
     [
@@ -44,7 +44,7 @@ def stopped_at_two_checkpoints(run: Supervised) -> None:
     ],
 )
 def test_damaged_newest_is_passed_over(run: Supervised, name: str, how: str) -> None:
-    """Truncated, bit-flipped, emptied or deleted: set aside with the reason, the next is used."""
+    """The damaged checkpoint is set aside with the reason, and the run resumes from the next."""
     stopped_at_two_checkpoints(run)
     damage(run.run_dir / "checkpoint-20" / name, how)
     assert run.run() == 0
@@ -57,7 +57,7 @@ def test_damaged_newest_is_passed_over(run: Supervised, name: str, how: str) -> 
 
 @pytest.mark.parametrize("policy", ["hold", "fresh"])
 def test_none_valid(run: Supervised, policy: str) -> None:
-    """With no valid one the run starts from nothing only if the configuration says so."""
+    """With no valid checkpoint the run starts from nothing only if the configuration says so."""
     stopped_at_two_checkpoints(run)
     for number in (10, 20):
         damage(run.run_dir / f"checkpoint-{number}" / "model.pt", "flip")
@@ -75,7 +75,7 @@ def test_none_valid(run: Supervised, policy: str) -> None:
 
 
 def test_same_death_twice_resumes_further_back_and_holds_at_three(run: Supervised) -> None:
-    """A deterministic death: rollback, later ones set aside, then a human has to look."""
+    """The second equal death goes back one checkpoint; the third holds the run."""
     run.configure(env={"FAULTS": '{"*": [25, "raise"]}'})
     assert run.run() == 1
     steps = [e["checkpoint"] and e["checkpoint"]["step"] for e in run.entries("attempt_started")]
@@ -85,7 +85,7 @@ def test_same_death_twice_resumes_further_back_and_holds_at_three(run: Supervise
 
 
 def test_keep_and_pins(run: Supervised) -> None:
-    """`keep` newest stay; a pinned one stays too."""
+    """The `keep` newest checkpoints stay; a pinned one stays, too."""
     run.configure(
         env={"STEPS": "80", "SAVE_EVERY": "5", "FAULTS": '{"1": [22, "exit78"]}'},
         checkpoints={"keep": 2},
@@ -97,13 +97,13 @@ def test_keep_and_pins(run: Supervised) -> None:
     run.configure(env={"STEPS": "80", "SAVE_EVERY": "5"}, checkpoints={"keep": 2})
     assert run.run() == 0
     kept = {"checkpoint-20", "checkpoint-75", "checkpoint-80"}
-    # A removal that is slow goes on after the daemon's end.
+    # A slow removal goes on after the daemon's end.
     run.wait(lambda: {path.name for path in run.run_dir.glob("checkpoint-*")} <= kept)
     assert {path.name for path in run.run_dir.glob("checkpoint-*")} == kept
 
 
 def test_existing_checkpoints_have_to_be_decided(run: Supervised, tmp_path: Path) -> None:
-    """Checkpoints of somebody else: 78 naming both choices; `use` goes on from them."""
+    """Checkpoints of another run exit 78 with both choices; `use` resumes from them."""
     stopped_at_two_checkpoints(run)
     foreign = tmp_path / "foreign"
     (run.run_dir / "checkpoint-20").rename(foreign)
@@ -121,7 +121,7 @@ def test_existing_checkpoints_have_to_be_decided(run: Supervised, tmp_path: Path
 
 
 def test_a_moved_run_directory_has_its_checkpoints_with_it(run: Supervised) -> None:
-    """Listing and export work from where the directory is now."""
+    """Listing and export use the directory's present place."""
     assert run.run() == 0
     moved = run.folder / "elsewhere"
     run.run_dir.rename(moved)

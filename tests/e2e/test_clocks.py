@@ -1,4 +1,4 @@
-"""Clocks that jump by hours, machines that sleep: no false hang, no lost budget, no lost step."""
+"""Clocks that jump by hours, and suspended machines, cost no false hang, no budget, no step."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.daemon.test_successor import kill_daemon
 from tests.e2e.conftest import Supervised, uninterrupted
 
 HOUR_S = 3600
-# Read by daemon, commands and trainer; the launcher has no wall clock and no site.
+# Daemon, commands and trainer import it. The launcher uses no wall clock and no site.
 SITE = """\
 import os, time
 _path, _now = os.environ["WALL_OFFSET"], time.time
@@ -57,7 +57,7 @@ def _closed(run: Jumpy):  # type: ignore[no-untyped-def]
 
 
 def hours_on_record(run: Supervised) -> set[int]:
-    """By how many hours the entries' wall times were off."""
+    """The offsets of the entries' wall times, in hours."""
     base = time.time()
     walls = [_wall(entry["at"]) for entry in run.entries()]
     return {round((wall - base) / HOUR_S) for wall in walls}
@@ -70,7 +70,7 @@ def _wall(text: str) -> float:
 
 
 def test_jumps_both_ways_cost_nothing(run: Jumpy) -> None:
-    """+30 h, then 10 h before the truth, with deaths of trainer and daemon under each."""
+    """The clock jumps +30 h, then -10 h; trainer and daemon die under each offset."""
     run.configure(
         env={"STEP_S": "0.1", "STEPS": "1000"},
         watch={"heartbeat_timeout": "20s", "log_silence": "20s", "on_silence": "restart"},
@@ -121,7 +121,7 @@ def test_a_backoff_does_not_jump_with_the_clock(run: Jumpy, hours: int) -> None:
 
 
 def freeze(run: Supervised, for_s: float) -> None:
-    """Stop all of the run as a suspended machine does, launcher included, then let it go on."""
+    """Stop trainer, daemon and launcher as a suspended machine does, then let them go on."""
     pids = [run.status["pids"][who] for who in ("trainer", "daemon", "launcher")]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -131,7 +131,7 @@ def freeze(run: Supervised, for_s: float) -> None:
 
 
 def test_a_suspend_of_everything_is_no_hang(run: Jumpy) -> None:
-    """Nine seconds with a limit of four; then a hang that is none is not made of it either."""
+    """A suspend of 9 s with a heartbeat timeout of 4 s is not judged as a hang."""
     run.configure(hold=30, env={"STEPS": "60"}, watch={"heartbeat_timeout": "4s"})
     run.steps = 60
     run.start()
@@ -145,7 +145,7 @@ def test_a_suspend_of_everything_is_no_hang(run: Jumpy) -> None:
 
 
 def test_a_suspend_in_a_stop_takes_nothing_of_the_grace(run: Jumpy) -> None:
-    """Asked to stop, asleep for longer than the grace: saved after it, under another daemon too."""
+    """A trainer is suspended past its grace: it saves afterwards, also under another daemon."""
     run.configure(hold=1, env={"DEAF": "1"}, grace="7s")
     run.start()
     run.wait_step(1)

@@ -1,7 +1,7 @@
-"""`kill -9` of the daemon at any moment: one attempt at a time, each end judged once, equal bits.
+"""SIGKILL of the daemon at any moment: one attempt at a time, each end judged once, equal bits.
 
-DAEMON_KILLS is how many random moments each run has; the time between two grows, as the launcher
-backs off.
+DAEMON_KILLS is the number of kills in each run, at random moments. The time between two kills
+grows, because the launcher backs off.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ KILLS = int(os.environ.get("DAEMON_KILLS", "4"))
 
 
 def daemon_of(run: Supervised) -> int | None:
-    """The launcher's child that is a daemon now, as early as it is one."""
+    """The pid of the launcher's child that runs the daemon; None before there is one."""
     assert run.process is not None
     for pid in procfs.children(run.process.pid) or ():
         with contextlib.suppress(OSError):
@@ -31,7 +31,7 @@ def daemon_of(run: Supervised) -> int | None:
 
 
 def kill_at_random(run: Supervised, seed: int, longest_s: float) -> int:
-    """Kill one daemon after another, each at a moment of its life; how many died."""
+    """Kill one daemon after another, each at a random moment of its life; how many died."""
     chance, killed = random.Random(seed), set[int]()
     assert run.process is not None
     while len(killed) < KILLS and run.process.poll() is None:
@@ -47,7 +47,7 @@ def kill_at_random(run: Supervised, seed: int, longest_s: float) -> int:
 
 
 def check_record(run: Supervised, attempts: int) -> None:
-    """Each attempt ended once, in order, and none was started over another."""
+    """Check that each attempt ended once, in order, and none started over another."""
     ends = [entry["attempt"] for entry in run.entries("attempt_ended")]
     assert ends == list(range(1, attempts + 1))
     order = [
@@ -65,7 +65,7 @@ def check_record(run: Supervised, attempts: int) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_at_random_moments(run: Supervised, seed: int) -> None:
-    """Two deaths of the trainer among those of the daemons: from the first launch to the end."""
+    """The trainer dies twice while daemons are killed from the first launch to the end."""
     faults = '{"1": [12, "kill"], "2": [25, "exit9"]}'
     run.configure(hold=38, env={"STEP_S": "0.1", "FAULTS": faults})
     run.start()
@@ -81,7 +81,7 @@ def test_at_random_moments(run: Supervised, seed: int) -> None:
 
 
 def test_at_random_moments_of_a_stop(run: Supervised) -> None:
-    """From the signal on no daemon lives long: saved, preempted, and the next run goes on."""
+    """Daemons are killed from the signal on: the run is saved and preempted, and resumes."""
     run.configure(env={"STEP_S": "0.3"})
     process = run.start()
     run.wait_step(5)
@@ -99,7 +99,7 @@ def test_at_random_moments_of_a_stop(run: Supervised) -> None:
 
 
 def test_while_the_run_is_being_held(run: Supervised) -> None:
-    """The decision is made once, whoever lives to say it: exit 1, and the next `run` stays held."""
+    """The run is held once, whichever daemon decides it: exit 1, and the next `run` stays held."""
     run.configure(env={"FAULTS": '{"*": [3, "exit78"]}'})
     run.start()
     kill_at_random(run, 4, 0.6)
@@ -111,7 +111,7 @@ def test_while_the_run_is_being_held(run: Supervised) -> None:
 
 
 def test_reload_again_and_again(run: Supervised) -> None:
-    """Three `supervisor reload`: the trainer keeps its pid, nothing is counted twice."""
+    """After three `supervisor reload` the trainer keeps its pid, and nothing is counted twice."""
     run.configure(env={"STEP_S": "0.1", "STEPS": "1000"})
     run.start()
     trainer = run.wait_step(3)

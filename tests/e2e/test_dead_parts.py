@@ -1,4 +1,4 @@
-"""A dead daemon, a dead launcher, both: the run goes on, or saves and ends; nothing is left."""
+"""A dead daemon, a dead launcher, or both: the run goes on, or saves and ends; nothing is left."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.e2e.conftest import Supervised, uninterrupted
 
 
 def test_killed_daemon_is_not_noticed_by_the_trainer(run: Supervised) -> None:
-    """Three kills of the daemon: the same trainer, the same result, one attempt."""
+    """After three kills of the daemon the same trainer ends with the same result."""
     run.configure(hold=25, env={"STEP_S": "0.05"})
     run.start()
     trainer = run.wait_step(3)
@@ -27,7 +27,7 @@ def test_killed_daemon_is_not_noticed_by_the_trainer(run: Supervised) -> None:
 
 
 def test_an_end_while_no_daemon_lives_is_not_lost(run: Supervised) -> None:
-    """The trainer is killed right after the daemon: the next daemon learns the status."""
+    """The trainer is killed right after the daemon: the next daemon learns its exit status."""
     run.configure(hold=15)
     run.start()
     trainer = run.wait_step(12)
@@ -58,7 +58,7 @@ def test_killed_launcher_lets_the_trainer_save_and_end(run: Supervised) -> None:
 
 
 def test_launcher_and_daemon_killed_together(run: Supervised) -> None:
-    """The trainer has the kernel's word alone, and saves."""
+    """Only the kernel's parent-death signal tells the trainer, and it saves."""
     run.configure(hold=25, env={"SAVE_EVERY": "1000"})
     process = run.start()
     run.wait_step(5)
@@ -68,7 +68,7 @@ def test_launcher_and_daemon_killed_together(run: Supervised) -> None:
     os.kill(daemon, signal.SIGKILL)
     process.wait()
     run.wait(lambda: not run.strays())
-    # Nothing is saved but on a stop.
+    # With this SAVE_EVERY only a stop saves.
     (saved,) = (int(p.name.split("-")[1]) for p in run.run_dir.glob("checkpoint-*"))
     assert run.run() == 0
     assert run.entries("attempt_started")[1]["checkpoint"]["step"] == saved
@@ -76,7 +76,7 @@ def test_launcher_and_daemon_killed_together(run: Supervised) -> None:
 
 
 def test_a_frozen_daemon_excuses_what_it_did_not_see(run: Supervised) -> None:
-    """Nine seconds frozen with the trainer: nobody is taken for hung."""
+    """Daemon and trainer are frozen for 9 s: the daemon judges no hang."""
     run.configure(hold=25, watch={"heartbeat_timeout": "4s"})
     run.start()
     trainer = run.wait_step(3)
@@ -92,7 +92,7 @@ def test_a_frozen_daemon_excuses_what_it_did_not_see(run: Supervised) -> None:
 
 
 def test_nothing_is_left_in_memory_after_the_end(run: Supervised) -> None:
-    """Heartbeats and all are gone from /dev/shm."""
+    """The run's directory, heartbeats included, is gone from /dev/shm."""
     assert run.run() == 0
     (created,) = run.entries("run_created")
     shared = f"/dev/shm/train-supervisor-{os.getuid()}/{created['run_id']}"
@@ -101,7 +101,7 @@ def test_nothing_is_left_in_memory_after_the_end(run: Supervised) -> None:
 
 @pytest.mark.slow
 def test_a_frozen_daemon_is_replaced_when_a_stop_goes_unanswered(run: Supervised) -> None:
-    """SIGTERM to a run whose daemon is stopped: the launcher replaces it, the trainer saves."""
+    """A stopped daemon misses a SIGTERM: the launcher replaces it, and the trainer saves."""
     run.configure(env={"STEP_S": "0.1", "STEPS": "2000"})
     process = run.start()
     run.wait_step(5)

@@ -1,10 +1,10 @@
-"""An exit with 0 that is not the end of training: behind a pipe, and against the trainer's word."""
+"""An exit with 0 before the end of training: hidden by a pipe, or against the trainer's record."""
 
 import sys
 
 from tests.e2e.conftest import Supervised
 
-# Saves every tenth of 40 steps; `FAIL` is raised at step 25 of the first attempt, or after the end.
+# Saves every tenth of 40 steps. `fail` happens at step 25 of the first attempt, or at each end.
 SCRIPT = """
 import json, os, sys, time
 os.makedirs("out", exist_ok=True)
@@ -39,7 +39,7 @@ def configure(run: Supervised, fail: str, pipe: str = "") -> None:
 
 
 def test_a_traceback_behind_a_pipe_is_no_finish(run: Supervised) -> None:
-    """`| tee` exits with 0: the run goes on from its checkpoint, to its end."""
+    """`tee` exits with 0 after a traceback: the run resumes and trains to its end."""
     configure(run, "middle", "2>&1 | tee out.log")
     assert run.run() == 0, run.text
     first, second = run.entries("attempt_ended")
@@ -48,7 +48,7 @@ def test_a_traceback_behind_a_pipe_is_no_finish(run: Supervised) -> None:
 
 
 def test_its_own_record_of_fewer_steps_is_no_finish(run: Supervised) -> None:
-    """Ended from outside at step 25 of 40, with exit code 0."""
+    """The trainer exits with 0 at step 25, and its own record says 25 of 40."""
     configure(run, "record")
     assert run.run() == 0, run.text
     assert [end["step"] for end in run.entries("attempt_ended")] == [25, 40]
@@ -56,11 +56,14 @@ def test_its_own_record_of_fewer_steps_is_no_finish(run: Supervised) -> None:
 
 
 def test_a_training_that_is_done_is_not_started_for_ever(run: Supervised) -> None:
-    """What comes after it fails each time: the second time, without a step, it is finished."""
+    """The script fails after its training each time.
+
+    Without a new step, the second exit 0 finishes.
+    """
     configure(run, "end", "2>&1 | cat")
     assert run.run() == 0, run.text
     assert len(run.entries("attempt_ended")) == 2
-    assert "it made no step and exited with 0 again" in run.text
+    assert "this attempt made no step and exited with 0 again" in run.text
 
 
 ATTACHED = """
@@ -79,7 +82,7 @@ for step in range(start + 1, 41):
 
 
 def test_a_rank_that_is_killed_behind_a_shell_has_not_finished(run: Supervised) -> None:
-    """Right after a save, so that no step is lost; the one that ends in order has finished."""
+    """A rank killed right after a save, with no step lost, has not finished; an orderly end has."""
     (run.folder / "t.py").write_text(ATTACHED)
     command = f"{sys.executable} t.py 2>/dev/null | cat; true"
     run.configure(command=["bash", "-c", command], checkpoints={"directory": "out"})

@@ -1,4 +1,4 @@
-"""A full disk: a live trainer goes on, a dead one waits for space, the decision is on record."""
+"""A full disk: a live trainer goes on, a dead one waits for space, the ledger has the decision."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def small(run: Supervised) -> Iterator[Supervised]:
 
 
 def fill(path: Path) -> None:
-    """Take all the space there is."""
+    """Fill the file system with one file."""
     with path.open("wb") as file:
         try:
             while os.write(file.fileno(), b"\0" * 65536):
@@ -38,7 +38,7 @@ def fill(path: Path) -> None:
 
 
 def test_a_trainer_that_died_of_it_waits_and_goes_on_by_itself(small: Supervised) -> None:
-    """`waiting` with disk_full; older checkpoints stay; space ends the wait."""
+    """The run waits with `disk_full`, older checkpoints stay, and free space ends the wait."""
     run = small
     run.configure(hold=12, env={"STEP_S": "0.05", "PADDING": str(1 << 20)})
     run.start()
@@ -57,7 +57,7 @@ def test_a_trainer_that_died_of_it_waits_and_goes_on_by_itself(small: Supervised
 
 
 def test_waiting_for_space_can_be_stopped(small: Supervised) -> None:
-    """A stop during the wait exits 75; the next run goes on."""
+    """A stop during the wait exits 75; the next run resumes."""
     run = small
     run.configure(hold=12, env={"STEP_S": "0.05", "PADDING": str(1 << 20)})
     process = run.start()
@@ -76,7 +76,7 @@ def test_waiting_for_space_can_be_stopped(small: Supervised) -> None:
 def test_a_live_trainer_goes_on_and_its_failed_save_is_reported(
     run: Supervised, tmp_path: Path
 ) -> None:
-    """The reference trainer on a full disk: one attempt, the failure on record, a whole end."""
+    """The reference trainer on a full disk: one attempt, the failed save recorded, a whole end."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)]

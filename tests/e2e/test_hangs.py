@@ -1,4 +1,4 @@
-"""A hang is shown, not timed: what works is left alone, what waits for nobody is ended."""
+"""A hang needs evidence: a trainer at work is left alone, one that only waits is ended."""
 
 import sys
 from pathlib import Path
@@ -30,7 +30,7 @@ CHILD = "import time; end = time.monotonic() + 9\nwhile time.monotonic() < end: 
 
 
 def script(run: Supervised, then: str) -> Path:
-    """The trainer, and what it does after its last step."""
+    """The trainer, and the code that follows its last step."""
     path = run.folder / "after.py"
     path.write_text(f"{TRAINER}{then}\n")
     return path
@@ -38,7 +38,7 @@ def script(run: Supervised, then: str) -> Path:
 
 @pytest.mark.slow
 def test_an_evaluation_in_a_child_is_work(run: Supervised) -> None:
-    """Nine seconds with a limit of two: told, and left alone."""
+    """A child computes for 9 s with a limit of 2 s: the run reports it and goes on."""
     path = script(run, f"subprocess.run([sys.executable, '-c', {CHILD!r}])")
     run.configure(command=[sys.executable, str(path)], watch=HANG)
     assert run.run() == 0
@@ -50,7 +50,7 @@ def test_an_evaluation_in_a_child_is_work(run: Supervised) -> None:
 
 @pytest.mark.slow
 def test_a_final_evaluation_that_only_waits_costs_one_kill(run: Supervised) -> None:
-    """No look can tell it from a hang: the next attempt, at the same step, has twice the time."""
+    """A look takes the wait for a hang: the next attempt, at this step, has twice the time."""
     path = script(run, "time.sleep(14)")
     watch = {"heartbeat_timeout": "2s", "startup_timeout": "10s"}
     run.configure(command=[sys.executable, str(path)], watch=watch)
@@ -63,7 +63,7 @@ def test_a_final_evaluation_that_only_waits_costs_one_kill(run: Supervised) -> N
 
 @pytest.mark.slow
 def test_a_shell_that_waits_for_nobody_is_ended(run: Supervised) -> None:
-    """Its rank died: told within ten seconds, ended a minute later, and judged by its log."""
+    """The rank of a shell died: the shell is ended a minute later, and judged by its log."""
     path = script(run, "run.finish() if run.attempt > 1 else [][1]")
     line = f"{sys.executable} {path}; [ $SUPERVISOR_ATTEMPT = 1 ] && sleep 600; exit 0"
     run.configure(command=["sh", "-c", line])

@@ -1,4 +1,4 @@
-"""A helper of the trainer that attaches, and says that it has finished: the run has not."""
+"""A helper of the trainer attaches and reports `finished`; the run goes on all the same."""
 
 import sys
 
@@ -34,7 +34,7 @@ run.finish()
 
 
 def test_a_run_whose_helper_has_finished_goes_on(run: Supervised) -> None:
-    """The trainer, killed at step 25, is launched again, and ends at its last step."""
+    """The trainer, killed at step 25, is relaunched, and ends at its last step."""
     (run.folder / "helper.py").write_text(HELPER)
     (run.folder / "trainer.py").write_text(TRAINER)
     run.configure(command=[sys.executable, "trainer.py"])

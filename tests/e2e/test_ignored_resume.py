@@ -1,4 +1,4 @@
-"""A trainer that accepts its resume argument and ignores it: seen, and ended before it saves."""
+"""A trainer that accepts its resume argument and ignores it is ended before it saves."""
 
 import sys
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.conftest import Supervised
 
-# Prints or beats its steps; dies once at step 46; believes its argument only where told to.
+# Prints or beats its steps; dies once at step 46; uses its argument only with --resumes.
 _TRAINER = """
 import os, sys, time
 resumes = "--resumes" in sys.argv and "--from" in sys.argv
@@ -44,21 +44,21 @@ def _configure(run: Supervised, *words: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [(), ("--beats",)], ids=["log", "beats"])
 def test_it_is_ended_before_its_next_save_and_held(run: Supervised, words: tuple[str, ...]) -> None:
-    """Exit 1, both numbers; no checkpoint was written by it; `resume` takes its word."""
+    """The attempt ends before it writes a checkpoint: exit 1 with both steps."""
     _configure(run, *words)
     assert run.run("--plain") == 1
     assert run.status["failure"] == "resume_ignored"
-    assert "from where this run's fresh start began" in run.status["reason"]
+    assert "which begin where this run's fresh start began" in run.status["reason"]
     saves = (run.folder / "out").glob("checkpoint-*/state.bin")
     assert {path.read_text().split()[1] for path in saves} == {"1"}
     assert run.strays() == []
     resumed = run.command("resume")
-    assert "is not concluded again in this run" in resumed.stdout
+    assert "trusts the trainer to resume" in resumed.stdout
     assert run.run("--plain") == 0
 
 
 def test_one_that_resumes_is_left_alone(run: Supervised) -> None:
-    """The same trainer, once it reads its argument."""
+    """A trainer that reads its argument resumes, and nothing is doubted."""
     _configure(run, "--resumes")
     assert run.run("--plain") == 0
     assert run.entries("not_resumed") == []

@@ -11,7 +11,7 @@ IN_BACKGROUND = ["bash", "-c", f"{sys.executable} {TRAINER} & exit 0"]
 
 
 def left(run: Supervised, attempt: int) -> int:
-    """Wait until an attempt's main process is gone and the rest is known to train; its pid."""
+    """Wait until an attempt's main process is gone and a remaining one trains; that one's pid."""
 
     def trains() -> int | None:
         known = [e for e in run.entries("left_training") if e["attempt"] == attempt]
@@ -25,7 +25,7 @@ def left(run: Supervised, attempt: int) -> int:
 def test_killed_it_goes_on_from_its_checkpoint_whatever_becomes_of_daemons(
     run: Supervised,
 ) -> None:
-    """Its own end counts, not that of the script; a daemon that comes later knows what trains."""
+    """The training's own end counts, not the script's; a later daemon knows what trains."""
     run.configure(command=IN_BACKGROUND, hold=25)
     run.start()
     trainer = left(run, 1)
@@ -44,7 +44,7 @@ def test_killed_it_goes_on_from_its_checkpoint_whatever_becomes_of_daemons(
 
 
 def test_a_stop_reaches_it(run: Supervised) -> None:
-    """It saves, and the next run goes on."""
+    """The training saves, and the next run resumes."""
     run.configure(command=IN_BACKGROUND, hold=25)
     process = run.start()
     left(run, 1)
@@ -57,11 +57,11 @@ def test_a_stop_reaches_it(run: Supervised) -> None:
 
 
 def test_what_does_not_train_is_ended_at_once_and_named(run: Supervised) -> None:
-    """A service that a training leaves behind holds up nothing."""
+    """A service that a training leaves behind is ended at once, so it delays nothing."""
     script = f"sleep 1000 & {sys.executable} {TRAINER}"
     more: dict[str, Any] = {"command": ["bash", "-c", script]}
     run.configure(**more)
     assert run.run() == 0, run.text
     assert run.strays() == []
-    assert "ended what the main process left behind: sleep (" in run.text
+    assert "ended the processes that the main process left behind: sleep (" in run.text
     assert run.weight() == uninterrupted()

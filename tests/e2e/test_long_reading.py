@@ -23,7 +23,7 @@ def reading_child(daemon: int) -> int | None:
 
 
 def test_checkpoints_that_are_still_being_read_are_told_of(run: Supervised) -> None:
-    """The child that reads them stands still: the console says so, and the run goes on after."""
+    """The reading child is frozen: the console says so, and the run goes on afterwards."""
     run.configure(env={"STEP_S": 0.05}, launch={"mode": "cold"})
     run.start()
     trainer = run.wait_step(5)

@@ -1,4 +1,4 @@
-"""Never from nothing over what the record knows: missing checkpoints wait, or are held."""
+"""A run never starts from nothing over recorded checkpoints: it waits for them, or is held."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from tests.e2e.conftest import Supervised, uninterrupted
 
 
 def stopped_over_checkpoints(run: Supervised) -> Path:
-    """A run that saves into `out` and was stopped after step 20; where it saves."""
+    """Stop a run after step 20 that saves into `out`; returns that directory."""
     out = run.folder / "out"
     run.configure(
         checkpoints={"directory": "out"}, env={"OUTPUT": out, "FAULTS": '{"1": [25, "exit78"]}'}
@@ -25,7 +25,7 @@ def stopped_over_checkpoints(run: Supervised) -> Path:
 
 
 def scripted(run: Supervised, script: str, resume: dict[str, object]) -> Path:
-    """Let it run a trainer of a few lines that saves into `out`; returns that directory."""
+    """Configure a trainer of a few lines that saves into `out`; returns that directory."""
     out = run.folder / "out"
     run.configure(
         command=[sys.executable, "-c", script],
@@ -37,7 +37,7 @@ def scripted(run: Supervised, script: str, resume: dict[str, object]) -> Path:
 
 
 def held_over(run: Supervised) -> str:
-    """Start it, see it held, and return the reason; `check` says the same, and changes nothing."""
+    """Start the run, see it held, and return the reason; `check` reports the same."""
     checked = run.raw("check", str(run.config))
     assert checked.returncode == 78, checked.stdout
     assert "missing" in checked.stdout
@@ -51,18 +51,18 @@ def held_over(run: Supervised) -> str:
 
 
 def moved_away(out: Path) -> None:
-    """As a disk that is not mounted shows itself, where nobody knows of the mount."""
+    """Like a disk that is not mounted, in a run that does not know of the mount."""
     out.rename(out.with_name("away"))
 
 
 def emptied(out: Path) -> None:
-    """The mount point alone."""
+    """Leave the mount point alone."""
     moved_away(out)
     out.mkdir()
 
 
 def linked(out: Path) -> None:
-    """Moved to a larger disk, one link for each left in their place."""
+    """Move the checkpoints to a larger disk, and leave a link for each."""
     big = out.with_name("away")
     big.mkdir()
     for path in list(out.glob("checkpoint-*")):
@@ -72,13 +72,13 @@ def linked(out: Path) -> None:
 
 @pytest.mark.parametrize("lose", [moved_away, emptied, linked])
 def test_lost_ones_are_held_and_come_back(run: Supervised, lose: Callable[[Path], None]) -> None:
-    """Held with their names; put back, the run goes on from them, bit for bit."""
+    """The run is held with their names; once they are back it resumes, bit for bit."""
     out = stopped_over_checkpoints(run)
     lose(out)
     reason = held_over(run)
     assert "checkpoint-20 (step 20)" in reason
     again = run.run()
-    assert again == 1  # held until somebody says otherwise
+    assert again == 1  # held until an operator resumes
     if lose is linked:
         for path in list(out.glob("checkpoint-*")):
             path.unlink()
@@ -93,7 +93,7 @@ def test_lost_ones_are_held_and_come_back(run: Supervised, lose: Callable[[Path]
 
 
 def test_begin_again_all_the_same(run: Supervised) -> None:
-    """`--from-nothing` needs no `resume` and is for one launch; `fresh` does not stand for it."""
+    """`--from-nothing` needs no `resume` and counts for one launch; `fresh` does not replace it."""
     out = stopped_over_checkpoints(run)
     shutil.rmtree(out)
     resume = {"if_none_valid": "fresh"}
@@ -112,7 +112,7 @@ def test_begin_again_all_the_same(run: Supervised) -> None:
 
 
 def test_from_nothing_is_refused_over_a_valid_one(run: Supervised) -> None:
-    """The option is no way to throw checkpoints away."""
+    """The option does not throw valid checkpoints away."""
     stopped_over_checkpoints(run)
     before = run.paths.ledger.read_bytes()
     assert run.run("--from-nothing") == 2
@@ -135,7 +135,7 @@ def test_another_working_directory(run: Supervised) -> None:
 
 
 def test_removed_by_the_trainer_itself_in_mid_run(run: Supervised) -> None:
-    """A trainer that cleans its output and dies: held, not begun again over what was there."""
+    """A trainer that removes its output and dies is held; it does not start from nothing."""
     script = (
         "import os, shutil, sys, time\n"
         "out, attempt = os.environ['OUTPUT'], os.environ['SUPERVISOR_ATTEMPT']\n"
@@ -152,7 +152,7 @@ def test_removed_by_the_trainer_itself_in_mid_run(run: Supervised) -> None:
 
 
 def test_a_trainers_rotation_is_no_loss(run: Supervised) -> None:
-    """Each save removes the one before: the newest is there, and is resumed from."""
+    """Each save removes the previous one: the newest is there, and the run resumes from it."""
     script = (
         "import os, shutil, sys\n"
         "out, start = os.environ['OUTPUT'], int(sys.argv[1]) if len(sys.argv) > 1 else 0\n"
@@ -169,7 +169,7 @@ def test_a_trainers_rotation_is_no_loss(run: Supervised) -> None:
 
 
 def test_a_first_save_torn_by_a_kill_begins_again(run: Supervised) -> None:
-    """Nothing was ever saved: it is set aside, and the run begins anew without a human."""
+    """No save was ever whole: the torn one is set aside, and the run starts anew by itself."""
     script = (
         "import os, signal\n"
         "out = os.environ['OUTPUT'] + '/checkpoint-10'\n"
@@ -187,7 +187,7 @@ def test_a_first_save_torn_by_a_kill_begins_again(run: Supervised) -> None:
 def test_trainers_that_find_their_checkpoints_go_on_as_long_as_their_steps_do(
     run: Supervised,
 ) -> None:
-    """Eight deaths, each ten steps further; nobody says that it began from nothing."""
+    """Eight deaths, each ten steps further: no message says that the run starts from nothing."""
     script = (
         "import os, sys\n"
         "place = os.environ['STATE']\n"
@@ -209,7 +209,7 @@ def test_trainers_that_find_their_checkpoints_go_on_as_long_as_their_steps_do(
 
 @pytest.mark.root
 def test_a_missing_mount_is_waited_for(run: Supervised) -> None:
-    """Unmounted between two supervisors: it waits, and goes on by itself when it is back."""
+    """The disk is unmounted between two supervisors: the run waits for it, and then goes on."""
     out = run.folder / "disk"
     out.mkdir()
     keep, supervisor = run.folder / "keep", f"{sys.executable} -m supervisor"
@@ -239,7 +239,7 @@ def test_a_missing_mount_is_waited_for(run: Supervised) -> None:
 
 
 def test_seen_and_gone_before_it_could_be_proven(run: Supervised) -> None:
-    """A foreign save counts ten seconds after its last write; lost before that, it is missing."""
+    """A foreign save counts 10 s after its last write. A save lost before that is missing."""
     script = (
         "import os, shutil, sys, time\n"
         "out = os.environ['OUTPUT']\n"

@@ -1,4 +1,4 @@
-"""Whole runs with snapshots in memory: what is resumed from, what is rescued, what is left."""
+"""Whole runs with snapshots in memory: what they resume from, rescue, and leave behind."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class Remembering(Supervised):
     """A run whose trainer keeps snapshots."""
 
     def set(self, **more: Any) -> None:
-        """Configure it; `env` as in snapshotter.py."""
+        """Configure the run; `env` as in snapshotter.py."""
         self.configure(command=COMMAND, **more)
 
     @property
@@ -38,18 +38,18 @@ class Remembering(Supervised):
 
     @property
     def root(self) -> Path:
-        """Its snapshot directory."""
+        """The run's snapshot directory."""
         return Path(f"/dev/shm/train-supervisor-{os.getuid()}/{self.run_id}/snapshots")
 
     @property
     def board(self) -> PersisterRecord:
-        """What the persister says, once there is one."""
+        """The persister's board, once there is one."""
         found = self.wait(lambda: read_board(self.root))
         assert isinstance(found, PersisterRecord)
         return found
 
     def result(self) -> float:
-        """The final model."""
+        """The weight in the final checkpoint."""
         return float((self.run_dir / f"checkpoint-{self.steps}" / "model.txt").read_text())
 
     def newest_in_memory(self) -> int:
@@ -58,7 +58,7 @@ class Remembering(Supervised):
         return wholes[0].snapshot.step if wholes else -1
 
     def close(self) -> None:
-        """End everything, and leave nothing in memory."""
+        """End everything, and remove the run's directory in memory."""
         root = self.root if self.entries("run_created") else None
         super().close()
         if root is not None:
@@ -87,7 +87,7 @@ def test_a_kill_loses_no_step_and_nothing_is_left(run: Remembering) -> None:
     assert (second["step"], second["tier"]) == (17, "memory")
     (end, _) = run.entries("attempt_ended")
     assert (end["failure"], end["charged"]) == ("killed", True)
-    # The snapshot of the kill reached the disk, too, by the persister alone.
+    # The persister alone has put the snapshot of the kill onto the disk, too.
     assert "relaunching at once" in run.text
     assert not run.root.parent.exists()
     assert not list(run.run_dir.glob(".staging-*"))
@@ -95,7 +95,7 @@ def test_a_kill_loses_no_step_and_nothing_is_left(run: Remembering) -> None:
 
 
 def test_a_crash_puts_the_snapshot_onto_the_disk_behind_the_relaunch(run: Remembering) -> None:
-    """Nothing was wanted on the disk, and what was in memory at the crash is there all the same."""
+    """The snapshot of a crash reaches the disk during the relaunch, though no save was wanted."""
     faults = json.dumps({"1": [7, "kill"]})
     run.set(env={"FAULTS": faults, "SAVE_EVERY": str(NEVER), "STEP_S": "0.05"})
     run.start()
@@ -106,7 +106,7 @@ def test_a_crash_puts_the_snapshot_onto_the_disk_behind_the_relaunch(run: Rememb
 
 
 def test_many_kills_from_outside_end_in_equal_bits(run: Remembering) -> None:
-    """SIGKILL wherever it is, six times; each attempt goes on from memory."""
+    """Six SIGKILLs at any step; each next attempt resumes from memory."""
     run.steps = 200
     env = {"SAVE_EVERY": str(NEVER), "STEPS": str(run.steps)}
     run.set(hold=190, env=env, restart={"backoff": "0.1s", "max_failures": 20})
@@ -125,7 +125,7 @@ def test_many_kills_from_outside_end_in_equal_bits(run: Remembering) -> None:
 
 
 def test_status_shows_both(run: Remembering) -> None:
-    """The newest snapshot and the persister, while it runs."""
+    """`status` shows the newest snapshot and the persister while the run trains."""
     run.set(hold=25)
     run.start()
     run.wait_step(12)
@@ -139,8 +139,8 @@ def test_status_shows_both(run: Remembering) -> None:
 
 
 def test_killed_at_the_end_of_the_grace_saves_what_is_in_memory(run: Remembering) -> None:
-    """A trainer that does nothing of a stop: the rescue comes late, and what it saved is said."""
-    # With saves of its own memory would be ahead of the disk only now and then.
+    """A trainer ignores the stop: its snapshot is rescued late, and the reason names its step."""
+    # With regular saves memory would only sometimes be ahead of the disk.
     env = {"STOP": "ignore", "STEP_S": "0.05", "STEPS": "4000", "SAVE_EVERY": str(NEVER)}
     run.set(env=env, grace="4s")
     run.start()
@@ -161,7 +161,7 @@ def test_killed_at_the_end_of_the_grace_saves_what_is_in_memory(run: Remembering
 
 
 def test_a_trainer_that_leaves_without_saving_has_its_snapshot_persisted(run: Remembering) -> None:
-    """Preempted, and saved by the persister after the trainer's end."""
+    """A trainer leaves without saving: the persister saves its snapshot, the run is preempted."""
     run.set(hold=25, env={"STOP": "leave", "SAVE_EVERY": str(NEVER)})
     run.start()
     run.wait_step(5)
@@ -174,7 +174,7 @@ def test_a_trainer_that_leaves_without_saving_has_its_snapshot_persisted(run: Re
 
 
 def test_a_hold_rescues_before_the_supervisor_ends(run: Remembering) -> None:
-    """Exit 78 at step 6: a person may take days; memory is put onto the disk first."""
+    """A hold puts the snapshot onto the disk first, because a person may take days."""
     run.set(env={"FAULTS": json.dumps({"1": [6, "exit78"]}), "SAVE_EVERY": str(NEVER)})
     assert run.run() == 1
     assert (run.run_dir / "checkpoint-6" / "manifest.json").exists()
@@ -182,7 +182,7 @@ def test_a_hold_rescues_before_the_supervisor_ends(run: Remembering) -> None:
 
 
 def test_a_rescue_that_fails_is_said_and_memory_is_kept(run: Remembering) -> None:
-    """No disk: held with the loss stated, the directory kept; the next run goes on from it."""
+    """If the rescue fails, the hold reports the loss, memory stays, and the next run resumes."""
     (run.folder / "file").write_text("no directory")
     env = {"FAULTS": json.dumps({"1": [6, "exit78"]}), "SAVE_EVERY": str(NEVER)}
     run.set(env={**env, "DISK": str(run.folder / "file" / "x")})
@@ -190,7 +190,7 @@ def test_a_rescue_that_fails_is_said_and_memory_is_kept(run: Remembering) -> Non
     assert "the snapshot of step 6 could not be put onto the disk" in run.status["reason"]
     assert run.newest_in_memory() == 6
     assert "it stays in" in run.text
-    # The older slot was tried as well.
+    # The older slot was tried, too.
     failed = [entry["line"].split("step=")[1].split()[0] for entry in run.entries("save_failed")]
     assert failed == ["6", "5"]
     assert [e["failure"] for e in run.entries("incident")].count("filesystem") == 1
@@ -204,7 +204,7 @@ def test_a_rescue_that_fails_is_said_and_memory_is_kept(run: Remembering) -> Non
 
 
 def test_failed_persists_do_not_stop_training(run: Remembering) -> None:
-    """Every save fails, training goes on; each is on record once, and they are one incident."""
+    """Every save fails and training goes on; each is recorded once, in one incident."""
     (run.folder / "file").write_text("no directory")
     run.set(env={"DISK": str(run.folder / "file" / "x"), "STEP_S": "0.05", "STEPS": "4000"})
     run.start()
@@ -218,9 +218,9 @@ def test_failed_persists_do_not_stop_training(run: Remembering) -> None:
 
 
 def test_a_killed_launcher_leaves_a_run_that_goes_on_from_memory(run: Remembering) -> None:
-    """Launcher, daemon and trainer killed: the persister ends by itself, memory stays, and counts.
+    """Launcher, daemon and trainer are killed: the persister ends by itself, and memory stays.
 
-    The next run begins at the very step after the newest snapshot.
+    The next run begins at the step after the newest snapshot.
     """
     run.set(hold=25, env={"SAVE_EVERY": str(NEVER)})
     process = run.start()
@@ -242,7 +242,7 @@ def test_a_killed_launcher_leaves_a_run_that_goes_on_from_memory(run: Rememberin
 
 
 def test_killed_launcher_lets_the_trainer_save_through_the_memory_tier(run: Remembering) -> None:
-    """The persister ends with the launcher; the daemon has another put the last save there."""
+    """The persister ends with the launcher; the daemon starts another, which does the last save."""
     run.set(env={"STEP_S": "0.05", "SAVE_EVERY": str(NEVER), "STEPS": "4000"})
     process = run.start()
     run.wait_step(6)
@@ -258,9 +258,9 @@ def test_killed_launcher_lets_the_trainer_save_through_the_memory_tier(run: Reme
 
 
 def test_trainer_whose_launcher_and_daemon_died_still_saves(run: Remembering) -> None:
-    """The persister stays until nobody writes snapshots any more: the last save reaches the disk.
+    """The persister stays while a trainer may write snapshots: the last save reaches the disk.
 
-    Two persisters stand in line then: the next run's serves when the old one is done.
+    The next run's persister waits until the old one is done.
     """
     run.set(env={"STEP_S": "0.1", "SAVE_EVERY": str(NEVER), "STEPS": "4000"})
     process = run.start()
@@ -282,7 +282,7 @@ def test_trainer_whose_launcher_and_daemon_died_still_saves(run: Remembering) ->
 
 
 def test_two_persisters_never_work_at_once(run: Remembering) -> None:
-    """A frozen one of a killed launcher holds its lock: the next run's waits, training does not."""
+    """A dead launcher's frozen persister keeps its lock: the next one waits, training does not."""
     run.set(env={"STEP_S": "0.1", "SAVE_EVERY": str(NEVER)})
     process = run.start()
     run.wait(lambda: run.newest_in_memory() >= 3)
@@ -305,7 +305,7 @@ def test_two_persisters_never_work_at_once(run: Remembering) -> None:
 
 
 def test_the_daemon_killed_while_it_waits_for_a_rescue(run: Remembering) -> None:
-    """The persister is frozen, the daemon killed: the next one waits on, and ends as it should."""
+    """The daemon dies while it waits for a frozen persister: the next daemon waits on."""
     env = {"FAULTS": json.dumps({"1": [6, "exit78"]}), "SAVE_EVERY": str(NEVER)}
     run.set(hold=3, env=env)
     run.start()
@@ -325,7 +325,7 @@ def test_the_daemon_killed_while_it_waits_for_a_rescue(run: Remembering) -> None
 
 
 def test_a_stop_does_not_wait_for_a_persister_that_is_frozen(run: Remembering) -> None:
-    """Nobody answers: preempted in the end, the loss stated, memory kept, the next run goes on."""
+    """No persister answers: the run is preempted with the loss reported, and memory is kept."""
     run.set(hold=25, env={"STOP": "leave", "SAVE_EVERY": str(NEVER)})
     run.start()
     run.wait(lambda: run.newest_in_memory() >= 6)
@@ -334,7 +334,7 @@ def test_a_stop_does_not_wait_for_a_persister_that_is_frozen(run: Remembering) -
     assert run.process is not None
     run.process.send_signal(signal.SIGTERM)
     run.wait(lambda: "is put onto the disk first" in run.text)
-    # Whoever does not wait for a minute says so.
+    # An operator who does not want to wait a minute presses Ctrl-C three times.
     for count in range(1, 4):
         run.process.send_signal(signal.SIGINT)
         if count < 3:
@@ -346,13 +346,13 @@ def test_a_stop_does_not_wait_for_a_persister_that_is_frozen(run: Remembering) -
     assert start_ticks(persister) is None, "a frozen persister is ended with the launcher"
     run.set()
     assert run.run() == 0
-    # From memory, or from the disk: what was asked for is done as soon as a persister lives.
+    # From memory or from the disk: a new persister does the requested save as soon as it lives.
     assert f"attempt 2 begins at step {newest + 1} from" in run.log
     assert run.result() == uninterrupted()
 
 
 def test_a_relaunch_does_not_wait_for_a_persister_at_work(run: Remembering) -> None:
-    """Frozen in the middle of its work: two crashes later training still goes on from memory."""
+    """The persister is frozen at work: after two crashes training still resumes from memory."""
     env = {"FAULTS": json.dumps({"1": [7, "kill"], "2": [15, "kill"]})}
     run.set(hold=5, env={**env, "SAVE_EVERY": str(NEVER)})
     run.start()
@@ -367,7 +367,7 @@ def test_a_relaunch_does_not_wait_for_a_persister_at_work(run: Remembering) -> N
 
 
 def test_a_killed_persister_comes_back_and_finishes(run: Remembering) -> None:
-    """Killed as often as it lives: the launcher starts it again, saves reach the disk."""
+    """Killed three times: the launcher starts the persister again, and saves reach the disk."""
     run.set(hold=25)
     run.start()
     for _ in range(3):
@@ -382,7 +382,7 @@ def test_a_killed_persister_comes_back_and_finishes(run: Remembering) -> None:
 
 @pytest.mark.slow
 def test_a_hang_is_rescued_before_it_is_killed(run: Remembering) -> None:
-    """The hung trainer's newest snapshot is on the disk, and the next attempt begins there."""
+    """The hung trainer's newest snapshot is put onto the disk; the next attempt begins there."""
     faults = json.dumps({"1": [9, "hang"]})
     run.set(env={"FAULTS": faults, "SAVE_EVERY": str(NEVER)}, watch=HANG)
     run.start()
@@ -394,7 +394,7 @@ def test_a_hang_is_rescued_before_it_is_killed(run: Remembering) -> None:
 
 
 def test_the_same_death_twice_rolls_back_within_memory(run: Remembering) -> None:
-    """A bad batch at step 9, again and again, and no disk: one snapshot further back, then held."""
+    """A bad batch at step 9 without a disk: the run goes back one snapshot, and is then held."""
     (run.folder / "file").write_text("no directory")
     env = {"FAULTS": json.dumps({"*": [9, "raise"]}), "SAVE_EVERY": str(NEVER)}
     run.set(env={**env, "DISK": str(run.folder / "file" / "x")})
@@ -408,7 +408,7 @@ def test_the_same_death_twice_rolls_back_within_memory(run: Remembering) -> None
 
 
 def test_a_vanished_directory_is_repaired(run: Remembering) -> None:
-    """RemoveIPC: an incident; heartbeat, snapshots and persister are there again."""
+    """After RemoveIPC heartbeat, snapshots and persister come back, with one incident."""
     run.set(env={"STEP_S": "0.05", "STEPS": "4000"})
     run.start()
     run.wait_step(5)
@@ -427,7 +427,7 @@ def test_a_vanished_directory_is_repaired(run: Remembering) -> None:
 
 @pytest.mark.root
 def test_a_full_disk_costs_saves_and_no_training(tmp_path: Path) -> None:
-    """No room: saves fail and are said, a crash goes on from memory; room again: they go on."""
+    """Without space saves fail and a crash resumes from memory; with space saves succeed again."""
     run = Remembering(tmp_path)
     run.set(env={"STEP_S": "0.05", "STEPS": "400", "PADDING": str(1 << 20)})
     run.run_dir.mkdir()
@@ -458,7 +458,7 @@ def test_a_full_disk_costs_saves_and_no_training(tmp_path: Path) -> None:
 
 
 def test_daemons_killed_during_persists_lose_no_save(run: Remembering) -> None:
-    """Big saves, and a daemon killed in the middle of each: one attempt, every save on the disk."""
+    """A daemon is killed in the middle of each big save: one attempt, every save on the disk."""
     env = {"STEP_S": "0.15", "PADDING": str(12 << 20), "SAVE_EVERY": "10"}
     run.set(hold=35, env=env, watch={"heartbeat_timeout": "30s"})
     run.start()

@@ -1,4 +1,4 @@
-"""An upgrade that breaks the daemon: training goes on, it is said loudly, and mended it is over."""
+"""An upgrade breaks the daemon: training goes on, the cause is shown, and a repair ends it."""
 
 import json
 import os
@@ -26,7 +26,7 @@ class Installed(Supervised):
         super().__init__(folder)
 
     def configure(self, **more: object) -> None:
-        """The trainer has the same one."""
+        """Configure the run; the trainer uses the same installation."""
         env = {"PYTHONPATH": str(self.package.parent), **dict(more.pop("env", {}))}
         super().configure(env=env, **more)
 
@@ -46,7 +46,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installed]:
 
 
 def test_a_broken_upgrade_costs_no_training_and_is_said_everywhere(run: Installed) -> None:
-    """Terminal and `status` name the cause while no daemon lives; the mended one takes over."""
+    """Terminal and `status` name the cause while no daemon lives; the repaired one takes over."""
     run.configure(hold=30)
     run.start()
     trainer = run.wait_step(3)
@@ -59,7 +59,7 @@ def test_a_broken_upgrade_costs_no_training_and_is_said_everywhere(run: Installe
         lambda: (s := json.loads(run.paths.no_daemon.read_text()))["failures"] > 2 and s
     )
     assert said["why"] == "exited with 1: RuntimeError: half an upgrade"
-    assert "NO DAEMON, 3 in a row: the daemon exited with 1: RuntimeError: half" in run.text
+    assert "NO DAEMON, 3 in a row died: the daemon exited with 1: RuntimeError: half" in run.text
     assert "(training goes on)" in run.text
     source.write_text(whole)
     seen = json.loads(run.command("status", "--json").stdout)
@@ -78,7 +78,7 @@ def test_a_broken_upgrade_costs_no_training_and_is_said_everywhere(run: Installe
 
 
 def test_an_end_under_no_daemon_is_judged_by_the_next(run: Installed) -> None:
-    """The trainer finishes meanwhile: nothing is launched by nobody, and the run is finished."""
+    """The trainer finishes without a daemon: no launch, and the repaired daemon judges its end."""
     run.configure(hold=10)
     run.start()
     run.wait_step(3)

@@ -1,4 +1,4 @@
-"""Stops, holds and resumes: by signals, by intents from any shell, also while nothing runs."""
+"""Stops, holds and resumes, by signals and by intents from any shell, also while nothing runs."""
 
 import signal
 import subprocess
@@ -12,7 +12,7 @@ from tests.e2e.conftest import Supervised, uninterrupted
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_saves_and_the_next_run_goes_on(run: Supervised, number: int) -> None:
-    """Exit 75 with everything saved; repeated signals change nothing."""
+    """A signal ends the run with exit 75 and everything saved; repeats change nothing."""
     run.configure(hold=25)
     process = run.start()
     run.wait_step(5)
@@ -30,7 +30,7 @@ def test_a_signal_saves_and_the_next_run_goes_on(run: Supervised, number: int) -
 
 
 def test_signals_not_configured_are_not_stops(run: Supervised) -> None:
-    """With `signals: [TERM]` a SIGUSR1 means nothing."""
+    """With `signals: [TERM]` the run ignores SIGUSR1."""
     run.configure(signals=["TERM"], hold=25)
     process = run.start()
     run.wait_step(3)
@@ -41,7 +41,7 @@ def test_signals_not_configured_are_not_stops(run: Supervised) -> None:
 
 
 def test_third_interrupt_kills(run: Supervised) -> None:
-    """The second Ctrl-C says what is at stake, the third kills."""
+    """The second Ctrl-C says what a third one costs; the third kills."""
     script = run.folder / "deaf.py"
     script.write_text(
         "import signal, time\n"
@@ -63,7 +63,7 @@ def test_third_interrupt_kills(run: Supervised) -> None:
 
 
 def test_stop_and_resume_by_intent(run: Supervised) -> None:
-    """`stop` saves and ends; `run` under it starts nothing; `resume` lets it go on."""
+    """`stop` saves and ends; `run` then starts nothing; `resume` lets the next `run` go on."""
     run.configure(hold=25)
     run.start()
     run.wait_step(5)
@@ -80,7 +80,7 @@ def test_stop_and_resume_by_intent(run: Supervised) -> None:
 
 
 def test_hold_lets_the_attempt_run_and_prevents_the_next(run: Supervised) -> None:
-    """`hold` while an attempt runs: its death is not answered by a launch."""
+    """`hold` during an attempt: the attempt trains on, and its death brings no relaunch."""
     run.configure(hold=25, env={"FAULTS": '{"1": [30, "kill"]}'})
     run.start()
     pid = run.wait_step(5)
@@ -98,7 +98,7 @@ def test_hold_lets_the_attempt_run_and_prevents_the_next(run: Supervised) -> Non
 
 
 def test_stop_while_nothing_runs_prevents_the_start(run: Supervised) -> None:
-    """An intent stands until it is taken back, whether or not anything runs."""
+    """An intent holds until it is taken back, whether or not a supervisor runs."""
     run.configure(env={"FAULTS": '{"1": [15, "exit78"]}'})
     assert run.run() == 1
     assert run.command("stop").returncode == 0
@@ -109,7 +109,7 @@ def test_stop_while_nothing_runs_prevents_the_start(run: Supervised) -> None:
 
 
 def test_stop_in_backoff_ends_at_once(run: Supervised) -> None:
-    """Nobody waits for a pause to be over."""
+    """A stop ends a backoff at once."""
     run.configure(restart={"backoff": "300s"}, env={"FAULTS": '{"*": [3, "kill"]}'})
     process = run.start()
     run.wait(lambda: run.status.get("state") == "backoff")
@@ -120,7 +120,7 @@ def test_stop_in_backoff_ends_at_once(run: Supervised) -> None:
 
 
 def test_a_finished_run_is_left_alone_unless_reopened(run: Supervised) -> None:
-    """`run` again exits 0 and touches nothing; `--again` goes on."""
+    """A second `run` exits 0 and changes nothing; `--again` goes on."""
     assert run.run() == 0
     before = {p: p.stat().st_mtime_ns for p in run.run_dir.rglob("*") if p.is_file()}
     assert run.run() == 0
@@ -133,7 +133,7 @@ def test_a_finished_run_is_left_alone_unless_reopened(run: Supervised) -> None:
 
 
 def test_second_supervisor_is_refused(run: Supervised) -> None:
-    """69, naming the first; the first does not notice."""
+    """The second supervisor exits 69 and names the first, which goes on undisturbed."""
     run.configure(hold=25)
     first = run.start()
     run.wait_step(3)
@@ -146,7 +146,7 @@ def test_second_supervisor_is_refused(run: Supervised) -> None:
 
 
 def test_reload_replaces_the_daemon_alone(run: Supervised) -> None:
-    """A new daemon, the same trainer, nothing lost and nothing booked as down."""
+    """A reload starts a new daemon; the trainer goes on, and no time counts as down."""
     run.configure(hold=25)
     run.start()
     trainer = run.wait_step(5)
@@ -162,7 +162,7 @@ def test_reload_replaces_the_daemon_alone(run: Supervised) -> None:
 
 
 def test_a_stop_before_the_launcher_is_there_is_kept(run: Supervised) -> None:
-    """SIGUSR1 while the configuration is read: 75, nothing started, not a death by the signal."""
+    """SIGUSR1 while the configuration is read: exit 75, and no trainer is started."""
     hooked = (
         "import os, signal, sys\n"
         "import supervisor.cli.commands.run as r\n"

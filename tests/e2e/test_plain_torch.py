@@ -1,4 +1,4 @@
-"""A plain PyTorch script is carried through everything to the weights of an uninterrupted run."""
+"""A plain PyTorch script reaches the weights of an uninterrupted run despite every fault."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).with_name("plain_torch.py")
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_same_weights_after_all_that_happens(run: Supervised, tmp_path: Path) -> None:
-    """SIGKILL, a hang, and a SIGTERM to the supervisor; more deaths: test_carried_through.py."""
+    """SIGKILL, a hang and a SIGTERM leave the weights of an uninterrupted run."""
     torch = pytest.importorskip("torch")
     alone = tmp_path / "alone"
     alone.mkdir()

@@ -1,4 +1,4 @@
-"""Trainers that find their newest checkpoint by a pointer of their own, after one was set aside."""
+"""Trainers that find their newest checkpoint by their own pointer, after it was set aside."""
 
 import os
 import sys
@@ -10,8 +10,8 @@ import pytest
 
 from tests.e2e.conftest import Supervised
 
-# Lays out its checkpoints as TOOL does, and follows TOOL's pointer. At step 25 of its first
-# attempt it tears its newest checkpoint, or all of them (TEAR), and dies.
+# Lays out its checkpoints as TOOL does, and follows TOOL's pointer. At step 25 of its first attempt
+# it tears its newest checkpoint, or all (TEAR), and dies.
 SCRIPT = """
 import os, sys, time, zipfile
 tool, tear = os.environ["TOOL"], os.environ["TEAR"]
@@ -62,7 +62,7 @@ POINTERS = {
 
 
 def configure(run: Supervised, tool: str, tear: str = "newest", **more: Any) -> None:
-    """A run whose trainer finds its checkpoint itself."""
+    """Configure a run whose trainer finds its checkpoint itself."""
     (run.folder / "t.py").write_text(SCRIPT)
     run.configure(
         command=[sys.executable, "t.py"],
@@ -74,7 +74,7 @@ def configure(run: Supervised, tool: str, tear: str = "newest", **more: Any) -> 
 
 @pytest.mark.parametrize("tool", POINTERS)
 def test_a_torn_newest(run: Supervised, tool: str) -> None:
-    """The next attempt follows the pointer to the one before it; nothing of ours is among them."""
+    """The next attempt follows the pointer to the previous checkpoint; we leave no file there."""
     configure(run, tool)
     assert run.run() == 0
     starts = [line for line in run.log.splitlines() if line.startswith("starting")]
@@ -82,7 +82,7 @@ def test_a_torn_newest(run: Supervised, tool: str) -> None:
     name, was, to = POINTERS[tool]
     (entry,) = run.entries("pointer_set")
     assert (entry["path"], entry["from"], entry["to"]) == (str(run.folder / "ckpt" / name), was, to)
-    assert f"{name} named {was}, which is set aside: it names {to} now" in run.text
+    assert f"{name} named {was}, which is set aside: the pointer names {to} now" in run.text
     assert not [path for path in (run.folder / "ckpt").iterdir() if path.name.startswith(".")]
     aside = run.paths.set_aside / "invalid"
     (moved,) = run.entries("checkpoint_removed")
@@ -95,7 +95,7 @@ def test_a_torn_newest(run: Supervised, tool: str) -> None:
 
 @pytest.mark.parametrize("tool", POINTERS)
 def test_none_is_valid(run: Supervised, tool: str) -> None:
-    """Told to begin anew, the trainer does: the pointer is out of the way, and kept."""
+    """With `fresh` the trainer starts anew: its pointer is set aside, and kept."""
     configure(run, tool, "all", resume={"by": "trainer", "if_none_valid": "fresh"})
     assert run.run() == 0
     starts = [line for line in run.log.splitlines() if line.startswith("starting")]
@@ -109,7 +109,7 @@ def test_none_is_valid(run: Supervised, tool: str) -> None:
 
 
 def test_a_death_between_the_move_and_the_pointer(run: Supervised) -> None:
-    """The next launch corrects what the daemon left, though it moves nothing."""
+    """The next launch corrects the pointer that a dead daemon left, though it moves nothing."""
     configure(run, "deepspeed", restart={"backoff": "0.1s", "max_failures": 1})
     saves = run.folder / "ckpt"
     shelf = run.paths.set_aside / "superseded"

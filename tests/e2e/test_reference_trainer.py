@@ -1,4 +1,4 @@
-"""The reference trainer under a supervisor: killed, it goes on from memory, to the same bits."""
+"""The reference trainer under a supervisor: killed, it resumes from memory, to the same bits."""
 
 import os
 import shutil
@@ -16,8 +16,8 @@ from tests.e2e.conftest import Supervised
 from tests.train.conftest import CORPUS, ROOT, TINY, Workplace, merge, newest_checkpoint
 
 EVERY = 4
-# Four samples a batch, two batches to a step; nothing is saved on the way. An attempt whose number
-# is in HELD stands still after 14 steps, until it is killed, or GATE is there.
+# Four samples a batch, two batches a step, no saves on the way. An attempt whose number is in HELD
+# waits after 14 steps until it is killed or GATE exists.
 SLOW = """
 import os, time, torch
 
@@ -45,7 +45,7 @@ class Training(Supervised):
     """`python -m train` in a run directory."""
 
     def set_up(self, held: str) -> None:
-        """The trainer's configuration beside the supervisor's."""
+        """Write the trainer's configuration and the supervisor's."""
         (self.folder / "corpus.txt").write_text(CORPUS)
         (self.folder / "slow.py").write_text(SLOW)
         (self.folder / "train.yaml").write_text(yaml.safe_dump(merge(TINY, CHANGES)))
@@ -59,7 +59,7 @@ class Training(Supervised):
 
     @property
     def memory(self) -> Path:
-        """Where its snapshots are."""
+        """The run's snapshot directory."""
         (created,) = self.wait(lambda: self.entries("run_created"))
         return Path(f"/dev/shm/train-supervisor-{os.getuid()}/{created['run_id']}/snapshots")
 
@@ -82,7 +82,7 @@ def run(tmp_path: Path) -> Iterator[Training]:
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[Workplace]:
-    """The same training that nobody hits."""
+    """The same training without a supervisor or a fault."""
     place = Workplace(tmp_path / "alone")
     (place.path / "slow.py").write_text(SLOW)
     yield place
@@ -103,7 +103,7 @@ def equal(one: Path, other: Path) -> bool:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_kill_loses_less_than_two_intervals(run: Training, alone: Workplace) -> None:
-    """SIGKILL twice: each attempt goes on from memory; equal bits in the end; nothing is left."""
+    """After each of two SIGKILLs the next attempt resumes from memory; equal bits in the end."""
     run.set_up(held="1 2")
     run.start()
     for attempt, least in ((1, 12), (2, 24)):
@@ -125,7 +125,7 @@ def test_a_kill_loses_less_than_two_intervals(run: Training, alone: Workplace) -
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_stop_is_durable_before_the_trainer_leaves(run: Training) -> None:
-    """75 after a checkpoint of the very last step; the next run goes on from it, and ends."""
+    """Exit 75 follows a checkpoint of the very last step, from which the next run resumes."""
     run.set_up(held="1")
     run.start()
     run.wait_step(10)

@@ -1,4 +1,4 @@
-"""A whole run where Python lacks pidfd_open and memfd_create, or the kernel refuses them."""
+"""A whole run when Python lacks pidfd_open and memfd_create, or the kernel refuses them."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ from tests.refusals import refusing, without_functions
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["no functions", "ENOSYS", "EPERM"])
 def test_a_run_goes_on_and_stops(run: Supervised, tmp_path: Path, how: str) -> None:
-    """attach() works, the next attempt is warm, hangs are ended, stops saved; check says how."""
-    hangs = how == "EPERM"  # it takes a grace of 15 s
+    """attach() works, the relaunch is warm, hangs are ended, stops are saved; `check` says how."""
+    hangs = how == "EPERM"  # ending a hang takes a grace of 15 s
     env: dict[str, Any] = {"STEPS": 100_000, "FAULTS": '{"2": [25, "hang"]}' if hangs else "{}"}
     run.configure(hold=12, env=env, watch={"heartbeat_timeout": "2s"} if hangs else {})
     if how == "no functions":
@@ -23,7 +23,7 @@ def test_a_run_goes_on_and_stops(run: Supervised, tmp_path: Path, how: str) -> N
     else:
         run.prefix = refusing(how)
     said = " ".join(run.raw("check", str(run.config)).stdout.split())
-    by_call = "signals each process is held by a pidfd, by the system call"
+    by_call = "signals each process is held by a pidfd, from the system call itself"
     by_number = f"pidfd_open is refused here ({how})"
     assert (by_call if how == "no functions" else by_number) in said
     run.start()

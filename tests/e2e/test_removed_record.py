@@ -1,4 +1,4 @@
-"""The run's record, removed while it trains: nobody else starts, and it is there again."""
+"""The run's record is removed while it trains: a second `run` is refused, and it is made anew."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from tests.e2e.conftest import Supervised, uninterrupted
 
 
 def remove(run: Supervised, what: str) -> None:
-    """Remove a part of the record, as somebody at a shell would."""
+    """Remove a part of the record, as a user at a shell would."""
     if what == "lock":
         run.paths.lock.unlink()
     elif what == "ledger":
@@ -24,7 +24,7 @@ def remove(run: Supervised, what: str) -> None:
 
 @pytest.mark.parametrize("what", ["lock", "ledger", "record", "directory"])
 def test_a_removed_record_is_made_anew(run: Supervised, tmp_path: Path, what: str) -> None:
-    """A second `run` is refused, the trainer does not notice, and all is on record again."""
+    """A second `run` is refused, the trainer does not notice, and the record is there again."""
     (tmp_path / "out").mkdir()
     run.configure(hold=25, checkpoints={"directory": "out"}, env={"OUTPUT": tmp_path / "out"})
     process = run.start()
@@ -62,7 +62,7 @@ def test_a_removed_record_is_made_anew(run: Supervised, tmp_path: Path, what: st
 
 
 def test_another_runs_launcher_refuses_nobody(run: Supervised, tmp_path: Path) -> None:
-    """Only a launcher of this very directory counts, and one that lives."""
+    """Only a living launcher of this very directory refuses a second `run`."""
     run.configure(hold=5)
     run.start()
     run.wait_step(5)
@@ -74,7 +74,7 @@ def test_another_runs_launcher_refuses_nobody(run: Supervised, tmp_path: Path) -
         check=False,
     )  # fmt: skip
     assert done.returncode == 0
-    # The same directory by another name is the same one.
+    # The same directory by another name counts as the same.
     link = tmp_path / "link"
     link.symlink_to(tmp_path)
     run.paths.lock.unlink()

@@ -1,4 +1,4 @@
-"""When restarts end: budgets, configuration errors, the trainer's own word."""
+"""When restarts end: budgets, configuration errors, the trainer's own exit code."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from tests.e2e.conftest import Supervised
 
 
 def test_crash_loop_holds_and_a_new_daemon_does_not_forget(run: Supervised) -> None:
-    """Exit 1 after the budget, although the daemon is killed in the middle."""
+    """The spent budget exits 1, although the daemon is killed in the middle."""
     third = f"[ $SUPERVISOR_ATTEMPT -lt 3 ] || until [ -e {run.gate} ]; do sleep 0.1; done"
     run.configure(
         command=["bash", "-c", f"{third}; exit 3"],
@@ -38,7 +38,7 @@ def test_crash_loop_holds_and_a_new_daemon_does_not_forget(run: Supervised) -> N
     ids=["import", "syntax", "argument"],
 )  # fmt: skip
 def test_an_error_before_the_first_step_holds_at_once(run: Supervised, source: str) -> None:
-    """Restarting cannot mend it."""
+    """A restart cannot repair the error, so the run is held at once."""
     script = run.folder / "wrong.py"
     script.write_text(source)
     run.configure(command=[sys.executable, str(script)])
@@ -49,14 +49,14 @@ def test_an_error_before_the_first_step_holds_at_once(run: Supervised, source: s
 
 @pytest.mark.parametrize("code", [78])
 def test_the_trainers_own_word_holds(run: Supervised, code: int) -> None:
-    """78 from the trainer is never answered by a launch."""
+    """Exit code 78 from the trainer brings no relaunch."""
     run.configure(env={"FAULTS": f'{{"1": [5, "exit{code}"]}}'})
     assert run.run() == 1
     assert run.entries("attempt_ended")[0]["failure"] == "configuration"
 
 
 def test_a_command_that_is_not_there_holds(run: Supervised) -> None:
-    """The error names it."""
+    """The error names the command."""
     run.configure(command=["no-such-program-anywhere", "--x"])
     assert run.run() == 1
     assert "no-such-program-anywhere" in run.text
@@ -64,7 +64,7 @@ def test_a_command_that_is_not_there_holds(run: Supervised) -> None:
 
 
 def test_finish_file(run: Supervised) -> None:
-    """With a finish condition exit 0 alone is not the end."""
+    """With a finish condition exit 0 alone does not finish the run."""
     marker = run.folder / "done"
     script = f"[ $SUPERVISOR_ATTEMPT = 3 ] && touch {marker}; exit 0"
     run.configure(command=["bash", "-c", script], finish={"file": str(marker)})
@@ -85,7 +85,7 @@ def test_what_the_trainer_says_of_its_configuration_is_shown(run: Supervised) ->
 
 
 def test_a_resume_counts_although_the_clock_was_set_back(run: Supervised) -> None:
-    """Said after the hold by its id, before it by its time: it is obeyed."""
+    """`resume` follows the hold by its id, and precedes it by its wall time: it is obeyed."""
     run.configure(env={"FAULTS": '{"1": [15, "exit78"]}'})
     assert run.run() == 1
     assert run.command("resume").returncode == 0

@@ -1,4 +1,4 @@
-"""Two runs and one checkpoint directory: one of them has it, and the other is told whose it is."""
+"""Two runs with one checkpoint directory: one owns it, and the other is told which run that is."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import Supervised
 
-# Saves as foreign trainers do: a directory that is renamed to its name, without a manifest.
+# Saves as foreign trainers do: it renames a finished directory to its name, without a manifest.
 TRAINER = """
 import os, sys, time
 tag, out, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -46,7 +46,7 @@ class Pair:
             self.runs.append(Supervised(folder / tag))
 
     def configure(self, *directories: Path, last: int = 2000) -> None:
-        """Both runs save into the directory, or each into its own."""
+        """Configure both runs to save into one directory, or each into its own."""
         for run, tag, out in zip(self.runs, "ab", (directories * 2)[:2], strict=True):
             run.configure(
                 name=f"run{tag.upper()}",
@@ -71,13 +71,13 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 
 
 def assert_names_both(text: str, pair: Pair) -> None:
-    """Whoever reads it knows which two runs are meant, and where they are."""
+    """The text names both runs and their directories."""
     for word in ("'runA'", "'runB'", *(str(run.run_dir) for run in pair.runs)):
         assert word in text
 
 
 def test_two_that_begin_at_once(pair: Pair, tmp_path: Path) -> None:
-    """One trains on, undisturbed; the trainer of the other never ran, and 78 says why."""
+    """One run trains undisturbed; the other starts no trainer, and exits 78 with the reason."""
     pair.configure(tmp_path / "out", last=40)
     for run in pair.runs:
         run.start("--plain")
@@ -95,7 +95,7 @@ def test_two_that_begin_at_once(pair: Pair, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", ["same", "link", "link above"])
 def test_one_that_comes_later(pair: Pair, tmp_path: Path, shape: str) -> None:
-    """78 for the second one, by whatever path it comes, alive or between two of its lives."""
+    """The second run exits 78, by whatever path it comes, also while the owner does not run."""
     (tmp_path / "disk").mkdir()
     out, other = tmp_path / "disk" / "out", tmp_path / "disk" / "out"
     if shape == "link":
@@ -118,7 +118,7 @@ def test_one_that_comes_later(pair: Pair, tmp_path: Path, shape: str) -> None:
 
 
 def test_a_parent_that_comes_late(pair: Pair, tmp_path: Path) -> None:
-    """Both train when the directory's place appears: one has it, the other is told, twice.
+    """Both train when the directory's parent appears: one owns it, the other is told twice.
 
     The other prunes nothing there, and its next launch is refused.
     """
@@ -137,7 +137,7 @@ def test_a_parent_that_comes_late(pair: Pair, tmp_path: Path) -> None:
     winner, loser = sorted(pair.runs, key=lambda run: str(run.run_dir) != home)
     loser.wait(lambda: any("saves there" in w for w in loser.status["warnings"]))
     assert_names_both(loser.text, pair)
-    assert "the next launch is refused" in loser.text
+    assert "refuses the next launch" in loser.text
     winner.wait(lambda: [e for e in winner.entries("checkpoint_removed") if e["why"] == "pruned"])
     os.kill(loser.status["pids"]["trainer"], signal.SIGKILL)
     assert loser.finish() == 78
@@ -149,7 +149,7 @@ def test_a_parent_that_comes_late(pair: Pair, tmp_path: Path) -> None:
 
 
 def test_a_run_directory_that_was_moved(pair: Pair, tmp_path: Path) -> None:
-    """The run goes on with its checkpoints, and its mark says where it is now."""
+    """The run goes on with its checkpoints, and its mark names its new place."""
     out = tmp_path / "out"
     pair.configure(out)
     run = pair.runs[0]
@@ -170,7 +170,7 @@ def test_a_run_directory_that_was_moved(pair: Pair, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["damaged", "removed"])
 def test_a_mark_that_is_spoilt_while_it_trains(pair: Pair, tmp_path: Path, how: str) -> None:
-    """It is no reason to hold a run that had it: the next launch makes it anew."""
+    """A spoilt mark does not hold the directory's owner: the next launch makes it anew."""
     pair.configure(tmp_path / "out")
     run = pair.runs[0]
     run.start()
@@ -187,26 +187,26 @@ def test_a_mark_that_is_spoilt_while_it_trains(pair: Pair, tmp_path: Path, how: 
 
 
 def test_a_checkpoint_that_another_wrote(pair: Pair, tmp_path: Path) -> None:
-    """Ahead of every step that the run was seen at: resumed from, and the doubt is told."""
+    """A checkpoint ahead of every seen step: the run resumes from it, and reports the doubt."""
     out = tmp_path / "out"
     pair.configure(out)
     run = pair.runs[0]
     run.start("--plain")
     run.wait(lambda: (out / "checkpoint-20").exists())
-    # A tool without our mark: a second training by hand, say.
+    # Like a tool without our mark: a second training by hand, for example.
     shutil.copytree(out / "checkpoint-20", out / "checkpoint-900")
     shutil.copytree(out / "checkpoint-20", out / "checkpoint-890")
     run.wait(lambda: any(e["step"] == 900 and e["valid"] for e in run.entries("checkpoint")))
     os.kill(run.status["pids"]["trainer"], signal.SIGKILL)
     run.wait(lambda: run.status.get("attempt") == 2 and run.status.get("state") == "running")
     assert run.entries("attempt_started")[1]["checkpoint"]["step"] == 900
-    said = "checkpoint-900 (step 900) is ahead of every step that this run was seen at"
+    said = "checkpoint-900 (step 900) is ahead of the highest step that this run has shown"
     assert said in run.text
     assert any(said in warning for warning in run.status["warnings"])
 
 
 def test_what_is_taken_over_is_put_in_order_first(pair: Pair) -> None:
-    """Of a finished run: its torn newest is set aside, its pointer corrected, before the launch."""
+    """A finished run's torn newest is set aside and its pointer corrected before the launch."""
     out = pair.folder / "out"
     pair.configure(out, last=35)
     a, b = pair.runs

@@ -1,4 +1,4 @@
-"""A regular expression that backtracks holds up neither the daemon nor a stop."""
+"""A regular expression that backtracks delays neither the daemon nor a stop."""
 
 import signal
 import sys
@@ -16,13 +16,13 @@ while True:
 
 
 def test_a_stop_is_carried_out_in_time(run: Supervised) -> None:
-    """The grace is over when it is over; the pattern is switched off, which is said once."""
+    """The grace ends in time; the pattern is switched off, which is reported once."""
     script = run.folder / "prints.py"
     script.write_text(_PRINTS)
     watch = {"progress": r"(\w+\s?)*step=(?P<step>\d+)"}
     run.configure(command=[sys.executable, str(script)], grace="1s", watch=watch)
     process = run.start("--plain")
-    run.wait(lambda: "it is switched off" in run.text)
+    run.wait(lambda: "the pattern is switched off" in run.text)
     process.send_signal(signal.SIGTERM)
     begun = time.monotonic()
     assert run.finish() == 75
@@ -33,7 +33,7 @@ def test_a_stop_is_carried_out_in_time(run: Supervised) -> None:
 
 
 def test_check_tries_it(run: Supervised) -> None:
-    """Before the run: on lines that the expression's shape suggests."""
+    """`check` tries the pattern before the run, on lines that its shape suggests."""
     run.configure(watch={"progress": r"(?P<step>[0-9]+) (a+)+$"})
     checked = run.raw("check", str(run.config))
     assert checked.returncode == 78

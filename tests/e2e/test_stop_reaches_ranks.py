@@ -1,4 +1,4 @@
-"""A stop under a shell that traps it: saved, whoever of the supervisor dies or is replaced."""
+"""A stop under a shell that traps it is saved, even if daemon or launcher die or are replaced."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.conftest import Supervised
 
-# It saves until the file GATE is there.
+# On a stop it saves only once the file GATE exists.
 TRAINER = """\
 import os, time
 from pathlib import Path
@@ -35,25 +35,25 @@ for step in range(first + 1, 100_000):
 
 
 def nothing(run: Supervised) -> None:
-    """Nothing happens besides."""
+    """Do nothing more."""
 
 
 def reload(run: Supervised) -> None:
-    """The daemon is replaced while the rank saves."""
+    """Replace the daemon while the rank saves."""
     before = run.status["pids"]["daemon"]
     assert run.command("reload").returncode == 0
     run.wait(lambda: run.status["pids"]["daemon"] not in (before, None))
 
 
 def kill_daemon(run: Supervised) -> None:
-    """The daemon is killed while the rank saves."""
+    """Kill the daemon while the rank saves."""
     before = run.status["pids"]["daemon"]
     os.kill(before, signal.SIGKILL)
     run.wait(lambda: run.status["pids"]["daemon"] not in (before, None))
 
 
 def kill_launcher(run: Supervised) -> None:
-    """The launcher is killed while the rank saves: the daemon goes on with the stop."""
+    """Kill the launcher while the rank saves: the daemon goes on with the stop."""
     assert run.process is not None
     run.process.kill()
     run.process.wait()
@@ -79,7 +79,7 @@ def kill_launcher(run: Supervised) -> None:
 def test_the_rank_saves_and_what_follows_it_does_not_begin(
     run: Supervised, number: int, meanwhile: Callable[[Supervised], None]
 ) -> None:
-    """The trap runs when the save is made; the next command of the script never does."""
+    """The trap runs once the save is made; the script's next command never runs."""
     (run.folder / "trainer.py").write_text(TRAINER)
     (run.folder / "start.sh").write_text(
         f"trap 'touch trapped; exit 143' TERM\n{sys.executable} trainer.py\ntouch next; sleep 600\n"

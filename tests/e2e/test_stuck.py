@@ -1,4 +1,4 @@
-"""A trainer in uninterruptible sleep: `stuck`, with the kernel's stack, and never launched over."""
+"""A trainer in uninterruptible sleep is `stuck`, with the kernel's stack, and never relaunched."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tests.launcher.test_uninterruptible import DeadServer
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(400)]
 
-# `supervisor run` with a launcher that waits a second, not a minute, for SIGKILL to work.
+# `supervisor run` whose launcher waits 1 s instead of a minute for SIGKILL to work.
 IMPATIENT = """\
 import os, sys
 import supervisor.cli.start.handover as handover
@@ -38,7 +38,7 @@ if not os.path.exists(done):
 
 @pytest.fixture
 def dead_disk(tmp_path: Path) -> Iterator[DeadServer]:
-    """Something like an NFS mount whose server is gone."""
+    """A FUSE mount that does not answer, like an NFS mount whose server is gone."""
     server = DeadServer(tmp_path / "disk")
     yield server
     server.give_up()
@@ -55,7 +55,7 @@ def run_impatiently(run: Supervised) -> int:
 
 
 def test_stuck_is_said_and_never_launched_over(run: Supervised, dead_disk: DeadServer) -> None:
-    """Stopped, its grace over, SIGKILL in vain: exit 1. `resume` and `run` meet it again."""
+    """A process survives SIGKILL: exit 1. A later `resume` and `run` find it again."""
     done = run.folder / "done"
     command = [sys.executable, "-c", TRAIN, str(dead_disk.mount_point), str(done)]
     run.configure(command=command, grace="1s", launch={"mode": "cold"})

@@ -1,4 +1,4 @@
-"""torchrun with two real gloo ranks: one agreed step, a 75 that survives its exit code 1."""
+"""torchrun with two real gloo ranks: one agreed step; the ranks' 75 counts, not torchrun's 1."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ RANKS = Path(__file__).with_name("ranks.py")
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_preempted_and_resumed(run: Supervised) -> None:
-    """Both ranks stop after the same step; the run is preempted and saved, and goes on."""
+    """Both ranks stop after the same step; the run is preempted and saved, and then resumes."""
     saves = run.folder / "saves"
     saves.mkdir()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]

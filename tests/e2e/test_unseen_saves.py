@@ -1,4 +1,4 @@
-"""A trainer that saves where nobody looks: warned of while it runs, held before a fresh start."""
+"""A trainer that saves outside the watched directory: a warning; a hold before a fresh start."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 from supervisor.rundir.lock import is_held
 from tests.e2e.conftest import Supervised
 
-# Saves at each tenth step as SAVE says; killed at step 45 of each attempt.
+# Saves at each tenth step as KIND, PLACE and NAME say; killed at step 45 of each attempt.
 TRAINER = """
 import os, signal, sys, time, zipfile
 place, attempt = os.environ["PLACE"], os.environ["SUPERVISOR_ATTEMPT"]
@@ -34,7 +34,7 @@ for step in range(1, 61):
 
 
 def configure(run: Supervised, *words: str, name: str, **more: Any) -> None:
-    """A run of that trainer; `words` are its arguments."""
+    """Configure a run of that trainer; `words` are its arguments."""
     script = run.folder / "t.py"
     script.write_text(TRAINER)
     env = {"KIND": "file", "NAME": name, **more.pop("env")}
@@ -46,7 +46,7 @@ def configure(run: Supervised, *words: str, name: str, **more: Any) -> None:
 
 
 def test_named_by_an_argument(run: Supervised) -> None:
-    """`--output_dir out`: held with the line to write; written, the run goes on from the newest."""
+    """Saves in `--output_dir out` hold the run; with the named line in the file it resumes."""
     out = run.folder / "out"
     configure(
         run, "--output_dir", "out", name="checkpoint-{}", env={"PLACE": out, "KIND": "directory"}
@@ -79,7 +79,7 @@ def test_named_by_an_argument(run: Supervised) -> None:
     ],
 )
 def test_below_the_working_directory(run: Supervised, place: str, name: str, line: str) -> None:
-    """Unknown names in the directory itself; Lightning's, new at each start; some levels down."""
+    """Unknown names in the directory, Lightning's new directories and deep ones are found."""
     configure(run, name=name, env={"PLACE": run.folder / place})
     assert run.run() == 1
     assert len(run.entries("attempt_started")) == 1
@@ -87,7 +87,7 @@ def test_below_the_working_directory(run: Supervised, place: str, name: str, lin
 
 
 def test_one_file_written_again_and_again(run: Supervised) -> None:
-    """nanoGPT's `out/ckpt.pt`, elsewhere: seen to be written a second time, it is warned of."""
+    """A warning comes once nanoGPT's `out/ckpt.pt` is seen to be written again."""
     configure(run, "--out_dir=out", name="ckpt.pt", env={"PLACE": run.folder / "out"})
     text = run.folder / "t.py"
     text.write_text(text.read_text().replace("range(1, 61)", "range(1, 10**6)").replace("45", "-1"))
@@ -98,7 +98,7 @@ def test_one_file_written_again_and_again(run: Supervised) -> None:
 
 
 def test_where_no_steps_are_seen(run: Supervised) -> None:
-    """A numbered series that grows is evidence by itself."""
+    """A numbered series that grows is evidence enough, without steps."""
     out = run.folder / "results"
     configure(run, name="checkpoint-{}.pt", env={"PLACE": out, "PRINT": "working"}, watch={})
     assert run.run() == 1
@@ -106,7 +106,7 @@ def test_where_no_steps_are_seen(run: Supervised) -> None:
 
 
 def test_a_warning_while_it_runs(run: Supervised) -> None:
-    """In `status` and on the terminal, once, with the line to write; SIGTERM still stops it."""
+    """The warning is in `status`, and once on the terminal with the line to write."""
     out = run.folder / "out"
     configure(run, "--output_dir", "out", name="checkpoint-{}.pt", env={"PLACE": out})
     text = run.folder / "t.py"
@@ -115,19 +115,19 @@ def test_a_warning_while_it_runs(run: Supervised) -> None:
     said = run.wait(lambda: [w for w in run.status.get("warnings", ()) if "directory: out" in w])
     assert len(said) == 1
     assert run.text.count("`checkpoints: {directory: out}`") == 1
-    assert "Not seen as checkpoints" in run.command("events").stdout
+    assert "The supervisor sees no checkpoints" in run.command("events").stdout
     run.command("stop")
     assert run.finish() == 75
 
 
 def fresh_starts(run: Supervised) -> list[Any]:
-    """What each attempt began from."""
+    """The checkpoint that each attempt began from."""
     return [entry["checkpoint"] for entry in run.entries("attempt_started")]
 
 
 @pytest.mark.parametrize("kind", ["nothing", "downloads", "cache", "another run's"])
 def test_what_is_no_save_holds_nothing(run: Supervised, kind: str) -> None:
-    """A death before the first save begins again: downloads, caches and others' are no saves."""
+    """A death before the first save starts anew: downloads and others' files hold nothing."""
     env: dict[str, object] = {"PLACE": run.folder / "out", "KIND": "none"}
     if kind == "downloads":
         (run.folder / "models").mkdir()
@@ -145,7 +145,7 @@ def test_what_is_no_save_holds_nothing(run: Supervised, kind: str) -> None:
 
 
 def test_trainers_that_find_them_are_not_asked(run: Supervised) -> None:
-    """`resume: {by: trainer}`: no hold, no warning."""
+    """`resume: {by: trainer}` brings no hold and no warning."""
     (run.folder / "t.py").write_text(TRAINER)
     run.configure(
         command=[sys.executable, str(run.folder / "t.py")], resume={"by": "trainer"},
@@ -159,7 +159,7 @@ def test_trainers_that_find_them_are_not_asked(run: Supervised) -> None:
 
 
 def test_from_nothing_all_the_same(run: Supervised) -> None:
-    """The option begins again once; the next death is held again."""
+    """The option starts anew once; the next death is held again."""
     out = Path(run.folder / "out")
     configure(run, "--output_dir", "out", name="checkpoint-{}.pt", env={"PLACE": out})
     assert run.run() == 1
@@ -171,7 +171,7 @@ def test_from_nothing_all_the_same(run: Supervised) -> None:
 
 
 def test_seen_by_nobody_before_all_was_killed(run: Supervised) -> None:
-    """Supervisor and trainer die together, between two looks: the next one searches, and holds."""
+    """Supervisor and trainer die together between two looks: the next run searches, and is held."""
     out = run.folder / "models"
     configure(run, name="model_{}.pt", env={"PLACE": out})
     text = run.folder / "t.py"

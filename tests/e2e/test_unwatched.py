@@ -1,4 +1,4 @@
-"""Launcher and daemon gone at once, or the launcher stopped: what is said is what is so."""
+"""Launcher and daemon die at once, or the launcher is stopped: the messages state the facts."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from supervisor.system.clock import parse_rfc3339
 from supervisor.system.identity import start_ticks
 from tests.e2e.conftest import Supervised
 
-# It neither attaches nor hears its shell's SIGTERM.
+# It neither attaches nor receives its shell's SIGTERM.
 TRAINER = """
 import time
 for step in range(1, 100000):
@@ -19,7 +19,7 @@ for step in range(1, 100000):
 
 
 def test_what_trains_on_without_a_supervisor_is_found(run: Supervised) -> None:
-    """Told with pid and attempt; the next run ends it, says so, and records the attempt's end."""
+    """The next run reports such a trainer with pid and attempt, ends it, and records its end."""
     (run.folder / "t.py").write_text(TRAINER)
     (run.folder / "train.sh").write_text(f"{sys.executable} t.py\n")
     run.configure(command=["bash", "train.sh"], watch={"progress": r"step (?P<step>\d+)"})
@@ -38,13 +38,15 @@ def test_what_trains_on_without_a_supervisor_is_found(run: Supervised) -> None:
     (found,) = body["still_running"]
     assert (found["pid"], found["attempt"]) == (left, 1)
     said = " ".join(run.command("status").stdout.split())
-    assert f"(pid {left}, attempt 1): nobody watches it" in said
+    assert f"(pid {left}, attempt 1): no supervisor watches it" in said
     assert "Nothing trains now" not in said
     assert f"kill -TERM {left}" in said
     run.configure(command=["true"])
     assert run.run() == 0
-    assert f"(pid {left}) of an earlier launcher still runs: asked to save and end" in run.text
-    assert left not in run.strays()  # whoever reaps it may take its time
+    assert (
+        f"(pid {left}) of an earlier launcher still runs, and was asked to save and end" in run.text
+    )
+    assert left not in run.strays()  # its reaper may take its time
     (end,) = run.entries("attempt_unwatched")
     assert (end["attempt"], end["how"]) == (1, "ended")
     assert left in [one["pid"] for one in end["found"]]
@@ -53,7 +55,7 @@ def test_what_trains_on_without_a_supervisor_is_found(run: Supervised) -> None:
 
 
 def test_an_end_that_nobody_saw_is_told_once(run: Supervised) -> None:
-    """All are killed at once: the next supervisor says that the attempt ended, and no later one."""
+    """All are killed at once: the next supervisor reports the attempt's end, later ones do not."""
     run.configure(hold=5)
     process = run.start()
     trainer = run.wait_step(5)
@@ -73,7 +75,7 @@ def test_an_end_that_nobody_saw_is_told_once(run: Supervised) -> None:
 
 
 def test_a_stopped_launcher_kills_nobody(run: Supervised) -> None:
-    """It cannot, so it is not said; no grace runs out until it goes on, and the trainer saves."""
+    """A stopped launcher cannot kill: no message says it, no grace runs out, the trainer saves."""
     run.configure(hold=25, grace="1s")
     process = run.start()
     run.wait_step(5)

@@ -1,4 +1,4 @@
-"""The next attempt is the interpreter that was parked: as if it had been started, only sooner."""
+"""The next attempt runs in the parked interpreter: like a fresh start, only sooner."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ PYTHON = Path(sys.base_prefix) / "bin" / "python3"
 
 
 def install(run: Supervised, value: str, at: int) -> Path:
-    """Install `heavy` for the user of this run, changed at a time of its own."""
+    """Install `heavy` for the user of this run, with a given modification time."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     folder = run.folder / ".local" / "lib" / version / "site-packages"
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def configure(run: Supervised, *words: str, **more: Any) -> None:
 
 
 def parked(run: Supervised, attempt: int) -> int:
-    """Wait until an attempt holds and the next one is parked; the parked one's pid."""
+    """Wait until an attempt holds and the next is parked; the parked interpreter's pid."""
 
     def is_so() -> Any:
         status = run.status
@@ -56,7 +56,7 @@ def parked(run: Supervised, attempt: int) -> int:
 
 
 def refused(run: Supervised) -> str:
-    """Wait until it is known why nothing is parked."""
+    """Wait until the status says why no interpreter is parked; the reason."""
 
     def reason() -> Any:
         return ((run.status.get("launch") or {}).get("parked") or {}).get("reason")
@@ -65,14 +65,14 @@ def refused(run: Supervised) -> str:
 
 
 def kill(run: Supervised, attempt: int) -> dict[str, Any]:
-    """SIGKILL the trainer; how the next attempt was started."""
+    """SIGKILL the trainer; the entry of the next attempt's start."""
     os.kill(run.status["pids"]["trainer"], signal.SIGKILL)
     run.wait(lambda: len(run.entries("attempt_started")) == attempt + 1)
     return run.entries("attempt_started")[-1]
 
 
 def test_a_killed_script_comes_back_in_the_parked_interpreter(run: Supervised) -> None:
-    """Warm; cold where an installed file has changed, with the new code; also past the daemon."""
+    """The script comes back warm, cold after an installed file has changed, then warm again."""
     configure(run)
     process = run.start()
     spare = parked(run, 1)
@@ -94,7 +94,7 @@ def test_a_killed_script_comes_back_in_the_parked_interpreter(run: Supervised) -
     spare = parked(run, 3)
     shown = run.status["launch"]
     assert (shown["last"], shown["cold_reason"]) == ("cold", f"{path} has changed")
-    assert "the next one is parked: " in " ".join(run.command("status").stdout.split())
+    assert "the next interpreter is parked: " in " ".join(run.command("status").stdout.split())
     daemon = run.status["pids"]["daemon"]
     os.kill(daemon, signal.SIGKILL)
     run.wait(lambda: run.status["pids"]["daemon"] != daemon)
@@ -123,7 +123,7 @@ def test_a_killed_script_comes_back_in_the_parked_interpreter(run: Supervised) -
 def test_what_the_script_changes_before_its_imports_is_cold(
     run: Supervised, word: str, reason: str
 ) -> None:
-    """They would have been made without it."""
+    """The parked imports would have missed the script's change, so the launch is cold."""
     configure(run, word)
     run.start()
     assert refused(run) == reason
@@ -135,7 +135,7 @@ def test_what_the_script_changes_before_its_imports_is_cold(
 
 
 def test_a_warm_start_that_fails_is_tried_cold_and_not_charged(run: Supervised) -> None:
-    """What only a warm start does is no failure of the program; the run is cold from then on."""
+    """A failure that only warm starts have is not charged; the run is cold from then on."""
     configure(run, "cold only", restart={"max_failures": 2})
     run.start()
     parked(run, 1)
@@ -153,7 +153,7 @@ def test_a_warm_start_that_fails_is_tried_cold_and_not_charged(run: Supervised) 
 
 
 def test_a_killed_launcher_takes_the_parked_one_with_it(run: Supervised) -> None:
-    """Nothing waits for a go that nobody can give; the trainer saves as ever."""
+    """The parked interpreter ends, because no launcher can start it; the trainer saves."""
     configure(run)
     process = run.start()
     spare = parked(run, 1)
@@ -174,7 +174,7 @@ def test_a_killed_launcher_takes_the_parked_one_with_it(run: Supervised) -> None
 def test_what_is_launched_cold_says_so(
     run: Supervised, words: list[str] | None, launch: dict[str, str], reason: str
 ) -> None:
-    """A command that is not Python, and whoever wants it so."""
+    """A command that is not Python, and `mode: cold`, are reported as cold launches."""
     configure(run, launch=launch, watch={"progress": r"step (?P<step>\d+)"})
     if words is not None:
         run.configure(
@@ -228,7 +228,7 @@ torch.save(model.state_dict(), "final.pt")
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_torch_script_is_relaunched_warm_to_the_same_weights(run: Supervised) -> None:
-    """Bit for bit those of a cold relaunch of the same script, and in a fraction of its time."""
+    """The weights equal those of a cold relaunch of the same script, bit for bit."""
     torch = pytest.importorskip("torch")
     (run.folder / "train.py").write_text(TORCH)
     for mode in ("cold", "auto"):

@@ -1,4 +1,4 @@
-"""A stop, and a trainer that never heard of stops: its routine checkpoint is no answer."""
+"""A stop with a trainer that does not handle stops: its routine checkpoint is not the stop's."""
 
 import signal
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.conftest import Supervised
 
-# Saves at 3 and stands at 5, between two routine saves; with `again` it saves on SIGTERM.
+# Saves at 3 and waits at 5, between two routine saves; with `again` it saves on SIGTERM.
 SCRIPT = """
 import os, signal, sys, time
 def save(step):
@@ -26,7 +26,7 @@ time.sleep(600)
 
 @pytest.mark.parametrize("saves", [False, True])
 def test_only_what_the_stop_brought_is_saved(run: Supervised, saves: bool) -> None:
-    """Nobody had seen the routine one before the stop: its own time tells what it is."""
+    """The daemon sees the routine checkpoint only after the stop: the file's own time decides."""
     (run.folder / "t.py").write_text(SCRIPT)
     command = [sys.executable, "t.py", *(["again"] if saves else [])]
     run.configure(command=command, checkpoints={"directory": "out"}, resume={"by": "trainer"})

@@ -1,4 +1,4 @@
-"""Whose a run is: recycled pids, reboots, other machines, copies. Strangers are not touched."""
+"""The owner of a run: recycled pids, reboots, other machines, copies. Strangers stay untouched."""
 
 import json
 import os
@@ -20,9 +20,10 @@ from tests.e2e.conftest import Supervised, uninterrupted
 
 @pytest.fixture
 def bystander() -> Iterator["subprocess.Popen[bytes]"]:
-    """A process of somebody else, whose pid the files of the run will name."""
+    """A process of nobody in the run, whose pid the files of the run will name."""
     process = subprocess.Popen(["sleep", "1000"])
-    # Start times are told apart in ticks of 10 ms: what begins within the same one has the same.
+    # Start times are told apart in ticks of 10 ms, so another process must not begin in the same
+    # tick.
     time.sleep(0.05)
     yield process
     process.kill()
@@ -30,14 +31,14 @@ def bystander() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def kill_all(run: Supervised) -> None:
-    """A power cut, as far as processes go."""
+    """Kill every process of the run, like a power cut."""
     assert run.process is not None
     pids = run.status["pids"]
     for who in ("launcher", "daemon", "trainer"):
         os.kill(pids[who], signal.SIGKILL)
     run.process.wait()
     run.wait(lambda: not run.strays() and start_ticks(pids["daemon"]) is None)
-    # A child between its fork and its exec has it for a moment longer.
+    # A child between its fork and its exec holds the lock for a moment longer.
     run.wait(lambda: not is_held(run.paths))
 
 
@@ -47,7 +48,7 @@ def rewrite(path: Path, **fields: object) -> None:
 
 
 def test_recycled_pids_name_nobody(run: Supervised, bystander: "subprocess.Popen[bytes]") -> None:
-    """Lock and status name a living process that began at another time: it is not our business."""
+    """A living process with another start time than in the record is left alone."""
     run.configure(hold=15)
     run.start()
     run.wait_step(12)
@@ -69,7 +70,7 @@ def test_recycled_pids_name_nobody(run: Supervised, bystander: "subprocess.Popen
 
 
 def elsewhere(run: Supervised, hosts: Path, *, boot: bool, machine: bool) -> list[str]:
-    """A prefix under which this machine has rebooted, or is another one (needs root)."""
+    """A command prefix under which this machine has rebooted, or is another one (needs root)."""
     hosts.mkdir(exist_ok=True)
     script = "mount --make-rprivate / && "
     if boot:
@@ -96,7 +97,7 @@ def start_under(run: Supervised, prefix: list[str]) -> "subprocess.Popen[str]":
 
 @pytest.mark.root
 def test_a_reboot_between(run: Supervised) -> None:
-    """Another boot id: the lock's holder cannot live, though its pid and start time may again."""
+    """With another boot id the lock's holder is dead, even if a process has its pid."""
     run.configure(hold=30, env={"FAULTS": '{"1": [25, "kill"]}'})
     run.start()
     run.wait_step(27, attempt=2)
@@ -117,7 +118,7 @@ def test_a_reboot_between(run: Supervised) -> None:
 
 @pytest.mark.root
 def test_another_living_machine_has_the_directory(run: Supervised) -> None:
-    """69, naming the other machine; it goes on undisturbed. When it is gone the run is free."""
+    """Exit 69 names the other machine, whose run goes on. When it is gone, the run is free."""
     run.configure(env={"STEP_S": "0.05", "STEPS": "4000"})
     first = start_under(run, elsewhere(run, run.folder / "hosts", boot=True, machine=True))
     run.wait_step(3)
@@ -142,7 +143,7 @@ def test_another_living_machine_has_the_directory(run: Supervised) -> None:
 
 
 def copy_standing(run: Supervised, copy: Supervised) -> None:
-    """Copy a living run's directory; nothing in it comes and goes while it is listed."""
+    """Copy a living run's directory while its daemon is stopped, so that no file changes."""
     daemon = run.status["pids"]["daemon"]
     os.kill(daemon, signal.SIGSTOP)
     state = Path(f"/proc/{daemon}/stat")
@@ -152,14 +153,14 @@ def copy_standing(run: Supervised, copy: Supervised) -> None:
 
 
 def test_a_copy_of_a_living_run_directory_is_refused(run: Supervised, tmp_path: Path) -> None:
-    """Both have one id: 69 names the original, which loses no process to the copy."""
+    """`run` in a copy exits 69 and names the original, which loses no process to the copy."""
     run.configure(hold=30)
     run.start()
     trainer = run.wait_step(15)
     (tmp_path / "copy").mkdir()
     copy = Supervised(tmp_path / "copy")
     copy_standing(run, copy)
-    # As in backoff, or from a backup: nothing in the copied lock says that somebody lives.
+    # As in a backoff, or from a backup: the copied lock names no living process.
     rewrite(copy.paths.lock, pid=2**22 + 1)
     refused = copy.raw("run", str(copy.config))
     assert refused.returncode == 69, refused.stderr
@@ -178,7 +179,7 @@ def test_a_copy_of_a_living_run_directory_is_refused(run: Supervised, tmp_path: 
 def test_a_copied_directory_of_a_dead_run_goes_on_by_itself(
     run: Supervised, tmp_path: Path
 ) -> None:
-    """Lock, status and ledger came along; the original's end says nothing about the copy."""
+    """A copied dead run goes on by itself; the original's end says nothing about the copy."""
     run.configure(hold=25)
     run.start()
     run.wait_step(22)
@@ -195,7 +196,7 @@ def test_a_copied_directory_of_a_dead_run_goes_on_by_itself(
 
 @pytest.mark.root
 def test_as_pid_1(run: Supervised) -> None:
-    """The root of a container: reaps what nobody waits for, hands SIGTERM on, saves, exits 75."""
+    """The root of a container reaps orphans, passes SIGTERM on, saves, and exits 75."""
     run.configure(env={"STEP_S": "0.05", "STEPS": "2000"})
     pid_1 = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     outer = start_under(run, pid_1)

@@ -1,11 +1,11 @@
 """A trainer without torch: one float is the model. It attaches, saves whole checkpoints, resumes.
 
-FAULTS is JSON, `{"<attempt>": [step, kind]}`; kinds: kill, stop, hang (SIGTERM is noted, and never
-looked at), stall (a hang that a stop ends), deaf (hang, SIGTERM only printed), raise, nan,
-diverge, exit<N>, full.
+FAULTS is JSON, `{"<attempt>": [step, kind]}`. Kinds: kill, stop, hang (it sleeps and never looks at
+a stop), stall (a hang that a stop ends), deaf (a hang that only prints a SIGTERM), raise, nan,
+diverge, exit<N>.
 
-HOLD is a step at which it stands, beating, until the file GATE is there, or a stop is asked for
-(with DEAF the file alone counts): what a test does to a living run is done in time.
+HOLD is a step at which it waits, beating, until the file GATE exists or a stop is requested. With
+DEAF only the file counts. So a test has the time to act on a living run.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""The runs of tests/e2e; nothing is launched warm where the scenario does not say so.
+"""The runs of tests/e2e; a launch is warm only if the scenario says so.
 
-How a scenario is made to come out the same each time, on a busy machine too: a trainer that is hurt
-from outside stands still first (HOLD), and what is looked for at its own pace is waited for.
+A scenario must come out the same each time, on a busy machine, too. So a trainer holds (HOLD)
+before the test kills it, and the test waits for what the daemon looks for at its own pace.
 """
 
 import json
@@ -23,7 +23,7 @@ RELAY = Path(__file__).with_name("relay.py")
 
 
 class Cold(Supervised):
-    """A run without a spare interpreter, whose notes and messages come when they please."""
+    """A run without a parked interpreter, whose notes and messages come in no fixed order."""
 
     def configure(
         self, *, hold: int | None = None, faults: dict[str, Any] | None = None, **more: Any
@@ -40,21 +40,21 @@ class Cold(Supervised):
         self.configure(command=[sys.executable, "t.py"], **more)
 
     def wait_saved(self, step: int) -> None:
-        """Wait until a checkpoint is known: they are looked for at a pace of their own."""
+        """Wait until the status shows a checkpoint: the daemon looks for them at its own pace."""
         self.wait(lambda: (self.status["checkpoint"] or {}).get("step") == step)
 
 
 class Overheard(Cold):
-    """A run of which everything is kept that launcher and daemon say to each other."""
+    """A run whose messages between launcher and daemon are all kept."""
 
     @property
     def relay(self) -> list[str]:
-        """What stands between them, and its argument."""
+        """The relay between launcher and daemon, and its argument."""
         return [str(RELAY), str(self.heard)]
 
     @property
     def heard(self) -> Path:
-        """A message a line, behind "> " (to the daemon) or "< "."""
+        """The file of messages, one per line, behind "> " (to the daemon) or "< "."""
         return self.folder / "heard.txt"
 
     def start(self, *options: str) -> "subprocess.Popen[str]":
@@ -90,7 +90,7 @@ def overheard(tmp_path: Path) -> Iterator[Overheard]:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A directory whose path is as long each time: sentences are wrapped with it in them."""
+    """A directory whose path always has the same length, because sentences with it are wrapped."""
     folder = Path(tempfile.mkdtemp(prefix="golden-", dir="/tmp"))
     yield folder
     shutil.rmtree(folder)

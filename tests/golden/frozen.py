@@ -1,7 +1,7 @@
-"""`supervisor` at a fixed moment: argv lists come in as JSON, what each printed goes out.
+"""`supervisor` at a fixed moment: reads argv lists as JSON, and prints their outputs as JSON.
 
-`python frozen.py FOLDER NOW`: a folder for what is printed, and seconds since 1970.
-Each command runs in a child of its own; the imports are paid for once.
+`python frozen.py FOLDER NOW`: a folder for the outputs, and seconds since 1970. Each command runs
+in a child of its own, so that the imports are paid for once.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ NOW = 1782907200.0  # 2026-07-01T12:00:00Z
 
 
 def call(argv: list[str], place: Path) -> dict[str, object]:
-    """One command line; its two outputs and its exit code."""
+    """Run one command line; its two outputs and its exit code."""
     files = [place / "stdout", place / "stderr"]
     if (child := os.fork()) == 0:
         with contextlib.ExitStack() as stack:

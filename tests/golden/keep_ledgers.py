@@ -1,7 +1,7 @@
-"""Keeps ledgers of a version, so that later ones can be held to read them.
+"""Keeps ledgers of a version, so that tests can check that later versions read them.
 
-`python -m tests.golden.keep_ledgers VERSION FOLDER` in that version's tree; where the tree is too
-old to have this file, with `tests/` of a later one in it. FOLDER/VERSION-… is what to commit.
+Run `python -m tests.golden.keep_ledgers VERSION FOLDER` in that version's tree. If the tree has no
+such file, copy `tests/` of a later version into it. Commit FOLDER/VERSION-….
 """
 
 import json
@@ -26,7 +26,7 @@ BOOT = "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"
 
 
 def carried(run: Supervised) -> None:
-    """Killed, launched warm, a daemon killed and one reloaded, stopped, damaged, set back, done."""
+    """Killed, relaunched warm, daemons replaced, stopped, damaged, rolled back, and finished."""
     steps = {"STEPS": "50"}
     run.configure(hold=15, env=steps, launch={"mode": "auto"})
     process = run.start()
@@ -53,7 +53,7 @@ def carried(run: Supervised) -> None:
 
 
 def held(run: Supervised) -> None:
-    """A hang, a crash loop, the trainer's own word, and all killed before it was let go on."""
+    """A hang, a crash loop, all processes killed after a resume, and the trainer's exit 78."""
     faults = {"1": [5, "stall"], "*": [3, "exit9"]}
     restart = {"backoff": "0.1s", "max_failures": 3}
     run.configure(env={"FAULTS": json.dumps(faults)}, watch=HANG, restart=restart)
@@ -74,7 +74,7 @@ def held(run: Supervised) -> None:
 
 
 def remembered(run: Supervised) -> None:
-    """Killed, gone on from memory, and rescued before it was held."""
+    """Killed, resumed from memory, and rescued before the hold."""
     assert isinstance(run, Remembering)
     faults = {"1": [17, "kill"], "2": [26, "exit78"]}
     run.set(env={"FAULTS": json.dumps(faults), "STEP_S": "0.05", "SAVE_EVERY": NEVER})
@@ -89,7 +89,7 @@ SCENARIOS: dict[str, tuple[type[Supervised], Callable[[Any], None]]] = {
 
 
 class _Moved:
-    """A record as if it had been made elsewhere; times and pids stay as they were."""
+    """Renames places and machine in a record; times and pids stay."""
 
     def __init__(self, folder: Path) -> None:
         self._words = {
@@ -111,7 +111,7 @@ class _Moved:
 
 
 def main(version: str, target: Path) -> None:
-    """Make each scenario, and keep its ledger and its status.json."""
+    """Run each scenario, and keep its ledger and its status.json."""
     for name, (kind, scenario) in SCENARIOS.items():
         folder = Path(tempfile.mkdtemp(prefix="ledger-")).resolve()
         run = kind(folder)

@@ -1,4 +1,4 @@
-"""The golden files: compared as they lie there, and written anew under GOLDEN=update."""
+"""The golden files: compared with their present content, and rewritten under GOLDEN=update."""
 
 import difflib
 import fcntl
@@ -14,7 +14,7 @@ _HINT = "GOLDEN=update writes it anew, where that is meant:\n"
 
 
 def hold_against(name: str, text: str) -> None:
-    """Compare with the file of that name below tests/golden, or write it."""
+    """Compare a text with the file of that name below tests/golden, or write it."""
     path = FOLDER / name
     if IS_UPDATE:
         path.parent.mkdir(parents=True, exist_ok=True)

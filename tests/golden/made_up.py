@@ -1,4 +1,4 @@
-"""A run made of files alone, the same wherever and whenever it is made."""
+"""A run made of files alone, the same on every machine and at any time."""
 
 import json
 import os
@@ -45,7 +45,7 @@ PARKED = {"state": "absent", "pid": None, "rss_bytes": None, "preloaded": None, 
 
 
 def moment(ago_s: float) -> dict[str, Any]:
-    """Both clocks so long before now."""
+    """Both clocks, so long before NOW."""
     return {"at": rfc3339(NOW - ago_s), "monotonic": 100000.0 - ago_s}
 
 
@@ -85,7 +85,7 @@ class MadeUpRun:
             writer.commit()
 
     def write_status(self, state: str, **more: Any) -> None:
-        """status.json, with every key that the daemon writes."""
+        """Write status.json with every key that the daemon writes."""
         newest = {"path": f"{self.paths.run_dir}/checkpoint-20", "step": 20, "kind": "periodic"}
         status: dict[str, Any] = {
             "run": "demo", "run_id": RUN_ID, "name": "demo", "state": state, "attempt": 2,

@@ -1,6 +1,6 @@
-"""What varies from run to run, taken out of a record by the names of its fields; types stay.
+"""Replaces the varying values of a record, by the names of their fields; types stay.
 
-Anything else is compared byte by byte: a field's name, its place, its type, a word, a number.
+Everything else is compared byte by byte: names, places, types, words and numbers.
 """
 
 import json
@@ -15,7 +15,8 @@ import supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Of a moment, a process, a machine or a run. A number becomes 0 or 0.0, a text its field's name.
+# Fields of a moment, a process, a machine or a run. A number becomes 0 or 0.0, a text its field's
+# name.
 _VARYING = {
     # moments and lengths of time
     "at", "monotonic", "since", "started_at", "updated_at", "next_at", "failed_at", "done_at",
@@ -26,14 +27,14 @@ _VARYING = {
     "unknown_s", "total_s", "goodput", "bytes_per_s", "step_rate",
     # processes and descriptors
     "pid", "launcher_pid", "launcher", "daemon", "trainer", "start_ticks", "pids", "fd",
-    # what holds a time or a path, and what the kernel counts
+    # sizes that contain a time or a path, and counts of the kernel
     "bytes", "rss_bytes", "tmpfs_bytes", "peak_rss_bytes", "log_offset", "log_inode", "modules",
     "files",
-    # the run's own and the machine's
+    # identities of the run and of the machine
     "run_id", "SUPERVISOR_RUN_ID", "WANDB_RUN_ID", "boot_id", "host", "version", "intent_id",
     "fingerprint", "mount",
 }  # fmt: skip
-# Null as long as nothing was seen, which is a matter of time.
+# These fields are null until something was seen, and time decides when that is.
 _MAYBE = {"step_rate", "last_save_s", "log_age_s", "heartbeat_age_s", "goodput"}
 _TEXTS = [
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "<time>"),
@@ -48,15 +49,15 @@ _TEXTS = [
     (re.compile(r"\bCPU \([\d.]+ cores\)"), "CPU (<n> cores)"),
     (re.compile(r"\b(beat|log):[0-9a-f]{8}\b"), r"\1:<hash>"),
     (re.compile(r"train-supervisor-\d+/[0-9a-f]{16}"), "train-supervisor-<uid>/<run_id>"),
-    # The two take turns, but for a slot that is being read.
+    # The two slots take turns, except for a slot that is being read.
     (re.compile(r"/slot-\d/"), "/slot-<n>/"),
-    # Of a trainer that stands here, among the other tests.
+    # Line numbers of a trainer among the tests.
     (re.compile(r"(<root>/tests/\S+\", line )\d+"), r"\1<n>"),
 ]
 
 
 class Normal:
-    """The normal form of what a run in `folder` left."""
+    """The normal form of a record of a run in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         known = {str(folder): "<dir>", sys.executable: "<python>", str(ROOT): "<root>"}
@@ -86,7 +87,7 @@ class Normal:
         return text
 
     def value(self, value: Any, field: str = "") -> Any:
-        """A JSON value; `field` is the name that it stands under."""
+        """A JSON value; `field` is its key."""
         if field in _MAYBE and (value is None or isinstance(value, float)):
             return "<null or float>"
         match value:
@@ -106,7 +107,7 @@ class Normal:
                 return value
 
     def shape(self, value: Any) -> Any:
-        """A JSON value's names and types alone; what stands under names that vary, once each."""
+        """A JSON value's names and types; values under varying names are listed once each."""
         match value:
             case dict():
                 named = {self.text(key): self.shape(one) for key, one in value.items()}
@@ -119,5 +120,5 @@ class Normal:
                 return type(value).__name__
 
     def line(self, value: Any) -> str:
-        """A JSON value on one line, its keys in their order."""
+        """A JSON value on one line, with its keys in their order."""
         return json.dumps(self.value(value), separators=(",", ":"), ensure_ascii=False)

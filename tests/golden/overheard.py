@@ -1,8 +1,7 @@
-"""`supervisor run` whose launcher is told to start its daemons behind relay.py, or one like it.
+"""`supervisor run` whose launcher starts its daemons behind relay.py, or a script like it.
 
-`python overheard.py RELAY ARGUMENT WORD…` is `supervisor WORD…`: what the command line makes of the
-launcher is left as it is, but for `--daemon-argv-json`, which names the daemon that it would start
-anyway.
+`python overheard.py RELAY ARGUMENT WORD…` is `supervisor WORD…`. It adds only `--daemon-argv-json`
+to the launcher's command line, with the relay before the daemon that would start anyway.
 """
 
 import json

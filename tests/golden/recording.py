@@ -1,10 +1,11 @@
-"""A run's ledger, status.json and messages, held against what was kept of that scenario.
+"""Compares a run's ledger, status.json and messages with the kept files of the scenario.
 
-Of `NOTES` time decides when, how often and with which numbers they are written. They are no part
-of a scenario: their names and types, of all scenarios together, are in records/notes.jsonl. Of a
-checkpoint the last verdict stands at the end, without what depends on when it was looked at: that
-a valid one was damaged later is on record only if it was left alone for long enough. Of a snapshot
-in memory none stands there, since time decides which of them a look meets.
+Time decides when, how often and with which numbers entries of `NOTES` are written. So they are not
+compared per scenario: records/notes.jsonl has their names and types, for all scenarios together. Of
+each checkpoint the last verdict is compared, at the end of the file, without fields that depend on
+the time of a look. (That a valid one was damaged later is recorded only if it was left alone long
+enough.) Verdicts on snapshots in memory are left out, because time decides which of them a look
+meets.
 """
 
 import json
@@ -44,10 +45,10 @@ def hold_ledger(run: Supervised, name: str) -> None:
 
 
 def hold_status(run: Supervised, name: str, moment: str = "end") -> dict[str, Any]:
-    """Compare status.json as it is at a moment, a key a line; returns it.
+    """Compare status.json at a moment, one key per line; returns the status.
 
-    At the end time decides whether the last one is written before or after an idle persister has
-    ended: it is compared as absent.
+    At the end time decides whether the last status comes before or after an idle persister's end.
+    So an idle persister is compared as absent.
     """
     status, normal = run.status, Normal(run.folder)
     persister = status["persister"]
@@ -59,9 +60,9 @@ def hold_status(run: Supervised, name: str, moment: str = "end") -> dict[str, An
 
 
 def hold_record(run: Supervised, name: str) -> None:
-    """Compare both, as they are at the end, and what was printed until then.
+    """Compare ledger and status.json at the end, and all output until then.
 
-    Of a traceback the exception is kept: its other lines are of the program as it stands today.
+    Of a traceback only the exception is kept: its other lines are of the present program.
     """
     hold_ledger(run, name)
     hold_status(run, name)
@@ -71,7 +72,7 @@ def hold_record(run: Supervised, name: str) -> None:
 
 
 def hold_messages(run: Overheard, name: str) -> None:
-    """Compare all that launcher and daemon said to each other: each line once, sorted."""
+    """Compare all messages between launcher and daemon: each line once, sorted."""
     normal = Normal(run.folder)
     said = {
         line[:2] + normal.line(json.loads(line[2:])) for line in run.heard.read_text().splitlines()

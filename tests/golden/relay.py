@@ -1,7 +1,7 @@
-"""Between launcher and daemon: it carries the bytes, and keeps them.
+"""Carries the bytes between launcher and daemon, and keeps them.
 
-`python relay.py FILE {socket_fd} COMMAND…` becomes the command, as the launcher's own child; what
-carries the bytes is its child. Each line goes to FILE behind "> " (to the daemon) or "< ".
+`python relay.py FILE {socket_fd} COMMAND…` becomes the command, as the launcher's own child. A
+child of that process carries the bytes. Each line goes to FILE behind "> " (to the daemon) or "< ".
 """
 
 import contextlib
@@ -17,7 +17,7 @@ Said = Callable[[bytes], list[bytes]]
 def carry(
     launcher: socket.socket, daemon: socket.socket, kept: int, said: Said | None = None
 ) -> None:
-    """Carry the bytes until one of both has gone; `said` gives other lines for a whole one."""
+    """Carry the bytes until an end has gone; `said` replaces a whole line by other lines."""
     other = {launcher: (daemon, b"> "), daemon: (launcher, b"< ")}
     partial = {launcher: b"", daemon: b""}
     while other:
@@ -45,16 +45,16 @@ def carry(
 
 
 def main(said: Said | None = None) -> None:
-    """Begin to carry, and become the daemon."""
+    """Start the child that carries, and become the daemon."""
     file, fd, *command = sys.argv[1:]
     launcher = socket.socket(fileno=int(fd))
     ours, theirs = socket.socketpair()
     if os.fork() == 0:
         theirs.close()
-        # The lock ends with launcher and daemon: nothing else may hold it.
+        # Only launcher and daemon may hold the lock, so that it ends with them.
         for other in map(int, os.listdir("/proc/self/fd")):
             if other > 2 and other not in (launcher.fileno(), ours.fileno()):
-                with contextlib.suppress(OSError):  # the listing's own
+                with contextlib.suppress(OSError):  # the descriptor of the listing itself
                     os.close(other)
         kept = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         carry(launcher, ours, kept, said)

@@ -1,8 +1,9 @@
-"""What each command prints, and exits with: as a transcript, a file a command.
+"""The output and exit code of each command, as a transcript, in one file per command.
 
-Made-up files and a fixed clock (frozen.py), so that nothing but places has to be taken out. What a
-machine decides is not here: `check` on a whole configuration, the unit that `systemd` writes after
-such a check (systemd/ has it, as a test there holds), and what `clean` finds in /dev/shm.
+The files are made up and the clock is fixed (frozen.py), so that only places need replacing. What
+depends on the machine is left out: `check` on a whole configuration, the unit that `systemd` writes
+after such a check, and the content of /dev/shm for `clean`. tests/systemd compares that unit with
+the copy in systemd/.
 """
 
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ TRANSCRIPTS: dict[str, list[str]] = {
 
 
 def names(command: click.Command, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The words of a command and of all below it."""
+    """The words of a command and of all commands below it."""
     yield above
     if isinstance(command, click.Group):
         context = click.Context(command)
@@ -68,7 +69,7 @@ def names(command: click.Command, above: tuple[str, ...] = ()) -> Iterator[tuple
 
 
 def test_help(place: Path) -> None:
-    """Of every command there is."""
+    """Each command's help is as kept."""
     calls = [[*words, "--help"] for words in names(supervisor)]
     assert len(calls) > len(TRANSCRIPTS)
     calls += [["--version"], [], ["no-such"], ["stats"], ["--no-such"]]
@@ -76,13 +77,13 @@ def test_help(place: Path) -> None:
 
 
 def test_each_command_has_a_transcript() -> None:
-    """A new one without a golden file is seen."""
+    """A new command without a golden file fails."""
     assert {words[0] for words in names(supervisor) if words} == set(TRANSCRIPTS)
 
 
 @pytest.mark.parametrize("name", list(TRANSCRIPTS))
 def test_output(place: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """On a run that is held, with two good checkpoints and a damaged one."""
+    """The commands show a held run with two good checkpoints and a damaged one."""
     MadeUpRun(place, monkeypatch)
     calls = [line.split() for line in TRANSCRIPTS[name]]
     hold_against(f"commands/{name}.txt", told(place, calls))

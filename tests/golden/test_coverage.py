@@ -1,6 +1,6 @@
-"""Each kind of entry in the ledger, and each message, is in a golden file, or said to be in none.
+"""Each kind of ledger entry, and each message, is in a golden file or in a list of exceptions.
 
-What no run here makes is in a record that was written by hand.
+Kinds that no run here makes are in a record that was written by hand.
 """
 
 import json
@@ -18,15 +18,15 @@ from tests.launcher.test_messages import WRITTEN
 
 BY_HAND_NOW = 1795910400.0  # 2026-11-29T00:00:00Z, when all of them are past
 
-# Kinds of entry, and why no run here makes them; tests/core/ledger_lines.jsonl has each of them,
-# and commands/events-by-hand.txt what is said of it.
+# Kinds of entry, and why no run here makes them. tests/core/ledger_lines.jsonl has each of them,
+# and commands/events-by-hand.txt its sentence.
 NO_RUN_MAKES = {
     "requeue": "needs SLURM (tests/rigs/slurm)",
     "not_resumed": "steps are compared by their pace, which is not that of a busy machine",
     "resume_doubted": "the same",
     "resume_seen": "it comes after a doubt",
 }
-# Messages, and why none is kept of a real run; tests/launcher/test_messages.py has their bytes.
+# Messages, and why no real run here sends them. tests/launcher/test_messages.py has their bytes.
 NO_RUN_SAYS = {
     "unkillable": "needs a process that SIGKILL does not end (tests/e2e/test_stuck.py, as root)",
 }
@@ -40,7 +40,7 @@ def lines(*patterns: str) -> Iterator[str]:
 
 
 def test_each_kind_of_entry() -> None:
-    """Of the runs of today's code; none of another version counts."""
+    """Today's records have every kind that is not listed; other versions' ledgers do not count."""
     made = {json.loads(line)["type"] for line in lines("records/*/ledger.jsonl")}
     made |= {json.loads(line)["type"] for line in lines("records/notes.jsonl")}
     assert set(KINDS) - made == set(NO_RUN_MAKES)
@@ -48,7 +48,7 @@ def test_each_kind_of_entry() -> None:
 
 
 def test_each_message() -> None:
-    """Those of real launchers and daemons."""
+    """Exchanges of real launchers and daemons have every message that is not listed."""
     said = {next(iter(json.loads(line[2:]).items())) for line in lines("messages/*.txt")}
     kinds = {(one.key, one.kind) for union in (Order, Report) for one in union.__args__}
     missing = {kind for _, kind in kinds - said}
@@ -57,7 +57,7 @@ def test_each_message() -> None:
 
 
 def test_events_of_each_kind(place: Path) -> None:
-    """Every kind of entry in every shape, as a person reads it; its times are of its line."""
+    """`events` shows every kind of entry in every shape, at the time of its line."""
     paths = RunPaths(place / "runs" / "demo")
     paths.state_dir.mkdir(parents=True, mode=0o700)
     paths.ledger.write_bytes(b"".join(map(encode_entry, RECORDS)))

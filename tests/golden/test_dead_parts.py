@@ -1,4 +1,4 @@
-"""What is left on record where launcher and ranks die, or everything stands still."""
+"""The records of runs whose launcher or ranks die, or in which everything stands still."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from tests.golden.recording import hold_record, hold_status
 
 
 def test_a_killed_launcher(run: Cold) -> None:
-    """The trainer saves and ends, and its daemon writes that down; the next run goes on."""
+    """The trainer saves and ends, its daemon records the end, and the next run resumes."""
     run.configure(hold=15)
     process = run.start()
     run.wait_step(15)
@@ -45,7 +45,7 @@ def test_all_killed(run: Cold) -> None:
     hold_record(run, "all-killed")
 
 
-# It obeys a stop once the file `gate` is there.
+# It obeys a stop once the file `gate` exists.
 SLOW_TO_STOP = """
 import os, time
 from supervisor.worker import attach
@@ -59,7 +59,7 @@ run.exit_preempted(step=1)
 
 @pytest.mark.slow
 def test_all_stood_still(run: Cold) -> None:
-    """A machine that sleeps in the middle of a stop: the grace is longer by so much."""
+    """A machine that is suspended during a stop adds the suspend to the grace."""
     run.script(SLOW_TO_STOP)
     process = run.start()
     run.wait_step(1)
@@ -77,8 +77,8 @@ def test_all_stood_still(run: Cold) -> None:
     hold_record(run, "suspended")
 
 
-# It works after its last step until the file `on` is there, on one line, with no other call in it:
-# which signs of work the looks meet is not for time to say.
+# After its last step it works on one line without another call, until the file `on` exists. So the
+# time of a look does not decide which signs of work it finds.
 WORKING = """
 import os, time
 from supervisor.worker import attach
@@ -94,13 +94,13 @@ WAITING = "until [ -e on ]; do sleep 0.1; done"
 
 
 def go_on(folder: Path) -> None:
-    """Let it come to its end."""
+    """Let the command come to its end."""
     (folder / "on").touch()
 
 
 @pytest.mark.slow
 def test_work_without_a_step(run: Cold) -> None:
-    """Past its deadline it computes: told, and left alone."""
+    """A trainer that computes past its deadline is reported, and left alone."""
     run.script(WORKING, watch={"heartbeat_timeout": "2s"})
     run.start()
     run.wait(lambda: run.entries("looked"))

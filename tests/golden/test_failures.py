@@ -1,18 +1,18 @@
-"""What runs whose trainers fail leave on record: relaunched, set back, paused, or held."""
+"""The records of runs whose trainers fail: relaunched, rolled back, paused, or held."""
 
 from tests.golden.conftest import Cold
 from tests.golden.recording import hold_record, hold_status
 
 
 def test_crashed_and_relaunched(run: Cold) -> None:
-    """Before the first checkpoint after a pause, from the beginning; behind one at once."""
+    """A relaunch without a checkpoint follows a pause; one with a checkpoint comes at once."""
     run.configure(faults={"1": [5, "raise"], "2": [15, "exit9"]})
     assert run.run() == 0
     hold_record(run, "crashed")
 
 
 def test_a_crash_loop(run: Cold) -> None:
-    """Held when the budget is spent; `run` leaves it so; `resume` clears it."""
+    """The spent budget holds the run; `run` leaves it held, and `resume` lets it go on."""
     run.configure(faults={"*": [3, "exit9"]}, restart={"backoff": "0.1s", "max_failures": 3})
     assert run.run() == 1
     hold_status(run, "crash-loop", "held")
@@ -24,28 +24,28 @@ def test_a_crash_loop(run: Cold) -> None:
 
 
 def test_the_same_death_three_times(run: Cold) -> None:
-    """The second time one checkpoint further back, the third time held."""
+    """The second equal death goes back one checkpoint; the third holds the run."""
     run.configure(env={"STEP_S": "0.01"}, faults={"*": [25, "raise"]})
     assert run.run() == 1
     hold_record(run, "rolled-back")
 
 
 def test_the_trainers_word_of_its_configuration(run: Cold) -> None:
-    """Exit code 78."""
+    """Exit code 78 holds the run."""
     run.configure(faults={"1": [5, "exit78"]})
     assert run.run() == 1
     hold_record(run, "configuration")
 
 
 def test_an_error_before_the_first_step(run: Cold) -> None:
-    """No restart mends an import that fails."""
+    """A restart does not repair a failing import, so the run is held."""
     run.script("import no_such_module_anywhere\n")
     assert run.run() == 1
     hold_record(run, "no-module")
 
 
 def test_preempted_unasked(run: Cold) -> None:
-    """Exit code 75 without a stop: relaunched at once."""
+    """Exit code 75 without a stop brings a relaunch at once."""
     run.configure(faults={"1": [15, "exit75"]})
     assert run.run() == 0
     hold_record(run, "exit75")
@@ -69,7 +69,7 @@ DEATHS = """{
 
 
 def test_deaths_that_have_names(run: Cold) -> None:
-    """Memory that is used up, an outage, a loss that is no number: by the exception alone."""
+    """The exception alone names exhausted memory, an outage and a NaN loss."""
     run.script(DYING.format(deaths=DEATHS))
     assert run.run() == 0
     hold_record(run, "named")
@@ -79,7 +79,7 @@ FULL = "{1: OSError(28, 'No space left on device', 'saves/checkpoint-5/model.pt'
 
 
 def test_a_full_disk(run: Cold) -> None:
-    """The run waits for room, which is told as `hold`; a stop ends the wait."""
+    """The run waits for room, although the rule says `hold`; a stop ends the wait."""
     run.script(DYING.format(deaths=FULL), checkpoints={"directory": "saves"})
     process = run.start()
     run.wait(lambda: run.status.get("state") == "waiting")

@@ -1,7 +1,7 @@
-"""What launcher and daemon say to each other: every message, every field, as real ones said it.
+"""The messages between launcher and daemon: every message and field, from real processes.
 
-Each message stands once in the file of its scenario, sorted: which come between two others is for
-the core's tests to say. What such a run leaves on record is held as well.
+Each message is in its scenario's file once, sorted: their order is tested with the core. The record
+of such a run is compared, too.
 """
 
 import os
@@ -18,7 +18,7 @@ from tests.golden.recording import hold_messages, hold_record, hold_status
 
 
 def test_a_death_of_each_and_a_stop(overheard: Overheard) -> None:
-    """The trainer is killed, then the daemon; the next one learns it all, and is told to stop."""
+    """The trainer is killed, then the daemon; the next daemon learns both, and is told to stop."""
     run = overheard
     run.configure(hold=15)
     process = run.start()
@@ -34,7 +34,7 @@ def test_a_death_of_each_and_a_stop(overheard: Overheard) -> None:
 
 
 def test_one_is_parked(overheard: Overheard) -> None:
-    """The spare interpreter, and a launch from it."""
+    """The interpreter is parked, and the next launch uses it."""
     run = overheard
     run.configure(hold=15, launch={"mode": "auto"})
     run.start()
@@ -52,7 +52,7 @@ def test_one_is_parked(overheard: Overheard) -> None:
 
 
 def test_what_a_script_leaves_training(overheard: Overheard) -> None:
-    """Its main process exits with 0: the daemon says for how long the rest may live."""
+    """Main exits with 0: the daemon orders how long the remaining processes may live."""
     run = overheard
     script = f"{sys.executable} {TRAINER} & until [ -e go ]; do sleep 0.05; done; exit 0"
     run.configure(hold=15, command=["bash", "-c", script])
@@ -83,7 +83,7 @@ run.finish(step=7)
 
 @pytest.mark.slow
 def test_a_hang(overheard: Overheard) -> None:
-    """Looked at, asked for its stacks, ended, and relaunched."""
+    """A hang is looked at, asked for its stacks, ended, and relaunched."""
     run = overheard
     run.script(DEAF, watch=HANG)
     assert run.run() == 0
@@ -92,7 +92,7 @@ def test_a_hang(overheard: Overheard) -> None:
 
 
 def test_a_third_interrupt(overheard: Overheard) -> None:
-    """Each is handed over; the third kills."""
+    """Each interrupt is passed on; the third kills."""
     run = overheard
     run.configure(hold=15, env={"DEAF": 1})
     process = run.start()
@@ -107,7 +107,7 @@ def test_a_third_interrupt(overheard: Overheard) -> None:
 
 
 def test_no_such_program(overheard: Overheard) -> None:
-    """The launch that is refused."""
+    """The launch is refused."""
     overheard.configure(command=["no-such-program-anywhere"])
     assert overheard.run() == 1
     hold_messages(overheard, "refused")
@@ -115,7 +115,7 @@ def test_no_such_program(overheard: Overheard) -> None:
 
 
 def test_a_lock_is_removed(overheard: Overheard) -> None:
-    """Launcher and daemon make it anew."""
+    """Launcher and daemon make the lock anew."""
     run = overheard
     run.configure(hold=15)
     run.start()
@@ -130,11 +130,11 @@ def test_a_lock_is_removed(overheard: Overheard) -> None:
 
 
 class Broken(Overheard, Installed):
-    """A run under an installation of its own, whose messages are kept."""
+    """A run under its own installation, whose messages are kept."""
 
 
 def test_a_daemon_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half an upgrade, once: it says why, and the one after it goes on."""
+    """A broken upgrade fails one daemon, which says why; the next daemon goes on."""
     run = Broken(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(run.package.parent))
     try:

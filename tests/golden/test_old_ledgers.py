@@ -1,6 +1,6 @@
-"""Ledgers of earlier versions, whole: what today's code makes of each, and tells of it.
+"""Whole ledgers of earlier versions: what today's code makes of each, and prints of it.
 
-They were written by real runs (keep_ledgers.py), names of machines and places exchanged.
+Real runs wrote them (keep_ledgers.py); names of machines and places were replaced.
 """
 
 import dataclasses
@@ -24,13 +24,13 @@ COMMANDS = [["events"], ["status"], ["status", "--json"]]
 
 
 def test_there_are_some() -> None:
-    """Of both versions that are kept."""
+    """Both kept versions have ledgers."""
     assert {name.partition("-")[0] for name in KEPT} == {"35eee77", "906219b"}
 
 
 @pytest.mark.parametrize("name", KEPT)
 def test_every_line_is_understood(name: str) -> None:
-    """Whole, and of a kind that is known; written again it says the same."""
+    """Each line is whole and of a known kind; written again it is the same line."""
     path = FOLDER / "ledgers" / name / "ledger.jsonl"
     records, bad = read_ledger_report(path)
     assert bad == 0
@@ -43,7 +43,7 @@ def test_every_line_is_understood(name: str) -> None:
 
 @pytest.mark.parametrize("name", KEPT)
 def test_history(name: str) -> None:
-    """What a daemon that began after each entry would know: each entry with what it changes."""
+    """The history changes after each entry as the kept file shows."""
     ledger = list(iterate_entries(FOLDER / "ledgers" / name / "ledger.jsonl"))
     fields = [field.name for field in dataclasses.fields(History)]
     lines, before = [], History()
@@ -58,7 +58,7 @@ def test_history(name: str) -> None:
 
 @pytest.mark.parametrize("name", KEPT)
 def test_commands(name: str, place: Path) -> None:
-    """A minute after its last entry: `events` and `status`."""
+    """`events` and `status` show the ledger, a minute after its last entry."""
     paths = RunPaths(place / "runs" / "demo")
     paths.state_dir.mkdir(parents=True, mode=0o700)
     for file in ("ledger.jsonl", "status.json"):

@@ -1,4 +1,4 @@
-"""What an operator's words leave on record: stop, hold, resume, reload."""
+"""The records of an operator's commands: stop, hold, resume, reload."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from tests.golden.recording import hold_record, hold_status
 
 
 def test_stop_and_resume(run: Cold) -> None:
-    """Saved and ended; `run` under it starts nothing; `resume` lets it go on."""
+    """`stop` saves and ends the run; `run` starts nothing until `resume`."""
     run.configure(hold=25)
     run.start()
     run.wait_step(25)
@@ -22,7 +22,7 @@ def test_stop_and_resume(run: Cold) -> None:
 
 
 def test_hold(run: Cold) -> None:
-    """Taken back, and said again; the attempt's death is not answered by a launch."""
+    """`hold` is given, taken back and given again; the attempt's death brings no launch."""
     run.configure(hold=15)
     run.start()
     trainer = run.wait_step(15)
@@ -41,7 +41,7 @@ def test_hold(run: Cold) -> None:
 
 
 def test_reload(run: Cold) -> None:
-    """A new daemon, the same attempt."""
+    """A new daemon continues the same attempt."""
     run.configure(hold=15)
     run.start()
     run.wait_step(15)

@@ -1,4 +1,4 @@
-"""What each kind of run leaves on record: every entry, every field, in its place."""
+"""The record of each kind of run: every entry and field, in order."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.golden.recording import hold_ledger, hold_record, hold_status
 
 
 def test_finished(run: Cold) -> None:
-    """One attempt to the end, then a `run` that touches nothing, then one more by --again."""
+    """One attempt trains to the end, and a second `run` changes nothing."""
     run.configure(hold=25)
     run.start()
     run.wait_step(25)
@@ -24,7 +24,7 @@ def test_finished(run: Cold) -> None:
 
 
 def test_again(run: Supervised) -> None:
-    """A finished run is reopened."""
+    """`run --again` reopens a finished run."""
     run.configure(env={"STEPS": "10"})
     assert run.run() == 0
     run.configure(hold=20, env={"STEPS": "20"})
@@ -36,7 +36,7 @@ def test_again(run: Supervised) -> None:
 
 
 def test_killed_and_relaunched(run: Supervised) -> None:
-    """SIGKILL: relaunched from the newest checkpoint."""
+    """A trainer killed by SIGKILL is relaunched from the newest checkpoint."""
     run.configure(hold=15)
     run.start()
     os.kill(run.wait_step(15), signal.SIGKILL)
@@ -48,7 +48,7 @@ def test_killed_and_relaunched(run: Supervised) -> None:
 
 
 def test_crash_in_backoff(run: Supervised) -> None:
-    """An exception waits for its pause; a stop ends the wait."""
+    """The run waits after a failure, and a stop ends the wait."""
     run.configure(restart={"backoff": "300s"}, env={"FAULTS": '{"*": [3, "exit9"]}'})
     process = run.start()
     run.wait(lambda: run.status.get("state") == "backoff")
@@ -60,7 +60,7 @@ def test_crash_in_backoff(run: Supervised) -> None:
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
 def test_stopped_by_a_signal(run: Supervised, name: str) -> None:
-    """Saved, 75, and the next run goes on there."""
+    """A signal ends the run with exit 75 and a save; the next run resumes."""
     run.configure(hold=25)
     process = run.start()
     run.wait_step(25)

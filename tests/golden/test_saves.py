@@ -1,4 +1,4 @@
-"""What is on record of checkpoints: set aside, missing, unseen, taken over, kept in memory."""
+"""The records of checkpoints: set aside, missing, unseen, taken over, kept in memory."""
 
 import shutil
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def stopped_at_two_checkpoints(run: Cold, **more: object) -> None:
 
 
 def test_damaged(run: Cold) -> None:
-    """Set aside with the reason; the one before it is used."""
+    """A damaged checkpoint is set aside with the reason; the run resumes from the previous one."""
     stopped_at_two_checkpoints(run)
     damage(run.run_dir / "checkpoint-20" / "model.pt", "flip")
     assert run.run() == 0
@@ -31,7 +31,7 @@ def test_damaged(run: Cold) -> None:
 
 
 def test_none_is_valid(run: Cold) -> None:
-    """A human decides."""
+    """Without a valid checkpoint the run is held, and a human decides."""
     stopped_at_two_checkpoints(run)
     for step in (10, 20):
         damage(run.run_dir / f"checkpoint-{step}" / "model.pt", "flip")
@@ -40,14 +40,14 @@ def test_none_is_valid(run: Cold) -> None:
 
 
 def test_a_pointer_to_what_was_set_aside(run: Cold) -> None:
-    """It names the one before it."""
+    """The pointer is corrected to name the previous checkpoint."""
     test_pointers.configure(run, "megatron")
     assert run.run() == 0
     hold_record(run, "pointer")
 
 
 def test_missing_ones(run: Cold) -> None:
-    """Held, and begun again from nothing by the option alone."""
+    """Missing checkpoints hold the run; only the option starts it from nothing."""
     out = run.folder / "out"
     stopped_at_two_checkpoints(run, checkpoints={"directory": "out"}, env={"OUTPUT": out})
     shutil.rmtree(out)
@@ -69,7 +69,7 @@ sys.exit(3)
 
 
 def test_seen_and_never_proven(run: Cold) -> None:
-    """A foreign save that is gone before it has been left alone for long enough."""
+    """A foreign save is gone before it was left alone long enough to be proven."""
     run.script(UNPROVEN, checkpoints={"directory": "out"}, resume={"args": ["{checkpoint}"]})
     run.start()
     run.wait(lambda: run.entries("checkpoint_seen"))
@@ -79,7 +79,7 @@ def test_seen_and_never_proven(run: Cold) -> None:
     hold_record(run, "seen")
 
 
-# All it saves comes at once, after its first step was seen and before its death.
+# All its saves appear at once, after its first step was seen and before its death.
 ELSEWHERE = """
 import os, time, zipfile
 for step in range(1, 31):
@@ -96,7 +96,7 @@ raise ValueError("a bad batch")
 
 
 def test_saves_elsewhere(run: Cold) -> None:
-    """A trainer that saves where nobody looks is not begun again from nothing."""
+    """A trainer that saves outside the watched directory is not started from nothing."""
     run.script(
         ELSEWHERE, watch={"progress": r"step (?P<step>\d+)"}, resume={"args": ["{checkpoint}"]}
     )
@@ -117,14 +117,14 @@ for epoch in range(2):
 
 
 def test_steps_that_go_back(run: Cold) -> None:
-    """A counter of each epoch's own."""
+    """Each epoch has its own counter of steps."""
     run.script(COUNTING, watch={"progress": r"step (?P<step>\d+)"})
     assert run.run() == 0
     hold_record(run, "steps-back")
 
 
 def another(run: Cold, resume: dict[str, str]) -> None:
-    """Let it be a second run, that saves into the directory of the first."""
+    """Make it a second run, which saves into the directory of the first."""
     run.run_dir = run.folder / "second"
     run.paths = RunPaths(run.run_dir)
     run.output = run.folder / "second.txt"
@@ -133,7 +133,7 @@ def another(run: Cold, resume: dict[str, str]) -> None:
 
 
 def test_a_finished_runs_directory(run: Cold) -> None:
-    """Refused as long as nothing is said of what is there; used, it is taken over."""
+    """A finished run's directory is refused until the configuration says `use`."""
     env = {"OUTPUT": run.folder / "out", "STEPS": "20"}
     run.configure(checkpoints={"directory": "out"}, env=env)
     assert run.run() == 0
@@ -145,7 +145,7 @@ def test_a_finished_runs_directory(run: Cold) -> None:
 
 
 def test_a_run_that_cannot_be_seen(run: Cold) -> None:
-    """Its mark is damaged: one option takes the directory over."""
+    """The owner's mark is damaged, and `--take-over` takes the directory."""
     (run.folder / "out").mkdir()
     (run.folder / ".out.supervised-by").write_text("{")
     run.configure(checkpoints={"directory": "out"}, env={"OUTPUT": run.folder / "out"})
@@ -167,7 +167,7 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
 
 
 def test_killed_and_gone_on_from_memory(kept: Kept) -> None:
-    """No step is lost, and what was in memory comes to the disk behind the relaunch."""
+    """No step is lost, and the snapshot reaches the disk during the relaunch."""
     run = kept
     run.set(hold=25, faults={"1": [17, "kill"]}, env={"SAVE_EVERY": NEVER, "STEP_S": "0.05"})
     run.start()
@@ -183,7 +183,7 @@ def test_killed_and_gone_on_from_memory(kept: Kept) -> None:
 
 
 def test_rescued_before_it_is_held(kept: Kept) -> None:
-    """A person may take days: what is in memory is put onto the disk first."""
+    """A person may take days, so memory is put onto the disk before the hold."""
     kept.set(faults={"1": [6, "exit78"]}, env={"SAVE_EVERY": NEVER})
     assert kept.run() == 1
     hold_messages(kept, "persister")
@@ -191,7 +191,7 @@ def test_rescued_before_it_is_held(kept: Kept) -> None:
 
 
 def test_a_rescue_that_fails(kept: Kept) -> None:
-    """The loss is told, and memory is kept."""
+    """The loss is reported, and memory is kept."""
     (kept.folder / "file").write_text("no directory")
     disk = kept.folder / "file" / "x"
     kept.set(faults={"1": [6, "exit78"]}, env={"SAVE_EVERY": NEVER, "DISK": disk})

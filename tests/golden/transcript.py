@@ -1,4 +1,4 @@
-"""Commands at a fixed moment (frozen.py), as a transcript: what each printed, and its exit code."""
+"""Commands at a fixed moment (frozen.py), as a transcript of outputs and exit codes."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Snapshots of a state on a GPU: equal bits with copies in flight, and a stall that is small."""
+"""Snapshots of a state on a GPU: equal bits with copies in flight, and a small stall."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ WIDTH = 1024
 
 
 class Training:
-    """A model with BatchNorm, its optimizer, an average of it, a scaler, all on the device."""
+    """A model with BatchNorm, its optimizer, an average and a scaler, all on the device."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
@@ -44,7 +44,7 @@ class Training:
         }
 
     def step(self) -> None:
-        """One step, and the average after it; the device is not waited for."""
+        """Do one step and update the average, without waiting for the device."""
         with torch.autocast("cuda", dtype=torch.float16):
             loss = self.model(torch.randn(256, WIDTH, device="cuda")).square().mean()
         self.scaler.scale(loss).backward()
@@ -56,7 +56,7 @@ class Training:
                 self.average[name].lerp_(value, 0.1)
 
     def state(self) -> dict[str, Any]:
-        """A copy of all of it, on the host."""
+        """A copy of the whole state, on the host."""
         found = {}
         for name, source in self.sources.items():
             state = source.state_dict() if hasattr(source, "state_dict") else source
@@ -65,7 +65,7 @@ class Training:
 
 
 def on_host(state: Any) -> Any:
-    """The same on the CPU."""
+    """The same state on the CPU."""
     if isinstance(state, torch.Tensor):
         return state.cpu()
     if isinstance(state, dict):
@@ -83,7 +83,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(out: Path) -> Iterator[Callable[..., Checkpointer]]:
-    """Make checkpointers; all are closed in the end."""
+    """Makes checkpointers, and closes them all at the end."""
     made: list[Checkpointer] = []
 
     def make_one(sources: dict[str, Any], **options: Any) -> Checkpointer:
@@ -96,7 +96,7 @@ def make(out: Path) -> Iterator[Callable[..., Checkpointer]]:
 
 
 def first(keep: Checkpointer, training: Training) -> None:
-    """The memory is there, pinned, and a first snapshot in it."""
+    """Wait until the memory is pinned and has a first snapshot."""
     training.step()
     while not keep.snapshot(1).ok:
         time.sleep(0.01)
@@ -107,7 +107,7 @@ def first(keep: Checkpointer, training: Training) -> None:
 
 @pytest.mark.timeout(400)
 def test_equal_bits_with_copies_in_flight(make: Callable[..., Checkpointer], out: Path) -> None:
-    """The next steps are queued at once behind the snapshot; what is in it is of its own step."""
+    """The next steps are queued right behind the snapshot; its content is still of its own step."""
     training = Training()
     keep = make(training.sources, snapshot_steps=0)
     first(keep, training)

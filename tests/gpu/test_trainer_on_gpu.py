@@ -1,4 +1,4 @@
-"""The same promises on a CUDA device: exact after kills, and checkpoints that change devices."""
+"""The trainer on a CUDA device: exact after kills, and checkpoints that change devices."""
 
 import signal
 from collections.abc import Callable
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.timeout(300)]
 def test_kills_change_no_bit(
     workplace: Workplace, tmp_path: Path, assert_same_training: Same, precision: str
 ) -> None:
-    """With deterministic algorithms, dropout on the device, EMA, accumulation, scaler."""
+    """Kills change no bit, with dropout on the device, EMA, accumulation and a scaler."""
     changes: dict[str, Any] = {
         "training": {"device": "cuda", "deterministic": True, "precision": precision},
         "data": {"workers": 1},
@@ -41,7 +41,7 @@ def test_kills_change_no_bit(
 
 @pytest.mark.parametrize(("first", "second"), [("cuda", "cpu"), ("cpu", "cuda")])
 def test_a_checkpoint_changes_devices(workplace: Workplace, first: str, second: str) -> None:
-    """From one device to the other, with optimizer state and EMA."""
+    """A checkpoint of one device resumes on the other, with optimizer state and EMA."""
     short: dict[str, Any] = {"training": {"device": first, "max_steps": 12}}
     workplace.run(changes=short)
     output = workplace.run("--resume", "auto", changes={"training": {"device": second}})

@@ -1,4 +1,4 @@
-"""Attached ranks for the tests of stops: what they run, how they are launched and stopped."""
+"""Attached ranks for the tests of stops: their script, their launch and their stop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sys.executable
 
-# A rank as training scripts are: it saves for some seconds, and says so in files.
+# A rank like a training script: it saves for `save_s` seconds, and reports in files.
 RANK = """\
 import os, sys, time
 from supervisor.worker import attach
@@ -42,7 +42,7 @@ def launch(rig: Rig, daemon: Daemon, *argv: str | Path, **env: str) -> dict[str,
 
 
 def began(rig: Rig, *argv: str | Path, ready: tuple[str, ...] = ("a",), **env: str) -> Daemon:
-    """Start a launcher and a command in which these ranks train."""
+    """Start a launcher and a command that runs these ranks; wait until the named ones train."""
     rig.script("rank.py", RANK)
     rig.start()
     daemon = rig.daemon()
@@ -53,7 +53,7 @@ def began(rig: Rig, *argv: str | Path, ready: tuple[str, ...] = ("a",), **env: s
 
 
 def stop(daemon: Daemon, **more: Any) -> dict[str, Any]:
-    """Ask for a stop, and return how the attempt ended."""
+    """Order a stop, and return how the attempt ended."""
     daemon.send("stop", attempt=1, signal=15, **{"grace_s": 60.0, **more})
     return daemon.expect("exited", timeout_s=30)
 

@@ -1,4 +1,4 @@
-"""A real launcher with a daemon that the test scripts."""
+"""A real launcher with a daemon whose orders the test writes."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ def is_gone(pid: int) -> bool:
 
 
 class Daemon:
-    """The test's end of one daemon's conversation."""
+    """The test's end of the conversation between one daemon and the launcher."""
 
     def __init__(self, connection: socket.socket, stderr: Path) -> None:
         self.stderr = stderr
@@ -59,7 +59,7 @@ class Daemon:
         self.connection.sendall(encode({"do": do, **fields}))
 
     def expect(self, what: str, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
-        """Wait for a message; those before it are kept in `seen`."""
+        """Wait for a message; earlier messages are kept in `seen`."""
         end = time.monotonic() + timeout_s
         while True:
             while self.inbox:
@@ -79,7 +79,7 @@ class Daemon:
 
 
 class Rig:
-    """One launcher, its daemons, and a directory for what the trainers leave."""
+    """One launcher, its daemons, and the directory in which the trainers write."""
 
     wait_until = staticmethod(wait_until)
     is_gone = staticmethod(is_gone)
@@ -142,7 +142,7 @@ class Rig:
         }
 
     def launch(self, daemon: Daemon, *argv: str | Path, **fields: Any) -> dict[str, Any]:
-        """Launch and wait until it has started."""
+        """Launch and wait until the attempt has started."""
         daemon.send("launch", **self.request(*argv, **fields))
         return daemon.expect("started")
 
@@ -163,7 +163,7 @@ class Rig:
         return self.process.wait(timeout_s)
 
     def finish(self, daemon: Daemon, code: int = 0) -> None:
-        """End the launcher as a daemon does."""
+        """End the launcher by a daemon's order."""
         daemon.send("exit", code=code)
         assert self.wait() == code
 
@@ -192,7 +192,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     rig.close()
 
 
-# A rank, or a trainer: saves on SIGTERM after some steps, and says so in files.
+# A rank or a trainer: it saves on SIGTERM after a while, and reports in files.
 SAVER = """\
 import os, signal, sys, time
 name, save_s = sys.argv[1], float(sys.argv[2])

@@ -1,4 +1,4 @@
-"""A worker as it was before the page had a byte for the stop: it knows the signal alone."""
+"""A worker from before the page had a byte for the stop: it handles only the signal."""
 
 OLD_WORKER = """\
 import os, signal, struct, sys, time

@@ -1,4 +1,4 @@
-"""A daemon without a mind: it carries bytes between the launcher and the test that scripts it."""
+"""A daemon without decisions: it carries bytes between the launcher and the test."""
 
 import os
 import select

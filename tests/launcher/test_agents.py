@@ -1,4 +1,4 @@
-"""Which command is a torchrun, an accelerate or a deepspeed."""
+"""Which commands count as torchrun, accelerate or deepspeed."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ OTHERS = [
 
 @pytest.mark.parametrize("command", AGENTS)
 def test_they_are_known(command: str) -> None:
-    """By program, script or module."""
+    """An elastic agent is known by its program, script or module."""
     assert is_agent(command.split())
 
 
 @pytest.mark.parametrize("command", OTHERS)
 def test_others_are_not_taken_for_them(command: str) -> None:
-    """A word among the arguments or a directory's name is none."""
+    """A word among the arguments, or the name of a directory, does not count."""
     assert not is_agent(command.split())

@@ -1,4 +1,4 @@
-"""A cgroup for each attempt where the tree is given to us, and nothing of it where it is not."""
+"""A cgroup for each attempt if the tree is delegated to the launcher; else none is made."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ANYBODY = 65534
 
 
 def mounted() -> Path:
-    """Where cgroup v2 is mounted. It fails, rather than skips, where it is nowhere."""
+    """Where cgroup v2 is mounted. Without a mount the test fails, and is not skipped."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         if " - cgroup2 " in line:
             return Path(line.split()[4])
@@ -48,7 +48,7 @@ class Place:
         return sorted(path.name for path in self.path.iterdir() if path.is_dir())
 
     def run(self, text: str, *prefix: str, **env: str) -> str:
-        """What Python prints inside."""
+        """Run Python text inside the cgroup; its output."""
         words = ["sh", "-c", ENTER, *prefix, sys.executable, "-c", text]
         done = subprocess.run(
             words,
@@ -69,20 +69,20 @@ class Place:
 
 @pytest.fixture
 def place() -> Iterator[Place]:
-    """A cgroup that belongs to nobody."""
+    """A cgroup that is delegated to nobody."""
     place = Place()
     yield place
     place.close()
 
 
 def start(rig: Rig, place: Place) -> None:
-    """Start the launcher inside."""
+    """Start the launcher inside the cgroup."""
     rig.start(prefix=("sh", "-c", ENTER), env={"GROUP": str(place.path)})
 
 
 @pytest.mark.root
 def test_an_attempt_has_a_cgroup_of_its_own(rig: Rig, place: Place) -> None:
-    """It and what it leaves are inside, the launcher and its daemon are not; then it is gone."""
+    """The attempt and its orphans are inside, launcher and daemon are not; then it is removed."""
     place.give()
     script = rig.script("daemonize.py", DAEMONIZER)
     start(rig, place)
@@ -101,7 +101,7 @@ def test_an_attempt_has_a_cgroup_of_its_own(rig: Rig, place: Place) -> None:
 
 @pytest.mark.root
 def test_a_new_daemon_is_told_of_it_and_a_kill_takes_all(rig: Rig, place: Place) -> None:
-    """A trainer that divides its own cgroup, and forks as fast as it can, in vain."""
+    """The trainer divides its own cgroup and forks as fast as it can; the kill still ends all."""
     place.give()
     text = """\
 import os, time
@@ -130,7 +130,7 @@ while True:
 
 @pytest.mark.root
 def test_what_a_dead_launcher_left_is_found_by_its_cgroup_alone(rig: Rig, place: Place) -> None:
-    """No marks, no parent, no session: gone before the next launch. A stranger beside it lives."""
+    """Processes without marks are ended before the next launch; a stranger beside them lives."""
     place.give()
     script = rig.script("daemonize.py", DAEMONIZER + "\ntime.sleep(1000)\n")
     start(rig, place)
@@ -161,7 +161,7 @@ def _procs(path: Path) -> list[str]:
 
 @pytest.mark.root
 def test_a_cgroup_that_was_not_given_to_us_is_left_alone(rig: Rig, place: Place) -> None:
-    """Root may write everywhere, and does not: the attempt runs where the launcher does."""
+    """Root may write everywhere, but makes no cgroup: the attempt runs in the launcher's."""
     start(rig, place)
     daemon = rig.daemon()
     started = rig.launch(daemon, "sh", "-c", "cat /proc/self/cgroup; sleep 1000 & exit 0")
@@ -178,7 +178,7 @@ TELL = TELL.format(root=str(Path(__file__).resolve().parents[2]))
 
 @pytest.mark.root
 def test_who_is_given_a_cgroup(place: Place) -> None:
-    """The mark of systemd; the root of a cgroup namespace; one chowned to an unprivileged user."""
+    """A cgroup is ours by systemd's mark, as a namespace's root, or by chown to our user."""
     tell = TELL + "print(cgroup.settle())"
     assert place.run(tell) == "None"
     own_view = [
@@ -191,7 +191,7 @@ def test_who_is_given_a_cgroup(place: Place) -> None:
     for path in (place.path, place.path / "cgroup.procs"):
         os.chown(path, ANYBODY, ANYBODY)
     assert place.run(tell, *user) == str(place.path)
-    # Of systemd's user manager all is ours, and only what it marks was given to us.
+    # Below systemd's user manager every cgroup is ours, but only a marked one is delegated.
     child = place.path / "session.scope"
     child.mkdir()
     for path in (child, child / "cgroup.procs"):
@@ -203,7 +203,7 @@ def test_who_is_given_a_cgroup(place: Place) -> None:
 
 @pytest.mark.root
 def test_for_a_controller_it_moves_into_a_leaf(place: Place) -> None:
-    """With a controller that cgroup v2 has here in the place of memory, which v1 may have."""
+    """The test uses any controller that cgroup v2 has here, because v1 may have taken memory."""
     controllers = (place.path.parent / "cgroup.controllers").read_text().split()
     if not controllers:
         pytest.skip("cgroup v2 has no controllers here")
@@ -217,7 +217,7 @@ def test_for_a_controller_it_moves_into_a_leaf(place: Place) -> None:
         )
         base, own, settled_again = place.run(tell).splitlines()
         assert (base, own) == (str(place.path), f"{place.path}/supervisor")
-        # A launcher that starts inside that leaf was given nothing: it is no launcher of this one.
+        # A launcher that starts inside that leaf was given nothing, because the leaf has no mark.
         assert settled_again == "None"
         control = (place.path / "cgroup.subtree_control").read_text().split()
         assert control == [controllers[0]]
@@ -228,7 +228,7 @@ def test_for_a_controller_it_moves_into_a_leaf(place: Place) -> None:
 
 
 def test_kills_for_memory_are_read_from_the_attempts_own_group(tmp_path: Path) -> None:
-    """memory.events of cgroup v2; None where it has no memory controller, or no group is there."""
+    """memory.events of cgroup v2; None without a memory controller or without a group."""
     assert Group().oom_kills() is None
     assert Group(str(tmp_path)).oom_kills() is None
     events = "low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n"
@@ -237,7 +237,7 @@ def test_kills_for_memory_are_read_from_the_attempts_own_group(tmp_path: Path) -
 
 
 def test_without_a_group_nobody_is_in_it() -> None:
-    """What every machine without a delegated cgroup has."""
+    """Without a group no process is in it, as on every machine without a delegated cgroup."""
     nothing = Group.make(None, "r", 1)
     nothing.kill()
     nothing.remove()
@@ -249,7 +249,7 @@ def test_without_a_group_nobody_is_in_it() -> None:
 
 @pytest.mark.root
 def test_a_parked_interpreter_enters_it_at_go(rig: Rig, place: Place) -> None:
-    """Before it is the launcher's, then the attempt's: what the program starts is inside."""
+    """Before `go` the interpreter is in the launcher's cgroup, then in the attempt's."""
     place.give()
     text = "import subprocess\nsubprocess.Popen(['sleep', '1000'], start_new_session=True, env={})"
     script = rig.script("train.py", text)

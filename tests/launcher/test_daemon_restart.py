@@ -1,4 +1,4 @@
-"""The daemon may die at any time: training does not notice, and the next one learns what is so."""
+"""The daemon may die at any time: training goes on, and the next daemon learns the state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def test_a_killed_daemon_is_replaced_and_the_trainer_stays(rig: Rig) -> None:
-    """The new daemon's hello has the attempt; it can end it like its own."""
+    """The new daemon's hello has the attempt, and the new daemon can end it."""
     rig.start()
     first = rig.daemon()
     started = rig.launch(first, "sleep", "1000", attempt=3)
@@ -40,7 +40,7 @@ def test_a_killed_daemon_is_replaced_and_the_trainer_stays(rig: Rig) -> None:
 
 
 def test_an_exit_without_the_word_is_a_death(rig: Rig) -> None:
-    """A daemon that ends with 0 but never said "exit" is started again."""
+    """A daemon that ends with 0 but never sent "exit" is started again."""
     rig.start()
     first = rig.daemon()
     first.connection.close()  # the relay exits 0
@@ -50,14 +50,14 @@ def test_an_exit_without_the_word_is_a_death(rig: Rig) -> None:
 
 
 def test_what_ended_meanwhile_is_handed_over(rig: Rig) -> None:
-    """`last_exit` holds the status until the next launch."""
+    """`last_exit` holds the exit status until the next launch."""
     rig.start()
     first = rig.daemon()
     started = rig.launch(first, "sleep", "1000", attempt=5)
     os.kill(first.pid, signal.SIGKILL)
     os.kill(started["pid"], signal.SIGSEGV)
     second = rig.daemon()
-    if second.hello["attempt"] is not None:  # it was quicker than the end
+    if second.hello["attempt"] is not None:  # it began before the launcher saw the end
         second.expect("exited")
         os.kill(second.pid, signal.SIGKILL)
         second = rig.daemon()
@@ -74,7 +74,7 @@ def test_what_ended_meanwhile_is_handed_over(rig: Rig) -> None:
 
 
 def test_a_stop_that_was_sent_is_known_to_the_next_daemon(rig: Rig) -> None:
-    """`stop_sent` and `main_ended` tell in which state the attempt was found."""
+    """`stop_sent` and `main_ended` tell the next daemon the state of the attempt."""
     script = "trap '' TERM; echo > ready; sleep 1000 & exec sleep 1000"
     rig.start()
     first = rig.daemon()
@@ -102,10 +102,10 @@ def test_a_stop_that_was_sent_is_known_to_the_next_daemon(rig: Rig) -> None:
 
 
 def test_signals_while_no_daemon_is_there_are_kept(rig: Rig) -> None:
-    """They come in the next hello, in order; a live daemon is told each at once.
+    """The next hello has the signals, in order; a live daemon is told each at once.
 
-    What it ordered proves nothing: a stop that is on no record, of an attempt that never ran, is
-    forgotten with it.
+    An order does not prove that the daemon acted on a signal. Here it ordered a stop of an attempt
+    that never ran, so the next daemon is told the same signals again.
     """
     rig.start()
     first = rig.daemon()
@@ -116,7 +116,7 @@ def test_signals_while_no_daemon_is_there_are_kept(rig: Rig) -> None:
     first.send("launch", **rig.request("no-such-program", attempt=9))
     first.expect("start_failed")
     os.kill(first.pid, signal.SIGKILL)
-    # Not to be told apart from a later one: it is dead from here on, whenever it is reaped.
+    # This signal may come before or after the reap: the daemon is dead from here on.
     os.kill(rig.pid, signal.SIGUSR1)
     time.sleep(0.01)
     os.kill(rig.pid, signal.SIGTERM)
@@ -128,7 +128,7 @@ def test_signals_while_no_daemon_is_there_are_kept(rig: Rig) -> None:
 
 
 def test_a_signal_that_a_dying_daemon_did_not_act_on_is_not_lost(rig: Rig) -> None:
-    """It was told, and killed a moment later: the next one is told again."""
+    """A daemon was told of the signal and killed a moment later: the next one is told again."""
     rig.start()
     first = rig.daemon()
     os.kill(rig.pid, signal.SIGTERM)
@@ -138,7 +138,7 @@ def test_a_signal_that_a_dying_daemon_did_not_act_on_is_not_lost(rig: Rig) -> No
 
 
 def test_a_frozen_daemon_does_not_block_the_launcher(rig: Rig) -> None:
-    """Full socket, full queue: the trainer's end is still seen, and told when it thaws."""
+    """The socket and the queue are full: the trainer's end is still seen, and reported later."""
     rig.start()
     daemon = rig.daemon()
     started = rig.launch(daemon, "sleep", "1000")
@@ -155,7 +155,7 @@ def test_a_frozen_daemon_does_not_block_the_launcher(rig: Rig) -> None:
 
 
 def test_a_daemon_that_only_talks_is_not_listened_to_for_ever(rig: Rig) -> None:
-    """It sends commands and reads no answer: the answers do not pile up in the launcher."""
+    """A daemon that sends orders and reads no answer: answers do not pile up in the launcher."""
     rig.start()
     daemon = rig.daemon()
     started = rig.launch(daemon, "sleep", "1000")
@@ -166,7 +166,7 @@ def test_a_daemon_that_only_talks_is_not_listened_to_for_ever(rig: Rig) -> None:
     status = Path(f"/proc/{rig.pid}/status").read_text()
     rss_kb = int(status.partition("VmRSS:")[2].split()[0])
     assert rss_kb < 18 << 10
-    # And the trainer's end is noticed all the same.
+    # The trainer's end is noticed all the same.
     os.kill(started["pid"], signal.SIGKILL)
     rig.wait_until(lambda: rig.is_gone(started["pid"]), "the trainer to be reaped")
 
@@ -190,7 +190,7 @@ def test_garbage_from_the_daemon_is_left_out(rig: Rig) -> None:
 
 
 def test_a_daemon_that_hangs_up_and_stays_is_replaced(rig: Rig) -> None:
-    """A closed socket and a living process: it is ended, and the next one started."""
+    """Its socket is closed but the process lives: the launcher ends it, and starts the next."""
     script = rig.script(
         "deaf.py",
         """\
@@ -206,7 +206,7 @@ time.sleep(1000)
 
 
 def test_a_daemon_that_cannot_start_ends_the_launcher(rig: Rig) -> None:
-    """Five failures in a row and nothing launched yet: exit 70."""
+    """Five failures in a row before any launch: exit 70."""
     rig.start(daemon_argv=["sh", "-c", "exit 3"])
     assert rig.wait() == 70
     text = rig.stderr.read_text()
@@ -215,14 +215,14 @@ def test_a_daemon_that_cannot_start_ends_the_launcher(rig: Rig) -> None:
 
 
 def test_a_daemon_program_that_is_not_there_is_named(rig: Rig) -> None:
-    """The reason is said, not only an exit code of 127."""
+    """The launcher reports the reason, not only an exit code of 127."""
     rig.start(daemon_argv=["/no/such/daemon"])
     assert rig.wait() == 70
     assert "No such file or directory: '/no/such/daemon'" in rig.stderr.read_text()
 
 
 def test_alone_with_a_stop_signal_the_launcher_stops_the_trainer(rig: Rig, saver: Path) -> None:
-    """No daemon comes up for 5 s: the trainer saves, and the exit code is 75."""
+    """No daemon starts for 5 s: the trainer saves, and the exit code is 75."""
     marker = rig.folder / "no-more-daemons"
     relay = rig.script("sometimes.sh", f'#!/bin/sh\n[ -e {marker} ] && exit 9\nexec "$@"\n')
     from_rig = rig.relay_argv()
@@ -243,7 +243,7 @@ def test_alone_with_a_stop_signal_the_launcher_stops_the_trainer(rig: Rig, saver
 
 @pytest.mark.slow
 def test_what_was_said_before_a_freeze_is_no_answer_to_a_signal(rig: Rig) -> None:
-    """A sign of life that is read after the signal: the frozen daemon is replaced all the same."""
+    """A sign of life sent before the freeze, read after the signal: the daemon is replaced."""
     rig.start()
     first = rig.daemon()
     rig.launch(first, "sleep", "1000")

@@ -1,4 +1,4 @@
-"""A stop reaches ranks under whatever started them, and what comes after them does not begin."""
+"""A stop reaches ranks under any parent, and the commands that follow them do not begin."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WRAPPERS = {
 
 @pytest.mark.parametrize("text", WRAPPERS.values(), ids=WRAPPERS)
 def test_a_rank_under_a_shell_saves_and_nothing_comes_after_it(rig: Rig, text: str) -> None:
-    """Whether the shell dies of the signal, traps it, or only waits: the save is made, once."""
+    """If the shell dies of the signal, traps it, or only waits, the rank saves once."""
     daemon = began(rig, "bash", "-c", text)
     exited = stop(daemon)
     assert float(rig.wait_for_file("a.saved"))
@@ -48,7 +48,7 @@ def test_a_rank_under_a_shell_saves_and_nothing_comes_after_it(rig: Rig, text: s
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_a_trap_runs_when_the_save_is_made(rig: Rig, shell: str) -> None:
-    """A handler that removes the scratch directory must not do so under a rank that saves."""
+    """A handler that removes the scratch directory must not run while a rank saves."""
     text = f"trap 'ls a.saved > order; exit 143' TERM; {A} & wait"
     daemon = began(rig, shell, "-c", text)
     assert stop(daemon)["code"] == 143
@@ -81,7 +81,7 @@ subprocess.run(f"{words[0]} {words[1]} a 0.4; touch next", shell=True)
 
 @pytest.mark.parametrize("text", LAUNCHERS.values(), ids=LAUNCHERS)
 def test_a_rank_under_a_python_launcher_saves(rig: Rig, text: str) -> None:
-    """The launcher gets its signal when the rank has said how it ends."""
+    """The launch script gets its signal once the rank has reported its end."""
     head = f"import ctypes, os, signal, subprocess, sys\nwords = [{PYTHON!r}, 'rank.py']\n"
     daemon = began(rig, PYTHON, rig.script("launch.py", head + text))
     stop(daemon)
@@ -92,9 +92,9 @@ def test_a_rank_under_a_python_launcher_saves(rig: Rig, text: str) -> None:
 
 @pytest.mark.parametrize("numbered", [True, False], ids=["with LOCAL_RANK", "without"])
 def test_spawned_ranks_save_both(rig: Rig, numbered: bool) -> None:
-    """multiprocessing's parent is no rank: it ends with them, and not before them.
+    """multiprocessing's parent is not a rank: it ends after them.
 
-    Without LOCAL_RANK the page is one rank's, and the other one saves longer.
+    Without LOCAL_RANK only one rank owns the page, and the other rank saves longer.
     """
     text = f"""\
 import ctypes, multiprocessing, os, runpy, signal, sys
@@ -118,10 +118,10 @@ if __name__ == "__main__":
 
 
 def test_a_helper_of_a_rank_is_not_waited_for(rig: Rig) -> None:
-    """An evaluation that attaches as well: it has no signal, and goes when its trainer has."""
+    """An evaluation that attaches, too, gets no signal, and is ended after its trainer."""
     start = "import subprocess; subprocess.Popen([sys.executable, 'eval.py', 'b', '0'])\n        "
     rig.script("eval.py", RANK.replace("while not run.should_stop", "while True"))
-    # Once it has beaten the page is its own.
+    # Once the trainer has beaten, the page is its own.
     script = rig.script("trainer.py", RANK.replace('note("ready"', start + 'note("ready"'))
     daemon = began(rig, "bash", "-c", f"{PYTHON} {script} a 1; touch next", ready=("a", "b"))
     assert stop(daemon)["leftovers"] == 1
@@ -139,7 +139,7 @@ NAMESPACES = {
 @pytest.mark.parametrize("words", NAMESPACES.values(), ids=NAMESPACES)
 @pytest.mark.parametrize("reads", [True, False], ids=["reads the page", "has the signal alone"])
 def test_a_rank_in_a_pid_namespace_saves(rig: Rig, words: list[str], reads: bool) -> None:
-    """`unshare` blocks the signal; the rank's own number is not ours, and found by NSpid."""
+    """`unshare` blocks the signal; the rank's pid in its page is translated by NSpid."""
     if subprocess.run(["unshare", "--fork", "--pid", "true"], check=False).returncode:
         pytest.skip("no PID namespace may be made here")
     script = rig.script("rank2.py", RANK if reads else OLD_WORKER)

@@ -1,4 +1,4 @@
-"""Who is told when: ranks, the main process, late ones, by old daemons or by none."""
+"""The order of a stop: ranks, the main process, late ranks; also by old daemons or by none."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_worker_of_an_earlier_version_has_the_signal(rig: Rig) -> None:
 
 
 def test_a_handler_of_the_scripts_own_is_called(rig: Rig) -> None:
-    """Set after attach(), it saves: a rank that reads the page gets the signal as well."""
+    """The script set its handler after attach(): a rank with a page gets the signal, too."""
     own = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: note('handled', '1'))\n"
     script = rig.script("own.py", RANK.replace("while not", own + "while not", 1))
     daemon = began(rig, "bash", "-c", f"{PYTHON} {script} a 0.2; true")
@@ -43,7 +43,7 @@ def test_a_handler_of_the_scripts_own_is_called(rig: Rig) -> None:
 
 
 def test_a_rank_that_would_die_of_the_signal_saves_by_the_page(rig: Rig) -> None:
-    """A library took the handler out: what reads the page does without the signal."""
+    """A library removed the handler: a rank that reads the page needs no signal."""
     out = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
     script = rig.script("bare.py", RANK.replace("while not", out + "while not", 1))
     daemon = began(rig, PYTHON, script, "a", "0.2")
@@ -52,7 +52,7 @@ def test_a_rank_that_would_die_of_the_signal_saves_by_the_page(rig: Rig) -> None
 
 
 def test_a_rank_that_attaches_after_the_stop_saves(rig: Rig) -> None:
-    """The page is written again at each look, and the late rank is told."""
+    """The page is written again at each look, so a late rank is told."""
     text = f"""\
 import os, signal, subprocess, time
 signal.signal(signal.SIGTERM, lambda *_: open("told", "w").close())
@@ -66,7 +66,7 @@ subprocess.run([{PYTHON!r}, "rank.py", "a", "0.2"])
 
 
 def test_a_stopped_rank_under_a_shell_saves(rig: Rig) -> None:
-    """SIGSTOP hit it and its shell: both go on, each in its turn."""
+    """SIGSTOP hit the rank and its shell: both are continued, each in its turn."""
     daemon = began(rig, "bash", "-c", f"{A}; touch next")
     rank = int((rig.folder / "a.ready").read_text())
     main = int(identity.read_stat(rank)[1][1])  # type: ignore[index]
@@ -79,7 +79,7 @@ def test_a_stopped_rank_under_a_shell_saves(rig: Rig) -> None:
 
 
 def test_main_has_its_signal_in_time_where_a_rank_does_not_end(rig: Rig) -> None:
-    """A quarter of the grace is left to the shell's own handler, though the rank still saves."""
+    """The shell's own handler gets a quarter of the grace, though the rank still saves."""
     text = f"trap 'touch trapped; kill -9 $P; exit 3' TERM; {PYTHON} rank.py a 600 & P=$!; wait $P"
     daemon = began(rig, "bash", "-c", text)
     exited = stop(daemon, grace_s=2.0)
@@ -91,12 +91,12 @@ def test_main_has_its_signal_in_time_where_a_rank_does_not_end(rig: Rig) -> None
     ("grace_s", "due_s"), [(8.0, 6.0), (120.0, 110.0), (40.0, 30.0), (0.0, 0.0)]
 )
 def test_when_main_is_due(grace_s: float, due_s: float) -> None:
-    """The grace but ten seconds of it, or but a quarter where that is less."""
+    """The main process is due when ten seconds of the grace are left, or a quarter if less."""
     assert main_due_after(grace_s) == due_s
 
 
 def test_a_repeat_with_less_time_counts(rig: Rig) -> None:
-    """A scheduler shortens what is left: the main process's turn comes earlier."""
+    """A scheduler shortens the grace: the main process's turn comes earlier."""
     text = f"trap 'kill -9 $P; exit 3' TERM; {PYTHON} rank.py a 600 & P=$!; wait $P"
     daemon = began(rig, "bash", "-c", text)
     daemon.send("stop", attempt=1, signal=15, grace_s=600.0)
@@ -105,7 +105,7 @@ def test_a_repeat_with_less_time_counts(rig: Rig) -> None:
 
 
 def test_a_hang_is_told_to_all_at_once(rig: Rig) -> None:
-    """Nobody waits for a rank that hangs; never to the group."""
+    """For a hang, main and ranks are asked at once; the signal never goes to the group."""
     loader = "trap 'touch loader.told' TERM; while :; do sleep 0.05; done"
     text = f"trap 'touch trapped' TERM; bash -c \"{loader}\" & {PYTHON} rank.py a 600 & wait; wait"
     daemon = began(rig, "bash", "-c", text)
@@ -118,7 +118,7 @@ def test_a_hang_is_told_to_all_at_once(rig: Rig) -> None:
 
 
 def test_ranks_that_are_not_attached_hear_of_it_from_main_at_once(rig: Rig) -> None:
-    """LOCAL_WORLD_SIZE says two, one has a page: the launcher passes the signal on to both."""
+    """LOCAL_WORLD_SIZE is two, but one rank has a page: main is told at once and signals both."""
     text = f"""\
 import os, signal, subprocess, sys
 children = [subprocess.Popen([{PYTHON!r}, name, "a" if name == "rank.py" else "b", "0.2"])
@@ -135,7 +135,7 @@ signal.signal(signal.SIGTERM, lambda *_: [child.terminate() for child in childre
 
 
 def test_an_order_of_an_older_daemon_is_obeyed(rig: Rig) -> None:
-    """It says neither a grace nor what kind of stop it is."""
+    """The order has neither a grace nor the kind of the stop."""
     daemon = began(rig, "bash", "-c", f"{A}; touch next", SUPERVISOR_GRACE_S="30")
     daemon.send("stop", attempt=1, signal=15)
     daemon.expect("exited", timeout_s=30)
@@ -143,7 +143,7 @@ def test_an_order_of_an_older_daemon_is_obeyed(rig: Rig) -> None:
 
 
 def test_the_launcher_alone_delivers_a_stop(rig: Rig) -> None:
-    """No daemon comes up: a rank under a shell saves, and the exit code is 75."""
+    """No daemon starts: a rank under a shell saves, and the exit code is 75."""
     marker = rig.folder / "no-more-daemons"
     relay = rig.script("sometimes.sh", f'#!/bin/sh\n[ -e {marker} ] && exit 9\nexec "$@"\n')
     rig.script("rank.py", RANK)
@@ -161,7 +161,7 @@ def test_the_launcher_alone_delivers_a_stop(rig: Rig) -> None:
 
 
 def test_a_main_process_that_proc_hides_is_told_once(rig: Rig, saver: Path) -> None:
-    """Mount options of /proc hide another account's processes: its identity is known."""
+    """Mount options of /proc hide another account's processes; main's identity is known."""
     child = subprocess.Popen([PYTHON, saver, "main", "0.3"], cwd=rig.folder)
     rig.wait_for_file("main.ready")
     delivery = StopDelivery(signal.SIGTERM, identity.identify(child.pid), None)
@@ -173,7 +173,7 @@ def test_a_main_process_that_proc_hides_is_told_once(rig: Rig, saver: Path) -> N
 
 
 def test_pages_are_written_and_never_made(rig: Rig) -> None:
-    """What is no page stays as it is; a page whose process is not to be found is written too."""
+    """Files that are not pages stay as they are; a page of an unknown process is written, too."""
     daemon = began(rig, "bash", "-c", A + "; true")
     hearts = rig.folder / "hearts"
     shutil.copy(hearts / "rank-0", hearts / "rank-7")
@@ -192,7 +192,7 @@ def test_pages_are_written_and_never_made(rig: Rig) -> None:
     assert not (rig.folder / "elsewhere").exists()
 
 
-# While it saves it talks, or listens, more than a pipe holds.
+# While it saves, the rank prints or reads more than a pipe holds.
 TALKS = RANK.replace("time.sleep(save_s)", "print('x' * 300_000, flush=True)")
 LISTENS = RANK.replace("time.sleep(save_s)", "sys.stdin.read(300_000)")
 
@@ -210,7 +210,7 @@ LISTENS = RANK.replace("time.sleep(save_s)", "sys.stdin.read(300_000)")
     ids=["substitution", "lastpipe", "coprocess"],
 )
 def test_a_shell_that_a_rank_needs_goes_on(rig: Rig, rank: str, text: str) -> None:
-    """It reads what the rank prints, or writes what it reads: stopped, the rank would never end."""
+    """The shell that reads a rank's output goes on; if it stopped, the rank would hang."""
     rig.script("rank.py", rank)
     rig.start()
     daemon = rig.daemon()
@@ -222,7 +222,7 @@ def test_a_shell_that_a_rank_needs_goes_on(rig: Rig, rank: str, text: str) -> No
 
 
 def test_a_shell_that_has_all_output_copied_stands_still(rig: Rig) -> None:
-    """`exec > >(tee log)`: the rank and tee need no shell, and it begins nothing more."""
+    """With `exec > >(tee log)` the rank and tee need no shell, and it begins no next command."""
     daemon = began(rig, "bash", "-c", f"exec > >(tee log) 2>&1; {A}; touch next")
     stop(daemon)
     assert float(rig.wait_for_file("a.saved"))
@@ -230,7 +230,7 @@ def test_a_shell_that_has_all_output_copied_stands_still(rig: Rig) -> None:
 
 
 def test_the_daemon_lets_the_shell_of_a_dead_launcher_go_on(rig: Rig) -> None:
-    """The launcher is killed while the shell stands still: in its turn it is told, and ends."""
+    """The launcher is killed while the shell is stopped: the daemon tells it in its turn."""
     daemon = began(rig, "bash", "-c", f"{PYTHON} rank.py a 1; touch next; sleep 600")
     rank = int((rig.folder / "a.ready").read_text())
     main = int(identity.read_stat(rank)[1][1])  # type: ignore[index]

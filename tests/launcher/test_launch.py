@@ -1,4 +1,4 @@
-"""Starting a trainer: what it gets, and what is said when it cannot start."""
+"""Starting a trainer: what it inherits, and what the launcher reports if it cannot start."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ os.rename("facts.tmp", "facts")
 
 
 def test_the_trainer_gets_what_it_needs_and_nothing_of_ours(rig: Rig) -> None:
-    """Session, directory, log, environment, signals and descriptors of a fresh trainer."""
+    """A fresh trainer has its own session, directory, log, environment and descriptors."""
     rig.log.write_text("an earlier attempt\n")
     read_fd, write_fd = os.pipe()
     os.set_inheritable(write_fd, True)
@@ -57,7 +57,7 @@ def test_the_trainer_gets_what_it_needs_and_nothing_of_ours(rig: Rig) -> None:
     assert daemon.hello["signals"] == []
     assert daemon.hello["daemon_restarts"] == 0
     script = rig.script("inspect_me.py", INSPECT)
-    # What was no UTF-8 on the command line stays what it was.
+    # An argument that is not UTF-8 arrives unchanged.
     odd = b"\xff\xfe".decode("utf-8", "surrogateescape")
     started = rig.launch(
         daemon, sys.executable, script, odd, env={"SET": "new"}, unset=["GONE"], attempt=7
@@ -89,13 +89,13 @@ def test_the_trainer_gets_what_it_needs_and_nothing_of_ours(rig: Rig) -> None:
     assert exited["peak_rss_bytes"] > 1 << 20
     assert exited["monotonic"] >= started["monotonic"]
     rig.finish(daemon)
-    # The lock was kept by the launcher alone: with it gone, the pipe is at its end.
+    # Only the launcher had the lock: with it gone, the pipe is at its end.
     assert os.read(read_fd, 1) == b""
     os.close(read_fd)
 
 
 def test_a_new_log_is_private(rig: Rig) -> None:
-    """train.log is made for the user alone."""
+    """train.log is readable by the user alone."""
     rig.start()
     daemon = rig.daemon()
     rig.launch(daemon, "true")
@@ -110,14 +110,14 @@ def test_a_new_log_is_private(rig: Rig) -> None:
         ({"cwd": "/no/such/folder"}, 2, "No such file or directory: '/no/such/folder'"),
         ({"argv": ["./plain"]}, 13, "Permission denied: './plain'"),
         ({"log": "/proc/nothing/x.log"}, 2, "'/proc/nothing/x.log'"),
-        ({"argv": []}, 0, "empty argument list"),
+        ({"argv": []}, 0, "the argument list is empty"),
         ({"argv": ["x\0y"]}, 0, "null"),
     ],
 )
 def test_a_failed_start_is_reported_with_its_errno(
     rig: Rig, change: dict[str, object], number: int, named: str
 ) -> None:
-    """What exec (or chdir, or open) said comes back, and the next launch works."""
+    """The error of exec, chdir or open is reported, and the next launch works."""
     (rig.folder / "plain").write_text("not executable")
     rig.start()
     daemon = rig.daemon()
@@ -139,13 +139,13 @@ def test_no_launch_over_a_living_attempt(rig: Rig) -> None:
     daemon.send("launch", **rig.request("touch", "second", attempt=2))
     refused = daemon.expect("start_failed")
     assert refused["attempt"] == 2
-    assert "still alive" in refused["message"]
+    assert "still lives" in refused["message"]
     assert not rig.is_gone(started["pid"])
     assert not (rig.folder / "second").exists()
 
 
 def test_how_a_trainer_ended_is_told(rig: Rig) -> None:
-    """Exit codes and signals are the main process's."""
+    """Code and signal in `exited` are those of the main process."""
     rig.start()
     daemon = rig.daemon()
     rig.launch(daemon, "sh", "-c", "exit 3")
@@ -156,7 +156,7 @@ def test_how_a_trainer_ended_is_told(rig: Rig) -> None:
 
 
 def test_an_exit_is_noticed_within_5_ms(rig: Rig) -> None:
-    """From SIGKILL of the trainer to the message's own time stamp; on a loaded machine, once."""
+    """The best of 40 delays between SIGKILL and the message's time stamp is below 5 ms."""
     rig.start()
     daemon = rig.daemon()
     delays = []
@@ -172,7 +172,7 @@ def test_an_exit_is_noticed_within_5_ms(rig: Rig) -> None:
 
 
 def test_leftovers_of_a_dead_launcher_are_ended_before_a_launch(rig: Rig) -> None:
-    """Those with our run id go; another run's, and who only mentions it, stay."""
+    """Processes with our run id are ended; another run's, and one that only mentions it, stay."""
 
     def sleeper(**marks: str) -> subprocess.Popen[bytes]:
         env = {**os.environ, **marks}
@@ -198,7 +198,7 @@ def test_leftovers_of_a_dead_launcher_are_ended_before_a_launch(rig: Rig) -> Non
 
 
 def test_a_launcher_started_inside_a_trainer_does_not_carry_its_marks(rig: Rig) -> None:
-    """Launcher and daemon are no part of the attempt whose environment they inherited."""
+    """Launcher and daemon do not belong to the attempt whose environment they inherited."""
     rig.start(env={"SUPERVISOR_RUN_ID": rig.run_id, "SUPERVISOR_ATTEMPT": "1"})
     daemon = rig.daemon()
     for pid in (rig.pid, daemon.pid):

@@ -1,4 +1,4 @@
-"""What a main process leaves with exit 0 waits for the daemon's word, and for no more than that."""
+"""Processes that main leaves with exit 0 live until the daemon's word, or until its time is up."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ LONG_S = 600.0
 
 
 def test_it_lives_until_the_daemons_word_ends_it(rig: Rig) -> None:
-    """The next daemon is told of it as well."""
+    """The next daemon, too, learns that processes remain, and its message ends them."""
     rig.start()
     first = rig.daemon()
     first.send("launch", **{**rig.request("sh", "-c", LEAVES), "word_s": LONG_S})
@@ -33,7 +33,7 @@ def test_it_lives_until_the_daemons_word_ends_it(rig: Rig) -> None:
 
 @pytest.mark.parametrize("kept", [False, True])
 def test_without_a_further_word_it_is_ended(rig: Rig, kept: bool) -> None:
-    """Nothing stays for ever, whatever has become of the daemons."""
+    """Without a daemon's message the remaining processes end when their time is over."""
     rig.start()
     daemon = rig.daemon()
     word_s = LONG_S if kept else 0.3
@@ -45,7 +45,7 @@ def test_without_a_further_word_it_is_ended(rig: Rig, kept: bool) -> None:
 
 
 def test_how_it_ends_by_itself_is_told(rig: Rig) -> None:
-    """A training in the background that died, and at once: nothing is waited for then."""
+    """A training in the background that dies ends the attempt at once."""
     rig.start()
     daemon = rig.daemon()
     script = "(sleep 0.3; exit 7) & echo $! > left; exit 0"
@@ -60,7 +60,7 @@ def test_how_it_ends_by_itself_is_told(rig: Rig) -> None:
 
 @pytest.mark.parametrize("code", [1, 143])
 def test_what_a_failure_leaves_is_ended_at_once(rig: Rig, code: int) -> None:
-    """Only after exit 0 may it be what trains."""
+    """Only after exit 0 may a remaining process be the training."""
     rig.start()
     daemon = rig.daemon()
     script = LEAVES.replace("exit 0", f"exit {code}")
@@ -70,7 +70,7 @@ def test_what_a_failure_leaves_is_ended_at_once(rig: Rig, code: int) -> None:
 
 
 def test_a_stop_reaches_it(rig: Rig) -> None:
-    """It is asked to save and end, and not killed before it has."""
+    """The remaining process is asked to save, and not killed before it has."""
     rig.start()
     daemon = rig.daemon()
     script = (
@@ -88,7 +88,7 @@ def test_a_stop_reaches_it(rig: Rig) -> None:
 
 
 def test_a_stop_signal_shortens_no_word(rig: Rig) -> None:
-    """The launcher is asked to stop, and the daemon's order to what trains is on its way."""
+    """After a stop signal to the launcher the remaining process still has its time."""
     rig.start()
     daemon = rig.daemon()
     daemon.send("launch", **{**rig.request("sh", "-c", LEAVES), "word_s": LONG_S})
@@ -97,7 +97,7 @@ def test_a_stop_signal_shortens_no_word(rig: Rig) -> None:
     rig.process.send_signal(signal.SIGTERM)
     daemon.expect("signal")
     daemon.send("noted")
-    time.sleep(6)  # longer than a stop that is expected is waited for
+    time.sleep(6)  # longer than the launcher waits for an expected stop
     assert not rig.is_gone(pid)
     daemon.send("kill", attempt=1)
     assert daemon.expect("exited")["leftovers"] == 1

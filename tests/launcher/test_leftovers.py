@@ -17,7 +17,7 @@ from supervisor.launcher import process_tree
 if TYPE_CHECKING:
     from tests.launcher.conftest import Rig
 
-# A grandchild that leaves session, parent and group, and (optionally) its environment.
+# A grandchild that leaves session, parent and group, and with `clean` its environment.
 DAEMONIZER = """\
 import os, signal, sys, time
 generations = int(sys.argv[1])
@@ -56,7 +56,7 @@ def test_double_forked_grandchildren_do_not_leak(rig: Rig, environment: str) -> 
 
 
 def test_a_process_that_forks_as_fast_as_it_can_is_ended(rig: Rig) -> None:
-    """One sweep would miss the children forked during it; the loop does not."""
+    """One sweep would miss the children forked during it, so the launcher sweeps repeatedly."""
     script = rig.script(
         "hydra.py",
         """\
@@ -79,7 +79,7 @@ while True:  # each generation forks the next and goes
 
 
 def test_a_kill_takes_the_whole_tree(rig: Rig) -> None:
-    """Main, children and orphans of a running attempt go; the exit tells of the main process."""
+    """Main, children and orphans of a running attempt are killed; `exited` describes main."""
     script = rig.script("daemonize.py", DAEMONIZER + "\ntime.sleep(1000)\n")
     rig.start()
     daemon = rig.daemon()
@@ -92,7 +92,7 @@ def test_a_kill_takes_the_whole_tree(rig: Rig) -> None:
 
 
 def test_a_stop_of_a_stopped_attempt_stays_one(rig: Rig) -> None:
-    """Nothing of another run, and neither daemon nor launcher, is ended with an attempt."""
+    """The end of an attempt ends no process of another run, and neither daemon nor launcher."""
     other = {**os.environ, "SUPERVISOR_RUN_ID": "another", "SUPERVISOR_ATTEMPT": "1"}
     bystander = subprocess.Popen(["sleep", "1000"], env=other)
     try:
@@ -141,7 +141,7 @@ def test_what_survives_sigkill_is_told_of(rig: Rig) -> None:
         assert told["pids"][0]["state"] == "D"
         assert daemon.expect("unkillable")["attempt"] == 1
         daemon.send("launch", **rig.request("true", attempt=2))
-        assert "still alive" in daemon.expect("start_failed")["message"]
+        assert "still lives" in daemon.expect("start_failed")["message"]
         (freezer / "freezer.state").write_text("THAWED")
         assert daemon.expect("exited")["signal"] == 9
     finally:
@@ -153,7 +153,7 @@ def test_what_survives_sigkill_is_told_of(rig: Rig) -> None:
 
 @pytest.mark.root
 def test_no_launch_over_an_unkillable_leftover(rig: Rig) -> None:
-    """A leftover of a dead launcher that SIGKILL does not end: the launch is refused."""
+    """SIGKILL does not end a dead launcher's leftover, so the launch is refused."""
     freezer = Path("/sys/fs/cgroup/freezer") / f"supervisor-test2-{os.getpid()}"
     if not freezer.parent.is_dir():
         pytest.skip("no cgroup v1 freezer here")
@@ -170,7 +170,7 @@ def test_no_launch_over_an_unkillable_leftover(rig: Rig) -> None:
         assert daemon.expect("unkillable")["attempt"] == 2
         failed = daemon.expect("start_failed")
         assert (failed["attempt"], failed["errno"]) == (2, 16)
-        # A second try, stopped while it waits.
+        # A second try is stopped while it waits.
         daemon.send("launch", **rig.request("touch", "launched", attempt=3))
         daemon.send("stop", attempt=3, signal=15)
         assert daemon.expect("start_failed")["attempt"] == 3

@@ -1,4 +1,4 @@
-"""What launcher and daemon tell each other: the bytes, and what does not fit them."""
+"""The messages between launcher and daemon: their bytes, and what does not fit them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ END = {"code": 0, "awaits_word": True, "signal": None, "core_dumped": False, "mo
 EXITED = ExitedReport(attempt=3, code=0, monotonic=5.0, left_ended=(LeftEnd(pid=9, code=1),))
 
 
-# Messages, and the lines that they are.
+# Messages, and their lines.
 WRITTEN: list[tuple[Any, str]] = [
     (PersisterOrder(directory="/s"), '{"do":"persister","directory":"/s"}'),
     (PersisterOrder(patience_s=2.0), '{"do":"persister","directory":null,"patience_s":2.0}'),
@@ -54,12 +54,12 @@ WRITTEN: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("message", "line"), WRITTEN)
 def test_the_bytes_of_a_message(message: Any, line: str) -> None:
-    """Kind first, then the fields in their order: what another version reads."""
+    """The kind comes first, then the fields in their order, as other versions read them."""
     assert encode(message.to_json()) == line.encode() + b"\n"
 
 
 def test_the_hello_of_an_attempt_and_of_an_end() -> None:
-    """What stands within it has no kind of its own, but the last exit: a report to pass on."""
+    """Parts of a hello have no kind, except the last exit, which is a report to pass on."""
     ending = MainExitedReport(attempt=3, **END)
     attempt = KnownAttempt(attempt=3, pid=7, start_ticks=8, run_id="r", ending=ending)
     parked = ParkedReport(stage="waiting", said={"seconds": 2})
@@ -74,7 +74,7 @@ def test_the_hello_of_an_attempt_and_of_an_end() -> None:
 
 
 def test_every_kind_comes_back() -> None:
-    """Each message that has a kind is read as itself; no two have the same one."""
+    """Each message with a kind is read as itself; no two kinds have the same name."""
     for union, read in ((messages.Order, order_of), (messages.Report, report_of)):
         kinds = union.__args__  # type: ignore[attr-defined]
         assert len({(one.key, one.kind) for one in kinds}) == len(kinds)
@@ -106,7 +106,7 @@ EXAMPLES: dict[str, Any] = {
 
 
 def test_the_hello_of_the_version_before_is_read() -> None:
-    """It says no protocol; an attempt of it may know less."""
+    """A hello of the previous version has no protocol, and its attempt has fewer fields."""
     told = {
         "is": "hello",
         "attempt": {"attempt": 1, "pid": 2, "start_ticks": 3},
@@ -119,7 +119,7 @@ def test_the_hello_of_the_version_before_is_read() -> None:
 
 
 def test_what_a_later_version_says_more_is_passed_over() -> None:
-    """Unknown fields, in parts too; null is as if it were not said."""
+    """Unknown fields are ignored, in parts, too; a null counts as absent."""
     told = {"is": "exited", "attempt": 1, "monotonic": 2, "why": {}, "leftovers": None}
     ends = [{"pid": 1, "since": 3.0}]
     expected = ExitedReport(attempt=1, monotonic=2.0, left_ended=(LeftEnd(pid=1),))
@@ -151,12 +151,12 @@ def test_what_a_later_version_says_more_is_passed_over() -> None:
     ],
 )
 def test_what_does_not_fit_is_a_value_that_says_why(told: dict[str, Any], unfit: Unfit) -> None:
-    """Nothing raises: the loop tells it, and goes on."""
+    """An unfit message raises nothing: the loop reports it, and goes on."""
     assert order_of(told) == unfit
 
 
 def test_a_message_is_a_frozen_record() -> None:
-    """Fields are checked as arguments are, and nobody changes them later."""
+    """Fields are checked like arguments, and cannot be changed."""
     with pytest.raises(TypeError, match="attempt"):
         KillOrder()  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="pid"):

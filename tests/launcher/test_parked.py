@@ -1,4 +1,4 @@
-"""The parked interpreter under the launcher: who it is, when it becomes the trainer, when not."""
+"""The parked interpreter under the launcher: when it becomes the trainer, and when not."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ time.sleep(1000)
 
 
 def park(rig: Rig, daemon: Daemon, *argv: Any, **fields: Any) -> None:
-    """Order one for a command."""
+    """Order a parked interpreter for a command."""
     request = rig.request(*argv, preload=["decimal"], **fields)
     request.pop("attempt")
     daemon.send("park", **request)
 
 
 def heard(daemon: Daemon, stage: str) -> dict[str, Any]:
-    """Wait until the launcher tells that the parked one is at a stage."""
+    """Wait until the launcher reports the parked interpreter at a stage; the message."""
     while (said := daemon.expect("parked"))["stage"] != stage:
         continue
     return said
 
 
 def parked(rig: Rig, daemon: Daemon, *argv: Any, **fields: Any) -> int:
-    """Order one and wait until it waits; its pid."""
+    """Order a parked interpreter and wait until it is ready; its pid."""
     park(rig, daemon, *argv, **fields)
     said = heard(daemon, "waiting")
     assert said["said"]["left_out"] == []
@@ -44,7 +44,7 @@ def parked(rig: Rig, daemon: Daemon, *argv: Any, **fields: Any) -> int:
 
 
 def test_it_becomes_the_trainer(rig: Rig) -> None:
-    """The same process, with the marks and the output of the attempt, reaped and told as any."""
+    """The same process gets the attempt's marks and output, and is reaped like any trainer."""
     script = rig.script("train.py", STAY + "")
     rig.start()
     daemon = rig.daemon()
@@ -64,7 +64,7 @@ def test_it_becomes_the_trainer(rig: Rig) -> None:
 
 
 def test_a_program_that_ends_at_once_is_told_like_any(rig: Rig) -> None:
-    """Its end may come before its own word that it has become the program was read."""
+    """The program may end before the launcher reads that the interpreter has become it."""
     script = rig.script("train.py", "import os; os._exit(3)")
     rig.start()
     daemon = rig.daemon()
@@ -77,7 +77,7 @@ def test_a_program_that_ends_at_once_is_told_like_any(rig: Rig) -> None:
 
 
 def test_a_refusal_is_a_cold_launch_with_its_reason(rig: Rig) -> None:
-    """Another environment than that of the imports; the parked one is gone before the start."""
+    """The environment differs from that of the imports; the parked one ends before the start."""
     script = rig.script("train.py", STAY)
     rig.start()
     daemon = rig.daemon()
@@ -93,7 +93,7 @@ def test_a_refusal_is_a_cold_launch_with_its_reason(rig: Rig) -> None:
 
 
 def test_a_command_that_is_not_python_is_not_parked(rig: Rig) -> None:
-    """It is said why, and the launch is what it always was."""
+    """The launcher reports why nothing is parked, and launches cold."""
     rig.start()
     daemon = rig.daemon()
     park(rig, daemon, "sh", "-c", "true")
@@ -105,7 +105,7 @@ def test_a_command_that_is_not_python_is_not_parked(rig: Rig) -> None:
 
 
 def test_one_that_is_not_ready_is_waited_for_or_given_up(rig: Rig) -> None:
-    """As long as the daemon says, and no longer; nothing of it stays beside a cold start."""
+    """It is waited for as long as the daemon orders; none is left beside a cold start."""
     script = rig.script("train.py", "pass")
     rig.start()
     daemon = rig.daemon()
@@ -116,7 +116,10 @@ def test_one_that_is_not_ready_is_waited_for_or_given_up(rig: Rig) -> None:
     park(rig, daemon, sys.executable, script)
     pid = heard(daemon, "importing")["pid"]
     started = rig.launch(daemon, sys.executable, script, attempt=2)
-    assert (started["launch"], started["why"]) == ("cold", "it was not ready yet")
+    assert (started["launch"], started["why"]) == (
+        "cold",
+        "the parked interpreter was not ready yet",
+    )
     assert rig.is_gone(pid)
     daemon.expect("exited")
     pid = parked(rig, daemon, sys.executable, script)
@@ -127,7 +130,7 @@ def test_one_that_is_not_ready_is_waited_for_or_given_up(rig: Rig) -> None:
 
 
 def test_a_stop_that_comes_first_leaves_it_parked(rig: Rig) -> None:
-    """A launch that waits for its imports is called off; they are of use for the next one."""
+    """A launch that waits for the imports is called off; the next launch uses them."""
     script = rig.script("train.py", "pass")
     rig.start()
     daemon = rig.daemon()
@@ -144,7 +147,7 @@ def test_a_stop_that_comes_first_leaves_it_parked(rig: Rig) -> None:
 
 
 def test_a_launch_called_off_after_go_leaves_no_program(rig: Rig) -> None:
-    """One that was told and has not answered is killed: it might become the program later."""
+    """An interpreter that was told to go and has not answered is killed: it might go later."""
     script = rig.script("train.py", STAY)
     rig.start()
     daemon = rig.daemon()
@@ -162,7 +165,7 @@ def test_a_launch_called_off_after_go_leaves_no_program(rig: Rig) -> None:
 
 
 def test_one_that_dies_is_missed_and_not_started_again(rig: Rig) -> None:
-    """The kernel's choice when memory is short; the daemon decides what to do."""
+    """The kernel kills it when memory is short; the daemon decides whether to park another."""
     script = rig.script("train.py", "pass")
     rig.start()
     daemon = rig.daemon()
@@ -179,7 +182,7 @@ def test_one_that_dies_is_missed_and_not_started_again(rig: Rig) -> None:
 
 
 def test_it_ends_with_the_launcher(rig: Rig) -> None:
-    """Killed or at its end: nothing stays, also while it still imports."""
+    """Whether the launcher is killed or ends, the parked one ends, also while it imports."""
     script = rig.script("train.py", "pass")
     rig.start()
     daemon = rig.daemon()
@@ -191,7 +194,7 @@ def test_it_ends_with_the_launcher(rig: Rig) -> None:
     daemon = rig.daemon()
     park(rig, daemon, sys.executable, script)
     pid = heard(daemon, "importing")["pid"]
-    # Before its exec the kernel does not know yet that it ends with its parent.
+    # Before its exec the kernel does not know yet that it must end with its parent.
     rig.wait_until(lambda: procfs.has_mark(procfs.read_environ(pid) or b"", "SUPERVISOR_PARKED"))
     os.kill(pid, signal.SIGSTOP)
     os.kill(rig.pid, signal.SIGKILL)
@@ -205,7 +208,7 @@ def test_it_ends_with_the_launcher(rig: Rig) -> None:
 
 
 def test_it_outlives_the_daemon(rig: Rig) -> None:
-    """The next daemon is told of it, and it is used."""
+    """The next daemon is told of the parked interpreter, and it is used."""
     script = rig.script("train.py", "pass")
     rig.start()
     daemon = rig.daemon()
@@ -220,8 +223,8 @@ def test_it_outlives_the_daemon(rig: Rig) -> None:
     rig.finish(daemon)
 
 
-# A trainer with all that may be left of one: workers by spawn and fork, a daemon by double fork
-# with an empty environment, and one in a session of its own.
+# A trainer with every kind of process it may leave: workers by spawn and fork, daemons by double
+# fork, with and without an environment, and one in a session of its own.
 FAMILY = """\
 import multiprocessing, os, subprocess, sys, time
 
@@ -247,7 +250,7 @@ if __name__ == "__main__":
 
 
 def test_whatever_a_warm_trainer_started_is_ended_and_the_next_spare_is_not(rig: Rig) -> None:
-    """Data-loader workers and daemons are leftovers; the interpreter parked meanwhile is none."""
+    """Data-loader workers and daemons are leftovers; the interpreter parked meanwhile is not."""
     script = rig.script("train.py", FAMILY)
     rig.start()
     daemon = rig.daemon()

@@ -1,4 +1,4 @@
-"""The persister under the launcher: started on order, restarted, spared, and let finish."""
+"""The persister under the launcher: started on order, restarted, spared, and left to finish."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from supervisor.system import procfs
 if TYPE_CHECKING:
     from tests.launcher.conftest import Rig
 
-# Says its pid in a file of its own, waits for the end of stdin, works on, and says that too.
+# Writes its pid to a file, waits for the end of stdin, works on, and then writes `finished`.
 PERSISTER = """\
 import os, sys, time
 directory, work_s = sys.argv[-1], float(sys.argv[1])
@@ -32,7 +32,7 @@ with open(f"{directory}/{number}.finished", "w") as file:
 
 
 def start(rig: Rig, work_s: float = 0.0) -> Path:
-    """A launcher whose persister is the script; returns its snapshot directory."""
+    """Start a launcher whose persister is the script; returns its snapshot directory."""
     folder = rig.folder / "snapshots"
     folder.mkdir()
     script = rig.script("persister.py", PERSISTER)
@@ -47,7 +47,7 @@ def pid_of(rig: Rig, number: int) -> int:
 
 
 def test_one_is_started_however_often_it_is_ordered(rig: Rig) -> None:
-    """A daemon that comes after another orders it again; it carries no mark, has its own session.
+    """A later daemon orders it again; it carries no mark and has its own session.
 
     Signals to the whole job do not end it.
     """
@@ -77,7 +77,7 @@ def test_one_is_started_however_often_it_is_ordered(rig: Rig) -> None:
 
 
 def test_it_is_no_leftover_of_an_attempt(rig: Rig) -> None:
-    """An attempt that ends while it works has left nothing behind, and ends at once."""
+    """An attempt that ends while the persister works has no leftovers, and ends at once."""
     folder = start(rig)
     daemon = rig.daemon()
     os.mkfifo(rig.folder / "go")
@@ -92,7 +92,7 @@ def test_it_is_no_leftover_of_an_attempt(rig: Rig) -> None:
 
 
 def test_one_that_dies_is_started_again_and_one_that_is_not_wanted_is_not(rig: Rig) -> None:
-    """Killed twice it comes back; told to finish it finishes, and no other comes."""
+    """Killed twice, it comes back; told to finish, it finishes, and no other starts."""
     folder = start(rig)
     daemon = rig.daemon()
     daemon.send("persister", directory=str(folder))
@@ -109,7 +109,7 @@ def test_one_that_dies_is_started_again_and_one_that_is_not_wanted_is_not(rig: R
 
 
 def test_it_is_waited_for_at_the_end(rig: Rig) -> None:
-    """The launcher's end is the end of its stdin; what it has begun it finishes first."""
+    """The end of its stdin comes with the launcher's end; it finishes its work first."""
     folder = start(rig, work_s=0.7)
     daemon = rig.daemon()
     daemon.send("persister", directory=str(folder))
@@ -120,7 +120,7 @@ def test_it_is_waited_for_at_the_end(rig: Rig) -> None:
 
 
 def test_one_that_does_not_finish_is_ended_with_the_launcher(rig: Rig) -> None:
-    """The daemon says for how long it may be waited for; then it is killed."""
+    """The daemon orders how long the launcher may wait for it; then it is killed."""
     folder = start(rig, work_s=1000.0)
     daemon = rig.daemon()
     daemon.send("persister", directory=str(folder))
@@ -149,7 +149,7 @@ def test_it_survives_daemon_and_launcher_and_finishes(rig: Rig) -> None:
 
 
 def test_a_directory_that_is_not_there_is_waited_for(rig: Rig) -> None:
-    """Ordered for a directory that vanished: nothing is started until somebody made it again."""
+    """Its directory has vanished: it is started once the directory is there again."""
     folder = start(rig)
     daemon = rig.daemon()
     folder.rename(rig.folder / "gone")

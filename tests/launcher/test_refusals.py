@@ -1,4 +1,4 @@
-"""Signals are delivered where Python has no pidfd, and where the kernel refuses it."""
+"""Signals are delivered when Python has no pidfd functions, and when the kernel refuses them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ while True:
 
 @pytest.mark.parametrize("how", ["no functions", "ENOSYS", "EPERM"])
 def test_stops_and_kills_are_delivered(rig: Rig, tmp_path: Path, how: str) -> None:
-    """A stop reaches the main process; SIGKILL ends it and its child; nothing goes wrong inside."""
+    """A stop reaches main; SIGKILL ends main and its child; the launcher logs no error."""
     main = rig.script("main.py", DEAF)
     if how == "no functions":
         rig.start(env=without_functions(tmp_path / "shadow", no_site=True))
     else:
         rig.start(prefix=tuple(refusing(how)))
     daemon = rig.daemon()
-    # Of the launcher alone: the trainer's Python is the user's.
+    # The launcher alone is changed: the trainer's Python is the user's.
     rig.launch(daemon, sys.executable, main, unset=["PYTHONPATH"])
     pid, child = (int(word) for word in rig.wait_for_file("main.pid").split())
     daemon.send("stop", attempt=1, signal=15)

@@ -1,4 +1,4 @@
-"""The run's lock, taken anew where its file was removed."""
+"""The run's lock is taken anew after its file was removed."""
 
 import errno
 import fcntl
@@ -19,21 +19,21 @@ from supervisor.rundir.paths import RunPaths
 
 @pytest.fixture
 def lock(tmp_path: Path) -> RunLock:
-    """A run's lock, ours."""
+    """A run's lock, held by this process."""
     paths = RunPaths(tmp_path)
     paths.state_dir.mkdir()
     return RunLock.acquire(paths)
 
 
 def is_taken(path: Path) -> bool:
-    """Whether another process is refused."""
+    """Whether another process cannot take the lock."""
     code = f"import fcntl; fcntl.flock(open({str(path)!r}), fcntl.LOCK_EX | fcntl.LOCK_NB)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     return b"BlockingIOError" in done.stderr
 
 
 def test_it_is_the_same_lock_again(lock: RunLock, tmp_path: Path) -> None:
-    """The same descriptor, the same words, and others are refused."""
+    """The same descriptor and content, and other processes are refused."""
     paths = RunPaths(tmp_path)
     words = paths.lock.read_text()
     paths.lock.unlink()
@@ -54,7 +54,7 @@ def test_it_is_the_same_lock_again(lock: RunLock, tmp_path: Path) -> None:
 
 
 def test_anothers_lock_is_not_taken(lock: RunLock, tmp_path: Path) -> None:
-    """Who came in meanwhile has it, and the answer says so."""
+    """A process that took the path meanwhile keeps the lock, and the answer says so."""
     path = RunPaths(tmp_path).lock
     path.unlink()
     with path.open("w") as other:
@@ -71,7 +71,7 @@ def test_anothers_lock_is_not_taken(lock: RunLock, tmp_path: Path) -> None:
 
 
 def test_what_is_not_sure_is_not_removed(lock: RunLock, tmp_path: Path) -> None:
-    """Another inode with the same words (a FUSE that numbers anew), a disk that does not answer."""
+    """Another inode with the same content (a FUSE that renumbers); a disk that does not answer."""
     path = RunPaths(tmp_path).lock
     kept = tmp_path / "kept"
     os.link(path, kept)
@@ -82,7 +82,7 @@ def test_what_is_not_sure_is_not_removed(lock: RunLock, tmp_path: Path) -> None:
     path.write_text("another")
     assert is_removed(lock.fd, path)
     path.unlink()
-    assert is_removed(lock.fd, path)  # moved away: who looks at its path finds nobody
+    assert is_removed(lock.fd, path)  # moved away: a process that opens its path finds none
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     assert not is_removed(lock.fd, loop)
@@ -90,7 +90,7 @@ def test_what_is_not_sure_is_not_removed(lock: RunLock, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [1, 200])
 def test_a_ledger_that_was_removed_is_whole_again(tmp_path: Path, size: int) -> None:
-    """All its lines from the descriptor, and the next ones go where they are read."""
+    """The descriptor has all lines, and later lines are written where readers look."""
     path = tmp_path / "ledger.jsonl"
     ledger = LedgerWriter(path, tmp_path / "reserve")
     ledger.append([{"type": "x", "n": n, "text": "y" * 9000} for n in range(size)])

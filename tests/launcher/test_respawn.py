@@ -1,4 +1,4 @@
-"""When the next process is started: soon, later and later, never later than that."""
+"""The pause before the next process doubles from the first to the longest."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +12,7 @@ from supervisor.launcher.children.backoff import (
 
 
 def test_the_pause_doubles_up_to_the_longest() -> None:
-    """0.1 s, 0.2 s, 0.4 s, up to 30 s, and no further."""
+    """The pause doubles: 0.1 s, 0.2 s, 0.4 s, up to 30 s, and no further."""
     respawn, now, pauses = Respawn(), 1000.0, []
     for _ in range(12):
         respawn.started(now)
@@ -25,7 +25,7 @@ def test_the_pause_doubles_up_to_the_longest() -> None:
 
 
 def test_one_that_has_lived_is_forgiven() -> None:
-    """A minute of life, not a second less, and the next pause is the first again."""
+    """After a minute of life, and not a second less, the next pause is the first again."""
     respawn = Respawn()
     respawn.ended(0.0)
     respawn.started(10.0)
@@ -35,7 +35,7 @@ def test_one_that_has_lived_is_forgiven() -> None:
 
 
 def test_a_start_that_fails_is_tried_again_after_the_same_pause() -> None:
-    """No process to be had is no death: it does not make the next pause longer."""
+    """A failed start is not a death: it does not make the next pause longer."""
     respawn = Respawn()
     assert not respawn.is_due(0.0)
     respawn.at = 0.0
@@ -51,7 +51,7 @@ def test_a_start_that_fails_is_tried_again_after_the_same_pause() -> None:
 
 @given(st.lists(st.floats(0.0, 2 * GOOD_LIFE_S), max_size=30))
 def test_no_history_leaves_the_bounds(lives: list[float]) -> None:
-    """Whatever lives it has had, the next start is between the first and the longest pause."""
+    """For any lives the pause is between the first and the longest."""
     respawn, now = Respawn(), 0.0
     for life_s in lives:
         respawn.started(now)

@@ -1,4 +1,4 @@
-"""The root process itself: its end, its death, its size, and life as PID 1."""
+"""The root process: its end, its death, its size, and its life as PID 1."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def cpu_ticks(pid: int) -> int:
 
 
 def work_of(pid: int) -> tuple[int, str]:
-    """A process's clock ticks, and how often it went to sleep of its own will."""
+    """A process's clock ticks, and its number of voluntary context switches."""
     status = Path(f"/proc/{pid}/status").read_text()
     return cpu_ticks(pid), status.partition("\nvoluntary_ctxt_switches:")[2].split()[0]
 
 
 def is_idle_for(pid: int, seconds: float) -> bool:
-    """Whether a process does nothing at all for so long."""
+    """Whether a process uses no CPU and does not wake for so long."""
     before = work_of(pid)
     time.sleep(seconds)
     return work_of(pid) == before
 
 
 def test_exit_ends_everything_and_gives_the_code(rig: Rig) -> None:
-    """A living attempt is killed first, its end still reported, then the launcher goes."""
+    """A living attempt is killed and its end reported; then the launcher ends."""
     rig.start()
     daemon = rig.daemon()
     started = rig.launch(daemon, "sh", "-c", "sleep 1000 & exec sleep 1000")
@@ -51,7 +51,7 @@ def test_exit_ends_everything_and_gives_the_code(rig: Rig) -> None:
 
 
 def test_a_stubborn_daemon_is_killed_after_two_seconds(rig: Rig) -> None:
-    """It said "exit" and stays, whatever happens to its socket."""
+    """A daemon that sent "exit" and does not end is killed, whatever happens to its socket."""
     script = rig.script(
         "stubborn.py",
         """\
@@ -69,7 +69,7 @@ time.sleep(1000)
 
 
 def test_the_view_is_left_alone_by_ctrl_c_and_asked_to_draw_the_last_state(rig: Rig) -> None:
-    """Same session, SIGINT ignored, SIGTERM at the end, and time to act on it."""
+    """The view has the same session, ignores SIGINT, and has time to act on its SIGTERM."""
     view = rig.script(
         "view.py",
         """\
@@ -113,7 +113,7 @@ def test_a_killed_launcher_takes_nobody_by_surprise(rig: Rig, saver: Path) -> No
 
 
 def test_it_is_small_and_idle(rig: Rig) -> None:
-    """Resident ≤ 18 MB with an attempt running, and no CPU while nothing happens."""
+    """At most 18 MB resident with an attempt running, and no CPU while nothing happens."""
     rig.start()
     daemon = rig.daemon()
     rig.launch(daemon, "sleep", "1000")
@@ -123,7 +123,7 @@ def test_it_is_small_and_idle(rig: Rig) -> None:
 
 
 def test_many_attempts_leave_no_descriptor_and_no_memory(rig: Rig) -> None:
-    """Launches, failed ones, orphans and restarts of the daemon leak nothing."""
+    """Launches, failed launches, orphans and restarts of the daemon leak nothing."""
     rig.start()
     daemon = rig.daemon()
 
@@ -146,7 +146,7 @@ def test_many_attempts_leave_no_descriptor_and_no_memory(rig: Rig) -> None:
 
 
 def test_a_stopped_terminal_does_not_block_it(rig: Rig) -> None:
-    """stderr is a full pipe that nobody reads: the line is dropped, the work goes on."""
+    """stderr is a full pipe without a reader: the line is dropped, the work goes on."""
     read_fd, write_fd = os.pipe()
     os.set_blocking(write_fd, False)
     while os.write(write_fd, b"x" * (1 << 20)) == 1 << 20:
@@ -164,7 +164,7 @@ def test_a_stopped_terminal_does_not_block_it(rig: Rig) -> None:
 
 
 def test_without_descriptors_it_goes_on(rig: Rig) -> None:
-    """EMFILE everywhere: launches fail with it, a daemon waits for better times, nothing dies."""
+    """EMFILE everywhere: launches fail, a daemon is started later, and no process dies."""
     rig.start()
     daemon = rig.daemon()
     started = rig.launch(daemon, "sleep", "1000")
@@ -191,16 +191,16 @@ def test_without_descriptors_it_goes_on(rig: Rig) -> None:
 
 @pytest.mark.root
 def test_as_pid_1_it_works_alike(rig: Rig) -> None:
-    """In a PID namespace of its own: launch, leftovers, orphans from outside, stop, exit."""
+    """As PID 1 of a namespace the launcher also launches, reaps orphans, stops and exits."""
     probe = ["unshare", "--pid", "--fork", "--mount-proc", "true"]
     if subprocess.run(probe, capture_output=True, check=False).returncode:
         pytest.skip("no PID namespaces here")
-    # No setsid, no init: the launcher is the namespace's first process.
+    # Without setsid or an init the launcher is the namespace's first process.
     rig.start(prefix=("unshare", "--pid", "--fork", "--mount-proc", "--kill-child"))
     daemon = rig.daemon()
     assert daemon.hello["launcher_pid"] == 1
     [inner] = procfs.children(rig.pid) or []
-    # As `docker exec` does: a process that comes from outside and is orphaned to PID 1.
+    # Like `docker exec`: a process from outside is orphaned to PID 1.
     text = "sleep 1001 & exit 0"
     subprocess.run(["nsenter", "-t", str(inner), "-p", "-m", "sh", "-c", text], check=True)
     started = rig.launch(

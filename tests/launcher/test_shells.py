@@ -1,4 +1,4 @@
-"""Which shells a rank needs at a pipe: those may not stand still while it saves."""
+"""Which shells a rank needs at a pipe: those must not be stopped while it saves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from supervisor.launcher import waiting_shells
 from supervisor.system import procfs
 
-# Keeps the ends of a pipe that it names, and starts a child that has the other ones.
+# Keeps the named ends of a pipe, and starts a child with the given ends.
 PARENT = """
 import os, subprocess, sys
 reading, writing = os.pipe()
@@ -31,7 +31,7 @@ child.wait()
     ids=["reads", "feeds", "job server", "same output", "same input"],
 )
 def test_who_is_needed_at_a_pipe(kept: str, given: str, is_needed: bool) -> None:
-    """The one that has the other end of what its child reads or writes."""
+    """A shell is needed if it has the other end of its child's input or output."""
     words = [sys.executable, "-c", PARENT, kept, given]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None

@@ -1,4 +1,4 @@
-"""A stop: to the main process, then to the ranks, never to what only serves them."""
+"""A stop goes to the main process, then to the ranks, never to processes that only serve them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.launcher.conftest import Rig
 
-# The data-loader worker of these tests: SIGTERM to it would be written down.
+# The data-loader worker of these tests notes a SIGTERM in a file.
 LOADER = """\
 import os, signal, time
 def told(number, frame):
@@ -44,8 +44,8 @@ def test_a_python_trainer_saves_and_its_loader_is_left_alone(rig: Rig, saver: Pa
         daemon.send("stop", attempt=1, signal=15)
     ended = daemon.expect("main_exited")
     assert ended["code"] == 75
-    # The worker ignored the trainer's end, as a hung one would: it has only SIGKILL to expect,
-    # and here the guess is that the oldest survivor trains.
+    # The worker ignored the trainer's end, as a hung one would, so only SIGKILL ends it. Here the
+    # launcher guesses that the oldest survivor trains.
     daemon.send("kill", attempt=1)
     exited = daemon.expect("exited")
     assert exited["code"] == 75
@@ -55,7 +55,7 @@ def test_a_python_trainer_saves_and_its_loader_is_left_alone(rig: Rig, saver: Pa
 
 
 def test_a_loader_of_a_rank_never_gets_sigterm(rig: Rig, saver: Path) -> None:
-    """With LOCAL_RANK set, a rank's child is known to be no rank; it is killed after the save."""
+    """A rank with LOCAL_RANK: its child is known to be no rank, and is killed after the save."""
     rig.script("loader.py", LOADER)
     text = "import subprocess, sys\nsubprocess.Popen([sys.executable, 'loader.py'])\n"
     rank = rig.script("rank.py", text + saver.read_text())
@@ -76,7 +76,7 @@ def test_a_loader_of_a_rank_never_gets_sigterm(rig: Rig, saver: Path) -> None:
 
 
 def test_bash_dies_of_a_stop_and_its_python_child_saves(rig: Rig, saver: Path) -> None:
-    """A shell script tells nobody: the survivor gets the signal and the time to save."""
+    """A shell script passes no signal on: the survivor gets it, and the time to save."""
     script = rig.script("run.sh", f"#!/bin/bash\n{sys.executable} {saver} child 0.5\necho done\n")
     rig.start()
     daemon = rig.daemon()
@@ -91,7 +91,7 @@ def test_bash_dies_of_a_stop_and_its_python_child_saves(rig: Rig, saver: Path) -
 
 
 def test_the_ranks_of_a_launcher_that_dies_at_once_are_stopped(rig: Rig, saver: Path) -> None:
-    """`accelerate launch` and `deepspeed` die of SIGTERM: ranks by LOCAL_RANK, each told once."""
+    """`accelerate launch` and `deepspeed` die of SIGTERM; each rank (LOCAL_RANK) is told once."""
     launcher = rig.script(
         "launcher.py",
         f"""\
@@ -118,7 +118,7 @@ signal.pause()
 
 
 def test_attached_processes_are_the_ranks(rig: Rig, saver: Path) -> None:
-    """A heartbeat page outranks age: the older bystander is not told, and ended after the save."""
+    """A heartbeat page counts more than age: the older bystander is not told, but ended later."""
     rig.script("loader.py", LOADER)
     hearts = rig.folder / "hearts"
     hearts.mkdir()
@@ -146,7 +146,7 @@ def test_attached_processes_are_the_ranks(rig: Rig, saver: Path) -> None:
 
 
 def test_when_the_attached_main_has_ended_nobody_else_is_asked(rig: Rig, saver: Path) -> None:
-    """The trainer had a page and has saved: its hung worker is killed at once, not waited for."""
+    """The trainer had a page and has saved: its hung worker is killed at once."""
     rig.script("loader.py", LOADER)
     hearts = rig.folder / "hearts"
     hearts.mkdir()
@@ -167,7 +167,7 @@ def test_when_the_attached_main_has_ended_nobody_else_is_asked(rig: Rig, saver: 
 
 
 def test_a_trainer_stopped_by_a_signal_can_still_save(rig: Rig, saver: Path) -> None:
-    """SIGSTOP, then a stop: SIGTERM is followed by SIGCONT."""
+    """The trainer is in SIGSTOP: its SIGTERM is followed by SIGCONT."""
     rig.start()
     daemon = rig.daemon()
     started = rig.launch(daemon, sys.executable, saver, "main", "0")
@@ -181,7 +181,7 @@ def test_a_trainer_stopped_by_a_signal_can_still_save(rig: Rig, saver: Path) -> 
 def test_a_rank_stopped_by_a_signal_under_its_launcher_can_still_save(
     rig: Rig, saver: Path
 ) -> None:
-    """A launcher that passes SIGTERM on does not continue its ranks: we do."""
+    """A launch script that passes SIGTERM on does not continue its ranks: the launcher does."""
     launcher = rig.script(
         "launcher.py",
         f"""\
@@ -198,15 +198,15 @@ sys.exit(child.wait())
     os.kill(rank, signal.SIGSTOP)
     rig.wait_until(lambda: (identity.read_stat(rank) or ("", [b""]))[1][0] == b"T", "state T")
     daemon.send("stop", attempt=1, signal=15)
-    # It is continued before or after SIGTERM arrives; either way it acts.
+    # SIGCONT comes before or after SIGTERM; either way the rank saves.
     assert daemon.expect("exited")["code"] == 75
 
 
 def test_sigterm_ignored_then_killed(rig: Rig) -> None:
-    """Nothing is killed without the word; with it, everything."""
+    """No process is killed without the order; with it every process is."""
     rig.start()
     daemon = rig.daemon()
-    # exec: no child to survive.
+    # exec, so that no child survives
     started = rig.launch(daemon, "sh", "-c", "trap '' TERM; echo > ready; exec sleep 1000")
     rig.wait_until(lambda: (rig.folder / "ready").exists(), "ready")
     daemon.send("stop", attempt=1, signal=15)
@@ -218,7 +218,7 @@ def test_sigterm_ignored_then_killed(rig: Rig) -> None:
 
 
 def test_a_signal_goes_to_pids_of_the_attempt_only(rig: Rig, saver: Path) -> None:
-    """Stack dumps: a pid that is no part of the attempt is not signalled."""
+    """A request for stacks signals no pid outside the attempt."""
     stranger = subprocess.Popen(["sleep", "1000"])
     text = """\
 import os, signal, time
@@ -243,7 +243,7 @@ while True: time.sleep(0.01)
 def test_a_signal_to_the_whole_job_does_not_cost_the_ranks_their_save(
     rig: Rig, saver: Path
 ) -> None:
-    """systemd and scancel signal everybody: bash is gone before the daemon says "stop"."""
+    """systemd and scancel signal every process: bash is gone before the daemon orders the stop."""
     script = rig.script("run.sh", f"#!/bin/bash\n{sys.executable} {saver} child 1\necho done\n")
     rig.start()
     daemon = rig.daemon()
@@ -259,7 +259,7 @@ def test_a_signal_to_the_whole_job_does_not_cost_the_ranks_their_save(
 
 
 def test_a_stop_for_another_attempt_does_nothing(rig: Rig, saver: Path) -> None:
-    """A late command for an attempt that has ended does not hit its successor."""
+    """A late order for an ended attempt does not hit its successor."""
     rig.start()
     daemon = rig.daemon()
     rig.launch(daemon, "true", attempt=1)

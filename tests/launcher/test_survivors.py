@@ -1,4 +1,4 @@
-"""The same ending by a process that is not the parent: the daemon, when the launcher has died."""
+"""The daemon ends an attempt in the same way when the launcher, its parent, has died."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def orphan(rig: Rig, *argv: str | Path, attempt: int = 1, **env: str) -> None:
-    """Start a marked process that is nobody's child here."""
+    """Start a marked process that is not this process's child."""
     marks = {"SUPERVISOR_RUN_ID": rig.run_id, "SUPERVISOR_ATTEMPT": str(attempt)}
     command = ["sh", "-c", 'setsid "$@" &', "sh", *map(str, argv)]
     subprocess.run(command, env={**os.environ, **marks, **env}, cwd=rig.folder, check=True)
 
 
 def test_main_first_then_ranks_then_the_rest(rig: Rig, saver: Path) -> None:
-    """A stop without being the parent: main saves, then the rank, then what served them goes."""
+    """main saves, then its rank; only then the helper processes are ended."""
     orphan(rig, sys.executable, saver, "main", "0.2")
     main = identity.identify(int(rig.wait_for_file("main.ready")))
     orphan(rig, sys.executable, saver, "rank", "0.2", LOCAL_RANK="0")
@@ -49,7 +49,7 @@ def test_main_first_then_ranks_then_the_rest(rig: Rig, saver: Path) -> None:
 
 
 def test_kill_ends_all_attempts_of_the_run(rig: Rig) -> None:
-    """Without an attempt number every attempt counts; with one, only that."""
+    """Without an attempt number every attempt is ended; with one, only that attempt."""
     orphan(rig, "sleep", "1000", attempt=1)
     orphan(rig, "sleep", "1000", attempt=12)
     everything = Survivors(rig.run_id, None)
@@ -65,7 +65,7 @@ def test_kill_ends_all_attempts_of_the_run(rig: Rig) -> None:
 
 
 def test_nothing_of_a_stranger(rig: Rig) -> None:
-    """An empty survey for a run of which nothing lives; its callers are never found."""
+    """A run without living processes has no members; the caller is never one."""
     survivors = Survivors(rig.run_id, None)
     assert survivors.members() == []
     assert not survivors.advance()
@@ -73,7 +73,7 @@ def test_nothing_of_a_stranger(rig: Rig) -> None:
 
 
 def test_what_was_seen_is_not_forgotten(rig: Rig) -> None:
-    """A member whose environment later shows no marks (setproctitle) is still one."""
+    """A member whose environment later loses its marks (setproctitle) stays a member."""
     text = """\
 import ctypes, os, time
 open("ready", "w").write(str(os.getpid()))
@@ -99,12 +99,12 @@ time.sleep(1000)
 
 
 def test_too_long_a_kill_is_told_again_and_again(rig: Rig) -> None:
-    """`unkillable` speaks after its patience, not before, and not all the time."""
+    """`unkillable` reports after its patience, not before, and not all the time."""
     orphan(rig, "sleep", "1000")
     survivors = Survivors(rig.run_id, 1, unkillable_after_s=2.0)
     rig.wait_until(survivors.members, "it")
     assert survivors.unkillable() == ()
-    survivors.kill()  # begun, but not advanced: it lives on, as if SIGKILL did not reach it
+    survivors.kill()  # begun, but not advanced: the process lives on, as if SIGKILL failed
     assert survivors.unkillable() == ()
     [entry] = rig.wait_until(survivors.unkillable, "its patience to end")
     assert (entry.comm, entry.state) == ("sleep", "S")

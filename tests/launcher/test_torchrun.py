@@ -1,4 +1,4 @@
-"""A stop under torchrun: both gloo ranks get to save, however torchrun takes the signal."""
+"""A stop under torchrun: both gloo ranks save, however torchrun handles the signal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.timeout(400)
 def test_torchrun_with_two_gloo_ranks_saves(rig: Rig) -> None:
-    """torchrun passes the stop on; with its shutdown time-out set both ranks get to save."""
+    """torchrun passes the stop on; its shutdown time-out is long enough for both ranks to save."""
     pytest.importorskip("torch")
     script = rig.script(
         "ranks.py",
@@ -48,7 +48,7 @@ raise SystemExit(75)
     daemon.send("stop", attempt=1, signal=15)
     exited = daemon.expect("exited", timeout_s=60)
     assert [(rig.folder / f"rank{rank}.saved").exists() for rank in (0, 1)] == [True, True]
-    # torchrun says 1 (or its signal) whatever its workers said: that is why outcomes exist.
+    # torchrun exits with 1 (or its signal) for any exit code of its workers: so there are outcomes.
     assert exited["code"] != 75
 
 
@@ -95,7 +95,7 @@ SHAPES = {
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("wrapper", SHAPES.values(), ids=SHAPES)
 def test_no_attached_rank_is_started_again(rig: Rig, wrapper: list[str]) -> None:
-    """torchrun is told first: a rank that left before would be a failure, and be restarted."""
+    """torchrun is told first: it would restart a rank that ends before."""
     pytest.importorskip("torch")
     script = rig.script(
         "ranks.py",

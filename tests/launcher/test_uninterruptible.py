@@ -1,4 +1,4 @@
-"""Real uninterruptible sleep: a file system whose server took the request and never answers."""
+"""Real uninterruptible sleep: a file system whose server takes the request and never answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INIT, GETATTR, HEADER = 26, 3, struct.Struct("<IIQQIIII")
 
 
 class DeadServer:
-    """A mounted FUSE: it answers INIT and GETATTR of the root, reads the rest, and is silent."""
+    """A FUSE server that answers INIT and GETATTR of the root, and no other request."""
 
     def __init__(self, mount_point: Path) -> None:
         self.mount_point = mount_point
@@ -61,7 +61,7 @@ class DeadServer:
         os.write(self._device, struct.pack("<IiQ", 16 + len(body), 0, unique) + body)
 
     def give_up(self) -> None:
-        """End the connection, as an administrator would: whoever waits gets an error."""
+        """End the connection, as an administrator would: a waiting process gets an error."""
         if self._device < 0:
             return
         self._libc.umount2(os.fsencode(self.mount_point), 1 | 2)  # MNT_FORCE | MNT_DETACH
@@ -72,7 +72,7 @@ class DeadServer:
 
 @pytest.fixture
 def dead_disk(tmp_path: Path) -> Iterator[DeadServer]:
-    """Something like an NFS mount whose server is gone."""
+    """A FUSE mount that does not answer, like an NFS mount whose server is gone."""
     server = DeadServer(tmp_path / "disk")
     yield server
     server.give_up()
@@ -85,7 +85,7 @@ READS = "import os, sys; open(sys.argv[2], 'w').close(); os.stat(sys.argv[1] + '
 def test_a_trainer_that_hangs_in_the_kernel_is_told_of_with_its_stack(
     rig: Rig, dead_disk: DeadServer
 ) -> None:
-    """State D, SIGKILL in vain, the frames of FUSE; nothing is launched; freed, it is over."""
+    """A trainer in state D survives SIGKILL and blocks launches; once freed it ends."""
     rig.start("--unkillable-after-s", "0.3")
     daemon = rig.daemon()
     started = rig.launch(daemon, sys.executable, "-c", READS, dead_disk.mount_point, "begun")
@@ -109,7 +109,7 @@ def test_a_trainer_that_hangs_in_the_kernel_is_told_of_with_its_stack(
 def test_a_thread_that_hangs_under_a_main_thread_that_ended(
     rig: Rig, dead_disk: DeadServer
 ) -> None:
-    """The main thread is a zombie: what is reported is the thread that hangs."""
+    """The main thread is a zombie: the report is about the thread that hangs."""
     text = f"""\
 import ctypes, os, sys, threading
 threading.Thread(target=os.stat, args=({str(dead_disk.mount_point / "file")!r},)).start()
@@ -128,7 +128,7 @@ ctypes.CDLL(None).syscall({60 if os.uname().machine == "x86_64" else 93}, 0)
 
 
 def test_a_process_that_is_gone_has_no_place_in_the_kernel() -> None:
-    """It ended between two looks: empty, and no error."""
+    """The process ended between two looks: the fields are empty, and nothing is raised."""
     child = subprocess.Popen(["sleep", "1000"])
     process = procfs.read_process(child.pid)
     assert process is not None

@@ -1,4 +1,4 @@
-"""Real processes to look at."""
+"""Real processes for the daemon's looks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import pytest
 
 @pytest.fixture
 def start_ready() -> Iterator[Callable[..., int]]:
-    """Start a command, `Popen`'s options with it; returns its pid once it said that it is ready."""
+    """Return a function that starts a command with `Popen`'s options.
+
+    It returns the pid once the command has printed "ready".
+    """
     processes: list[subprocess.Popen[str]] = []
 
     def start_one(*argv: str, **options: Any) -> int:

@@ -20,7 +20,7 @@ Start = Callable[[str], int]
 
 @pytest.fixture
 def start(start_ready: Callable[..., int]) -> Start:
-    """Start Python code; returns its pid once it has said that it is ready."""
+    """Return a function that starts Python code, and returns its pid once it is ready."""
 
     def start_one(code: str) -> int:
         code = f"import os, time\nprint('ready', flush=True)\n{code}"
@@ -30,12 +30,12 @@ def start(start_ready: Callable[..., int]) -> Start:
 
 
 def later(sample: CounterSample, seconds: float = 60.0) -> CounterSample:
-    """The same counters, as if that much time had passed since."""
+    """The same counters, as if that much time had passed."""
     return sample._replace(at_s=sample.at_s + seconds)
 
 
 def test_a_sleeper_stands_still(start: Start) -> None:
-    """Whether it waits or was stopped."""
+    """A process that sleeps stands still."""
     counters = Counters([start("time.sleep(1000)")])
     first = counters.sample()
     assert first.processes
@@ -53,7 +53,7 @@ def test_a_sleeper_stands_still(start: Start) -> None:
     ids=["computes", "reads", "writes", "starts others"],
 )
 def test_whoever_does_anything_does_not(start: Start, code: str) -> None:
-    """A byte, a new process or a moment of CPU is enough, however seldom."""
+    """A byte, a new process or a moment of CPU is activity, however rare."""
     counters = Counters([start(code)])
     first = counters.sample()
     second = counters.sample()
@@ -66,7 +66,7 @@ def test_whoever_does_anything_does_not(start: Start, code: str) -> None:
 
 
 def test_descendants_count(start: Start) -> None:
-    """A shell that waits while its child computes does something."""
+    """A shell that waits while its child computes is active."""
     pid = start("os.fork() or time.sleep(1000)\nos.fork()\ntime.sleep(1000)")
     while len(with_descendants([pid])) < 3:
         pass
@@ -91,12 +91,12 @@ BEFORE = CounterSample(100.0, {7: ProcessCounters(1, 500, 10), 8: ProcessCounter
     ids=["nothing", "noise", "cpu", "io", "io unknown", "pid reused", "a new process"],
 )
 def test_what_counts_as_activity(change: dict[int, ProcessCounters], still: bool) -> None:
-    """A hundredth of a core over the ten seconds, and nothing else, is noise."""
+    """Only a hundredth of a core over ten seconds is noise."""
     assert stood_still(BEFORE, CounterSample(110.0, {**BEFORE.processes, **change}, None)) is still
 
 
 def test_what_proves_nothing() -> None:
-    """Too little time, no process left, one ended, a busy GPU."""
+    """Too short a time, no process left, an ended process or a busy GPU proves no standstill."""
     assert not stood_still(BEFORE, later(BEFORE, 1.0))
     assert not stood_still(BEFORE, CounterSample(110.0, {}, None))
     assert not stood_still(BEFORE, CounterSample(110.0, {7: BEFORE.processes[7]}, None))

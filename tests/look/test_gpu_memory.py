@@ -1,4 +1,4 @@
-"""Memory of a GPU that a process holds is told where it is asked for, busy or not."""
+"""GPU memory that a process holds is reported on request, whether the GPU is busy or not."""
 
 import sys
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ def test_memory_that_is_only_held(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A device at rest whose memory process 7 holds."""
+    """The device is idle, and process 7 holds memory on it."""
     nvml = SimpleNamespace(
         nvmlInit=lambda: None,
         nvmlDeviceGetCount=lambda: 1,

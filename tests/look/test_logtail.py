@@ -1,4 +1,4 @@
-"""A log followed through everything that is done to logs."""
+"""A log is followed through everything that people do to logs."""
 
 import os
 import time
@@ -12,18 +12,18 @@ from supervisor.daemon.look.logtail import LINE_BYTES_MAX, READ_BYTES_MAX, LogTa
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """The log's path; nothing is there yet."""
+    """The log's path; no file is there yet."""
     return tmp_path / "train.log"
 
 
 def append(path: Path, data: bytes) -> None:
-    """Write as a trainer does."""
+    """Append as a trainer does."""
     with path.open("ab") as file:
         file.write(data)
 
 
 def test_it_waits_for_a_log(log: Path) -> None:
-    """No file is no growth, and its first lines come when it does."""
+    """A missing file is no growth, and its first lines come when it appears."""
     tail = LogTail(log)
     assert tail.poll() == tail.poll()
     assert not tail.poll().grew
@@ -34,7 +34,7 @@ def test_it_waits_for_a_log(log: Path) -> None:
 
 
 def test_nothing_new_costs_one_stat(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither an open nor a read."""
+    """Without new bytes a poll calls stat once, and neither open nor read."""
     append(log, b"one\n")
     tail = LogTail(log)
     tail.poll()
@@ -50,7 +50,7 @@ def test_nothing_new_costs_one_stat(log: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_it_begins_where_it_is_told(log: Path) -> None:
-    """A restarted daemon goes on at the offset it knew; one beyond the end starts again."""
+    """A restarted daemon continues at its known offset; an offset beyond the end starts again."""
     append(log, b"one\ntwo\n")
     assert LogTail(log, offset=4).poll().lines == ("two",)
     assert LogTail(log, offset=8).poll().grew is False
@@ -58,7 +58,7 @@ def test_it_begins_where_it_is_told(log: Path) -> None:
 
 
 def test_a_line_is_given_when_it_is_whole(log: Path) -> None:
-    """Halves are kept, also half a character and half a CRLF; the rest can be asked for."""
+    """Halves of lines, of characters and of CRLF are kept; the rest is available as `partial`."""
     tail = LogTail(log)
     encoded = "größe ok".encode()
     append(log, encoded[:4])
@@ -72,19 +72,19 @@ def test_a_line_is_given_when_it_is_whole(log: Path) -> None:
 
 
 def test_progress_bars_are_lines(log: Path) -> None:
-    """Each drawing is one, so that a step can be read from it."""
+    """Each drawing of a bar is a line, so that a step can be read from it."""
     append(log, b"\r 10%\r 20%\r 30%\nstep 4\r\n")
     assert LogTail(log).poll().lines == ("", " 10%", " 20%", " 30%", "step 4")
 
 
 def test_bytes_that_are_no_text(log: Path) -> None:
-    """Invalid UTF-8 is replaced, NUL bytes are dropped."""
+    """Invalid UTF-8 is replaced, and NUL bytes are dropped."""
     append(log, b"a\xff\xfeb\n\0\0\0step 3\n")
     assert LogTail(log).poll().lines == ("a\ufffd\ufffdb", "step 3")
 
 
 def test_a_truncated_log(log: Path) -> None:
-    """`> train.log` under the trainer: what comes then is read from the beginning."""
+    """After `> train.log` under the trainer, new lines are read from the beginning."""
     append(log, b"old one\nold two\nhalf")
     tail = LogTail(log)
     tail.poll()
@@ -96,7 +96,7 @@ def test_a_truncated_log(log: Path) -> None:
 
 
 def test_a_log_truncated_and_grown_beyond(log: Path) -> None:
-    """Copytruncate between two looks, followed by more than was there before."""
+    """A copytruncate between two polls, followed by more bytes than before, loses no new line."""
     append(log, b"old one\n")
     tail = LogTail(log)
     tail.poll()
@@ -106,7 +106,7 @@ def test_a_log_truncated_and_grown_beyond(log: Path) -> None:
 
 
 def test_a_rotated_log(log: Path) -> None:
-    """The rest of the renamed file is read before the one that took its name."""
+    """The rest of the renamed file is read before the new file of its name."""
     append(log, b"one\n")
     tail = LogTail(log)
     tail.poll()
@@ -121,7 +121,7 @@ def test_a_rotated_log(log: Path) -> None:
 
 
 def test_a_replaced_log(log: Path, tmp_path: Path) -> None:
-    """Another inode by rename, larger than the old: nothing of either is lost or doubled."""
+    """If a larger file is renamed to the log's name, no line of either is lost or doubled."""
     append(log, b"one\n")
     tail = LogTail(log)
     tail.poll()
@@ -133,7 +133,7 @@ def test_a_replaced_log(log: Path, tmp_path: Path) -> None:
 
 
 def test_an_endless_line_is_cut(log: Path) -> None:
-    """Its first 64 KiB are given, once, and the next line is whole."""
+    """The line's first 64 KiB are given once, and the next line is whole."""
     tail = LogTail(log)
     append(log, b"x" * (LINE_BYTES_MAX + 10))
     assert [len(line) for line in tail.poll().lines] == [LINE_BYTES_MAX]
@@ -148,7 +148,7 @@ def test_an_endless_line_is_cut(log: Path) -> None:
 
 @pytest.mark.slow
 def test_a_burst_of_a_gigabyte(log: Path) -> None:
-    """Constant memory, one poll: the newest mebibyte, beginning with a whole line."""
+    """One poll in constant memory gives the newest mebibyte, beginning with a whole line."""
     append(log, b"before\n")
     tail = LogTail(log)
     tail.poll()
@@ -173,7 +173,7 @@ def test_a_burst_of_a_gigabyte(log: Path) -> None:
 
 
 def test_odd_files_are_survived(log: Path) -> None:
-    """A directory, then a fifo, then at last a log."""
+    """A directory or a FIFO gives no lines, and a log in its place does."""
     log.mkdir()
     tail = LogTail(log)
     assert tail.poll().lines == ()

@@ -1,4 +1,4 @@
-"""Steps read from the log of a command that knows nothing of us."""
+"""Steps read from the log of a command that does not know the supervisor."""
 
 import time
 
@@ -11,7 +11,7 @@ SLOW_LINE = "loss " * 12 + "a" * 40 + "!"
 
 
 def steps(reader: ProgressReader, lines: list[str]) -> list[int]:
-    """The steps alone."""
+    """The steps without their shapes."""
     return [found.step for found in reader.feed(lines)]
 
 
@@ -29,7 +29,7 @@ def steps(reader: ProgressReader, lines: list[str]) -> list[int]:
     ],
 )
 def test_the_last_step_counts(pattern: str, lines: list[str], step: int | None) -> None:
-    """Whatever else is printed; what is no number is no step."""
+    """The last step counts among any other output, and what is no number is no step."""
     assert (steps(ProgressReader(pattern), lines) or [None])[-1] == step
 
 
@@ -37,26 +37,26 @@ def test_the_last_step_counts(pattern: str, lines: list[str], step: int | None) 
     ("pattern", "message"), [("(?P<step>", "is wrong"), (r"(?P<stop>\d+)", "no group")]
 )
 def test_a_pattern_that_cannot_work_is_refused(pattern: str, message: str) -> None:
-    """At the start, not at the first line."""
+    """The pattern is refused at the start, not at the first line."""
     with pytest.raises(ValueError, match=message):
         ProgressReader(pattern)
 
 
 def test_all_steps_are_given_in_order() -> None:
-    """A counter that goes backwards is seen, whichever line it stands in."""
+    """A counter that goes backwards is seen, within one line or over several."""
     reader = ProgressReader(r"(?P<step>\d+)/9")
     assert steps(reader, ["8/9 9/9", "0/9", "1/9"]) == [8, 9, 0, 1]
 
 
 def test_a_look_has_a_bound_however_many_lines_are_slow() -> None:
-    """The daemon must answer a stop; the newest lines are read first."""
+    """The daemon must answer a stop, so a look is bounded, and reads the newest lines first."""
     reader, begun = ProgressReader(HOSTILE), time.process_time()
     assert steps(reader, [SLOW_LINE] * 10_000 + ["step=8"]) == [8]
     assert time.process_time() - begun < 3 * LOOK_CPU_S
 
 
 def test_a_pattern_that_is_too_slow_again_and_again_is_switched_off() -> None:
-    """Its line is kept, so that it can be told; from then on a look costs nothing."""
+    """One slow line is kept for a report, and from then on a look costs nothing."""
     reader = ProgressReader(HOSTILE)
     for _ in range(8):
         reader.feed([SLOW_LINE] * 10)
@@ -66,7 +66,7 @@ def test_a_pattern_that_is_too_slow_again_and_again_is_switched_off() -> None:
 
 
 def test_a_rare_slow_line_costs_only_itself() -> None:
-    """One odd line a day is forgiven by the thousands of others."""
+    """One slow line among thousands of quick ones does not switch the pattern off."""
     reader = ProgressReader(HOSTILE)
     for day in range(8):
         assert steps(reader, [SLOW_LINE, f"step={day}"]) == [day]
@@ -85,6 +85,6 @@ def test_a_rare_slow_line_costs_only_itself() -> None:
     ],
 )  # fmt: skip
 def test_two_bars_of_one_trainer_have_two_shapes(line: str, shape: str) -> None:
-    """What is skipped is counted beside what is trained on."""
+    """The count of skipped batches and the count of trained ones have different shapes."""
     (found,) = ProgressReader(r"(?P<step>\d+)/\d+").feed([line])
     assert found.shape == shape

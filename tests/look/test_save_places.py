@@ -1,4 +1,4 @@
-"""Where a trainer may save: by its command line, its settings files, and what it has open."""
+"""Where a trainer may save: by its command line, its settings files, and its open files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Start = Callable[..., int]
 
 
 def found(*argv: str, cwd: str | Path = "/job", **environment: str) -> list[str]:
-    """The places of one command line."""
+    """The places that one command line names."""
     return [str(path) for path in places([argv], [cwd], {**ENVIRONMENT, **environment})]
 
 
@@ -61,7 +61,7 @@ def found(*argv: str, cwd: str | Path = "/job", **environment: str) -> list[str]
     ids=" ".join,
 )
 def test_an_argument_that_names_a_directory(arguments: list[str], expected: list[str]) -> None:
-    """Long and dotted options, with `=` and without, `-` as `_`, whatever their case."""
+    """Options may be long or dotted, with `=` or without, with `-` for `_`, in any case."""
     assert found("python", "t.py", *arguments) == expected
 
 
@@ -86,7 +86,7 @@ def test_an_argument_that_names_a_directory(arguments: list[str], expected: list
     ids=" ".join,
 )
 def test_an_argument_that_names_none(arguments: list[str]) -> None:
-    """Where to resume from, data, switches, object stores."""
+    """A path to resume from, data, switches and object stores name no place for saves."""
     assert found("python", "t.py", *arguments) == []
 
 
@@ -107,12 +107,12 @@ def test_an_argument_that_names_none(arguments: list[str]) -> None:
     ],
 )
 def test_what_stands_for_a_path(value: str, expected: list[str]) -> None:
-    """Variables and `~` are filled in; a path is cut before what only the trainer knows."""
+    """Variables and `~` are filled in, and a path ends before what only the trainer knows."""
     assert found("t", f"--output_dir={value}") == expected
 
 
 def test_a_directory_may_be_called_like_a_file(tmp_path: Path) -> None:
-    """A directory that exists is one, whatever its ending."""
+    """An existing directory counts as a directory, whatever its ending."""
     (tmp_path / "run.pt").mkdir()
     assert found("t", "--save_path=run.pt", cwd=tmp_path) == [str(tmp_path / "run.pt")]
 
@@ -128,7 +128,7 @@ def test_a_directory_may_be_called_like_a_file(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("shell", [["bash", "-c"], ["srun", "/bin/sh", "-c"], ["bash", "-lc"]])
 def test_a_script_in_an_argument(shell: list[str], script: str, expected: list[str]) -> None:
-    """What a shell is told to run is read as its words."""
+    """The script that a shell gets as an argument is read as its words."""
     assert found(*shell, script) == expected
 
 
@@ -151,14 +151,14 @@ def test_a_script_in_an_argument(shell: list[str], script: str, expected: list[s
 def test_a_file_of_settings(
     tmp_path: Path, name: str, text: str, expected: list[str], form: str
 ) -> None:
-    """YAML, JSON, TOML, INI, Python and shell, by lines; comments and absent values name none."""
+    """YAML, JSON, TOML, INI, Python and shell are read by lines; comments and nulls name none."""
     (tmp_path / name).write_text(text)
     paths = found("train", *form.format(name).split(), cwd=tmp_path)
     assert paths == [str(tmp_path / one) for one in expected]
 
 
 def test_arguments_in_a_file(tmp_path: Path) -> None:
-    """Argparse's `@file`, and Hydra's directory and name of a configuration."""
+    """Argparse's `@file`, and Hydra's directory and name of a configuration, are read."""
     (tmp_path / "args.txt").write_text("--output_dir\nout\n--save_dir=s\n")
     assert found("t", "@args.txt", cwd=tmp_path) == [str(tmp_path / "out"), str(tmp_path / "s")]
     (tmp_path / "conf").mkdir()
@@ -168,7 +168,7 @@ def test_arguments_in_a_file(tmp_path: Path) -> None:
 
 
 def test_odd_files_of_settings(tmp_path: Path) -> None:
-    """A pipe, a directory, bytes, lines without end: nothing waits, nothing raises."""
+    """A pipe, a directory, bytes and lines without end block nothing and raise nothing."""
     os.mkfifo(tmp_path / "pipe.yaml")
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\x00output_dir: out\n\xfe")
@@ -183,7 +183,7 @@ def test_odd_files_of_settings(tmp_path: Path) -> None:
 
 
 def test_each_place_once_and_not_too_many() -> None:
-    """Ranks name the same; a thousand options are cut off."""
+    """Ranks name the same place once, and a thousand options are cut off."""
     ranks = [["t", "--output_dir", "out", f"--local_rank={rank}"] for rank in range(4)]
     assert len(places(ranks, ["/job"] * 4, {})) == 1
     many = ["t", *(f"--output_dir=o{number}" for number in range(1000))]
@@ -191,12 +191,12 @@ def test_each_place_once_and_not_too_many() -> None:
 
 
 def test_the_environment_names_places_too() -> None:
-    """A variable for saves counts if it holds a path; others do not."""
+    """A variable for saves counts if it holds a path, and other variables do not."""
     assert found("t", OUTPUT_DIR="/data/o", SAVE_DIR="plain", DATA_DIR="/d") == ["/data/o"]
 
 
 def test_caches_of_the_environment() -> None:
-    """Where libraries download to, absolute only."""
+    """Caches are where libraries download to, as absolute paths only."""
     caches = cache_directories({"HOME": "/home/ada", "HF_HOME": "/big/hf", "TORCH_HOME": "rel"})
     assert {Path("/big/hf"), Path("/home/ada/.cache")} <= set(caches)
     assert Path("rel") not in caches
@@ -213,7 +213,7 @@ HOLD = (
 
 
 def test_files_open_for_writing(tmp_path: Path, start_ready: Start) -> None:
-    """Regular files with a name; not those read, deleted, sockets, devices or memory."""
+    """Only regular files with a name count: none that is read, deleted, a device or in memory."""
     for name in ("u.bin", "r.pt"):
         (tmp_path / name).write_bytes(b"x")
     pid = start_ready(sys.executable, "-c", HOLD, cwd=tmp_path)
@@ -225,7 +225,7 @@ def test_files_open_for_writing(tmp_path: Path, start_ready: Start) -> None:
 
 
 def test_what_a_wrapper_starts_is_seen(tmp_path: Path, start_ready: Start) -> None:
-    """`bash start.sh` names nothing; the trainer that it starts in another directory does."""
+    """`bash start.sh` names no place, but the trainer that it starts in another directory does."""
     (tmp_path / "sub").mkdir()
     code = "import time; print('ready', flush=True); time.sleep(1000)"
     (tmp_path / "begin").write_text(f'cd sub\n{sys.executable} -c "{code}" --output_dir out\ntrue')
@@ -241,7 +241,7 @@ def test_what_a_wrapper_starts_is_seen(tmp_path: Path, start_ready: Start) -> No
 
 
 def test_processes_that_have_ended(tmp_path: Path) -> None:
-    """They have no descendants, no command and no files."""
+    """Ended processes have no descendants, no command and no files."""
     process = subprocess.Popen(["true"])
     process.wait()
     assert processes_of(process.pid) == ()

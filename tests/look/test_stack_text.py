@@ -1,4 +1,4 @@
-"""Stacks as text: what is compared, and what is read from it."""
+"""Stacks as text: what a comparison uses, and what is read from it."""
 
 import pytest
 
@@ -34,7 +34,7 @@ Thread 9 (active): "Thread-1"
 
 @pytest.mark.parametrize("text", [FAULTHANDLER, PY_SPY], ids=["faulthandler", "py-spy"])
 def test_both_are_read_alike(text: str) -> None:
-    """Two threads; the main one is where the program itself is, and waits for other ranks."""
+    """Faulthandler's and py-spy's text give two threads; the main one waits for other ranks."""
     stacks = parse(text)
     assert len(stacks) == 2
     assert main_thread(stacks)[-1] == ("<module>", "train.py", 9)
@@ -43,7 +43,7 @@ def test_both_are_read_alike(text: str) -> None:
 
 
 def test_what_differs_between_two_looks_at_a_sleeper_is_left_out() -> None:
-    """Which thread took the signal, and whether it was just then on a processor."""
+    """The thread that took the signal, and its processor state, are left out."""
     other = FAULTHANDLER.replace("Current thread", "Thread").replace("Thread 0x00007f01", "X", 0)
     assert parse(FAULTHANDLER) == parse(other)
     assert parse(PY_SPY) == parse(PY_SPY.replace("(idle)", "(active)"))
@@ -60,7 +60,7 @@ def test_what_differs_between_two_looks_at_a_sleeper_is_left_out() -> None:
     ],
 )
 def test_which_frames_wait_for_other_ranks(frame: str, is_one: bool) -> None:
-    """Only those of the library that waits, innermost."""
+    """Only innermost frames of the library that waits count."""
     text = (
         f'Thread 0x1 (most recent call first):\n  File {frame}\n  File "t.py", line 1 in <module>\n'
     )
@@ -68,14 +68,14 @@ def test_which_frames_wait_for_other_ranks(frame: str, is_one: bool) -> None:
 
 
 def test_a_loop_that_computes_inside_of_a_wrapper_does_not_wait() -> None:
-    """The collective has to be innermost."""
+    """A collective counts only as the innermost frame."""
     inner = "".join(f'  File "model.py", line {n} in forward\n' for n in range(5))
     text = FAULTHANDLER.replace('  File "/x/torch/distributed/distributed', inner + '  File "/x/d')
     assert collective(parse(text)) is None
 
 
 def test_children_and_backward_passes() -> None:
-    """What a wait may be for, where counters do not tell."""
+    """Stacks show a wait for a child, or a backward pass, which counters do not show."""
     head = "Thread 0x1 (most recent call first):\n"
     child = head + '  File "/lib/python3.11/subprocess.py", line 2045 in _try_wait\n'
     assert waits_for_child(parse(child))

@@ -36,13 +36,13 @@ def heartbeats(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(heartbeats: Path, start_ready: Start) -> Start:
-    """Start a command that may attach; returns its pid once it has said that it is ready."""
+    """Return a function that starts a command that may attach, and returns its pid when ready."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "SUPERVISOR_HEARTBEAT": str(heartbeats)}
     return partial(start_ready, env=env)
 
 
 def finish(dump: StackDump) -> float:
-    """Send what is to be sent and poll to the end; returns the longest poll in seconds."""
+    """Send the signals and poll to the end; return the longest poll in seconds."""
     dump.start()
     for pid in dump.to_signal:
         os.kill(pid, signal.SIGUSR2)
@@ -57,7 +57,7 @@ def finish(dump: StackDump) -> float:
 
 
 def wait_until_asleep(pid: int) -> None:
-    """It says that it is ready a moment before it sleeps."""
+    """Wait until the process sleeps: it says that it is ready a moment before."""
     deadline = time.monotonic() + 40
     while Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "S":
         assert time.monotonic() < deadline
@@ -65,7 +65,7 @@ def wait_until_asleep(pid: int) -> None:
 
 
 def test_a_python_process_that_is_not_attached(start: Start, tmp_path: Path) -> None:
-    """py-spy names the function it hangs in; no poll waits for that."""
+    """py-spy names the function that hangs, and no poll waits for py-spy."""
     pid = start(sys.executable, "-c", HANG + "stuck_here()")
     wait_until_asleep(pid)
     dump = StackDump(tmp_path / "incident", [], pid, tmp_path)
@@ -80,7 +80,7 @@ def test_a_python_process_that_is_not_attached(start: Start, tmp_path: Path) -> 
 
 
 def test_a_shell_script_with_a_python_child(start: Start, tmp_path: Path) -> None:
-    """The child's stacks are there, the shell's state too."""
+    """The dump has the child's stacks, and the shell's state too."""
     pid = start("bash", "-c", f'{sys.executable} -c "$0"; true', HANG + "stuck_here()")
     (_, child) = with_descendants([pid])
     dump = StackDump(tmp_path / "incident", [], pid, tmp_path)
@@ -93,7 +93,7 @@ def test_a_shell_script_with_a_python_child(start: Start, tmp_path: Path) -> Non
 
 
 def test_an_attached_process_writes_its_own(start: Start, tmp_path: Path, heartbeats: Path) -> None:
-    """Only what it wrote this time is copied, and it goes on."""
+    """Only what the process wrote this time is copied, and the process goes on."""
     pid = start(sys.executable, "-c", ATTACHED)
     (heartbeats / "stacks-0.txt").write_text("an earlier dump\n")
     dump = StackDump(tmp_path / "incident", read_pages(heartbeats), pid, heartbeats)
@@ -108,14 +108,14 @@ def test_an_attached_process_writes_its_own(start: Start, tmp_path: Path, heartb
 
 
 def test_a_stopped_process(start: Start, tmp_path: Path, heartbeats: Path) -> None:
-    """It cannot answer; its state is said, and py-spy reads its stacks without waking it."""
+    """A stopped process cannot answer: its state is named, and py-spy reads its stacks."""
     pid = start(sys.executable, "-c", ATTACHED)
     os.kill(pid, signal.SIGSTOP)
     while "T (stopped)" not in Path(f"/proc/{pid}/status").read_text():
         time.sleep(0.01)
     dump = StackDump(tmp_path / "incident", read_pages(heartbeats), pid, heartbeats)
     finish(dump)
-    assert dump.problems == [f"process {pid} did not answer SIGUSR2; asked py-spy"]
+    assert dump.problems == [f"process {pid} did not answer SIGUSR2, so py-spy was asked"]
     assert "stuck_here" in (tmp_path / "incident" / f"stacks-{pid}.txt").read_text()
     text = (tmp_path / "incident/processes.txt").read_text()
     assert "stopped by a signal (SIGSTOP, SIGTSTP)" in text
@@ -140,7 +140,7 @@ def test_sigusr2_is_kept_from_whom_it_would_kill(
 def test_a_page_of_a_dead_process_names_nobody(
     start: Start, tmp_path: Path, heartbeats: Path
 ) -> None:
-    """Its pid may be somebody else's by now."""
+    """The page's pid may belong to another process by now."""
     pid = start(sys.executable, "-c", ATTACHED)
     (page,) = read_pages(heartbeats)
     stale: Page = page._replace(start_ticks=page.start_ticks - 1)
@@ -148,7 +148,7 @@ def test_a_page_of_a_dead_process_names_nobody(
 
 
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None) -> None:
-    """Put something in py-spy's place."""
+    """Put a script, or nothing, in py-spy's place."""
     path = tmp_path / "py-spy"
     if script is not None:
         path.write_text(f"#!/bin/sh\n{script}\n")
@@ -157,7 +157,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None) ->
 
 
 def test_py_spy_is_missing(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file says so, and the kernel's part is there all the same."""
+    """The file says that py-spy is missing, and the kernel's part is written all the same."""
     fake(tmp_path, monkeypatch, None)
     pid = start(sys.executable, "-c", HANG + "stuck_here()")
     dump = StackDump(tmp_path / "incident", [], pid, tmp_path)
@@ -171,7 +171,7 @@ def test_py_spy_is_missing(start: Start, tmp_path: Path, monkeypatch: pytest.Mon
 def test_py_spy_is_not_permitted(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it said stays, with where to look."""
+    """py-spy's error is kept, with a hint where to look."""
     fake(tmp_path, monkeypatch, "echo 'Error: Permission Denied (os error 13)' >&2; exit 1")
     pid = start(sys.executable, "-c", HANG + "stuck_here()")
     finish(StackDump(tmp_path / "incident", [], pid, tmp_path))
@@ -181,7 +181,7 @@ def test_py_spy_is_not_permitted(
 
 
 def test_py_spy_hangs(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is ended at the deadline, and the dump with it."""
+    """py-spy is ended at the deadline, and the dump with it."""
     fake(tmp_path, monkeypatch, "exec sleep 1000")
     monkeypatch.setattr(stacks, "DEADLINE_S", 0.5)
     pid = start(sys.executable, "-c", HANG + "stuck_here()")
@@ -193,7 +193,7 @@ def test_py_spy_hangs(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_nowhere_to_write(start: Start, tmp_path: Path) -> None:
-    """A folder that cannot be made is told, not raised."""
+    """A folder that cannot be made is reported, and raises nothing."""
     (tmp_path / "file").touch()
     pid = start(sys.executable, "-c", HANG + "stuck_here()")
     dump = StackDump(tmp_path / "file/incident", [], pid, tmp_path)

@@ -1,5 +1,7 @@
-"""Snapshots as the trainer makes them: torch lays a file out without its data, which then goes
-into the storages' places on a real tmpfs."""
+"""Snapshots as the trainer makes them: torch lays out a file without its data, on a real tmpfs.
+
+The data then goes into the places of the storages.
+"""
 
 import json
 import os
@@ -34,7 +36,7 @@ def root() -> Iterator[Path]:
 
 
 def storages(value: Any) -> Iterator[torch.UntypedStorage]:
-    """The storages of all tensors in a state, each once, in the order in which torch saves them."""
+    """Yield each storage of a state's tensors once, in the order in which torch saves them."""
     seen: set[int] = set()
     pending = [value]
     while pending:
@@ -51,7 +53,7 @@ def storages(value: Any) -> Iterator[torch.UntypedStorage]:
 
 
 def write_in_place(path: Path, state: State) -> list[list[object]]:
-    """Save a state as a trainer does into a slot; the ranges of its floating-point storages."""
+    """Save a state as a trainer does in a slot, and return its floating-point storages' ranges."""
     with torch.serialization.skip_data():
         torch.save(state, path)
     reader = torch._C.PyTorchFileReader(str(path))
@@ -75,7 +77,7 @@ def write_in_place(path: Path, state: State) -> list[list[object]]:
 
 @pytest.fixture
 def fill(root: Path, tmp_path: Path) -> Fill:
-    """Write a snapshot into a slot as the one writer does; the whole slot."""
+    """Return a function that writes a snapshot into a slot as its writer does."""
 
     def write(
         step: int,
@@ -153,7 +155,7 @@ def states() -> dict[str, State]:
 
 
 class ServingPersister:
-    """A real persister, with a pipe as standard input that ends it when closed."""
+    """A real persister, which ends when its standard input, a pipe, is closed."""
 
     def __init__(self, root: Path, *options: str, argv: list[str] | None = None, **popen: Any):
         self.root = root
@@ -167,32 +169,32 @@ class ServingPersister:
         )
 
     def end(self) -> tuple[int, str]:
-        """Close its pipe and wait for it; exit code and what it said."""
+        """Close its pipe and wait; return the exit code and the text on stderr."""
         _, said = self.process.communicate(timeout=90)
         return self.process.returncode, said
 
     def kill(self) -> None:
-        """SIGKILL, and reap it."""
+        """Kill the persister with SIGKILL, and reap it."""
         self.process.kill()
         self.process.communicate(timeout=90)
 
     def wait_for(self, is_so: Callable[[PersisterRecord], object]) -> PersisterRecord:
-        """Its board, once it says what is waited for."""
+        """Return the board once this condition is true for it."""
         return wait_until(lambda: (board := self.board()) and is_so(board) and board)
 
     def board(self) -> PersisterRecord | None:
-        """The board, if it is this process's."""
+        """Return the board if it is this process's."""
         board = read_board(self.root)
         return board if board is not None and board.pid == self.process.pid else None
 
     def wait_for_result(self, count: int = 1) -> Result:
-        """The newest result, once there are so many and it is at rest."""
+        """Return the newest result once there are `count` and the persister is idle."""
         board = self.wait_for(lambda board: len(board.results) >= count and board.state == "idle")
         return board.results[-1]
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = 90.0) -> Any:
-    """What a condition says, once that is true."""
+    """Return the condition's value once it is true."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not come to be"
@@ -202,7 +204,7 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = 90.0) -> Any:
 
 @pytest.fixture
 def persister(root: Path) -> Iterator[Callable[..., ServingPersister]]:
-    """Start persisters of the snapshot directory; none outlives the test."""
+    """Return a function that starts persisters; none of them outlives the test."""
     started: list[ServingPersister] = []
 
     def start(*options: str, **settings: Any) -> ServingPersister:
@@ -227,26 +229,26 @@ def truncate(folder: Path) -> None:
 
 
 def garble(folder: Path) -> None:
-    """An archive without its directory, of the same size."""
+    """Replace an archive with random bytes of the same size."""
     size = (folder / "model.pt").stat().st_size
     (folder / "model.pt").write_bytes(os.urandom(size))
 
 
 def link(folder: Path) -> None:
-    """A link where a file was."""
+    """Replace a file with a link to it."""
     target = folder.parent / "elsewhere.pt"
     (folder / "model.pt").rename(target)
     (folder / "model.pt").symlink_to(target)
 
 
 def pipe(folder: Path) -> None:
-    """A pipe that would hang whoever opens it."""
+    """Replace a file with a pipe, which would block a process that opens it."""
     (folder / "training_state.json").unlink()
     os.mkfifo(folder / "training_state.json")
 
 
 def state(text: str) -> Callable[[Path], object]:
-    """Another training state, of the length of the right one."""
+    """Return a damage that writes another training state, of the right one's length."""
     right = '{"global_step": 10, "current_epoch": 3, "format": 1}'
     return lambda folder: (folder / "training_state.json").write_text(text.ljust(len(right)))
 

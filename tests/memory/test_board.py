@@ -1,4 +1,4 @@
-"""The board, the seal and requests: what is written is read, what is damaged reads as nothing."""
+"""The board, the seal and requests are read as written; what is damaged reads as nothing."""
 
 import json
 import os
@@ -49,7 +49,7 @@ SNAPSHOT = Snapshot(
 
 
 def results(count: int) -> tuple[Result, ...]:
-    """So many results."""
+    """Make this many results."""
     return tuple(
         Result(number, number, "n", None, False, "e", 1, 0.5, None, "save", 2.5)
         for number in range(count)
@@ -57,7 +57,7 @@ def results(count: int) -> tuple[Result, ...]:
 
 
 def test_a_board_is_read_as_it_was_written(root: Path) -> None:
-    """Every field, and of the results the newest sixteen."""
+    """Every field is read, and the newest sixteen of the results."""
     board = blank_board()._replace(
         state="persisting",
         current=Current(1, 2, "checkpoint-2", 3, 4, 5.5),
@@ -77,7 +77,7 @@ def test_a_board_is_read_as_it_was_written(root: Path) -> None:
     "content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"results": 1, "current": {}}', b"[" * 200_000]
 )
 def test_a_damaged_file_is_none(root: Path, content: bytes) -> None:
-    """A board and a request alike."""
+    """A damaged board reads as none, and so does a damaged request."""
     paths = SnapshotPaths(root)
     assert (read_board(root), persist_request.read(root)) == (None, None)
     for path in (paths.board, paths.rescue):
@@ -86,7 +86,7 @@ def test_a_damaged_file_is_none(root: Path, content: bytes) -> None:
 
 
 def test_nothing_is_followed_or_waited_for(root: Path, tmp_path: Path) -> None:
-    """A link, a pipe, a directory, a file of a gigabyte."""
+    """A link, a pipe, a directory and a file of a gigabyte read as no board."""
     path = SnapshotPaths(root).board
     elsewhere = tmp_path / "board"
     write_board(root, blank_board())
@@ -107,7 +107,7 @@ def test_nothing_is_followed_or_waited_for(root: Path, tmp_path: Path) -> None:
 
 
 def test_requests_have_ids_that_grow(root: Path) -> None:
-    """Beyond those that were answered, too, and the reason is kept."""
+    """Ids grow beyond those already answered, and the reason is kept."""
     assert persist_request.ask(root, "first") == 1
     assert persist_request.ask(root, "second") == 2
     request = persist_request.read(root)
@@ -119,7 +119,7 @@ def test_requests_have_ids_that_grow(root: Path) -> None:
 
 
 def test_a_seal_says_what_was_closed_over(root: Path) -> None:
-    """Whole only between the close and the next begin."""
+    """A slot is whole only between the close and the next begin."""
     path = root / "seal"
     assert read_seal(path).state is SlotState.EMPTY
     seal = SealWriter(path)
@@ -151,7 +151,7 @@ def test_only_a_slot_that_was_begun_becomes_whole(root: Path) -> None:
 
 
 def test_a_seal_with_any_bit_wrong_is_not_whole(root: Path) -> None:
-    """Header and record; a bit behind them is nobody's."""
+    """Every bit of header and record counts; bytes behind them do not."""
     path = root / "seal"
     seal = SealWriter(path)
     seal.begin()
@@ -172,7 +172,7 @@ def test_a_seal_with_any_bit_wrong_is_not_whole(root: Path) -> None:
 
 
 def test_what_a_later_version_says_more_is_passed_over(root: Path) -> None:
-    """A persister or a trainer of after an upgrade: neither its board nor its snapshot is lost."""
+    """A later version's board and snapshot are read without their unknown fields."""
     board = blank_board()._replace(
         current=Current(3, 510, "n", 10, 4, 1.5),
         rescue=RescueResult(7, "persisted", 510, "/out/n", None),
@@ -192,7 +192,7 @@ def test_what_a_later_version_says_more_is_passed_over(root: Path) -> None:
 
 
 def test_whole_slots_come_newest_first(root: Path) -> None:
-    """By sequence, whatever the step; no directory holds none."""
+    """The order is by sequence, whatever the step, and an absent directory holds none."""
     for index, sequence in ((0, 7), (1, 9)):
         folder = SnapshotPaths(root).slot(index).folder
         folder.mkdir()
@@ -206,7 +206,7 @@ def test_whole_slots_come_newest_first(root: Path) -> None:
 
 
 def test_a_ring_without_a_listener(root: Path) -> None:
-    """False, at once; the directory may be made twice."""
+    """A ring without a listener returns False at once, and the directory may be made twice."""
     assert not wake(root)
     assert not wake(root / "absent")
     assert make_root(root).wake.is_fifo()
@@ -224,7 +224,7 @@ with Lock(Path(sys.argv[1])) as lock:
 
 @pytest.mark.parametrize("kind", ["shared", "exclusive"])
 def test_locks_hold_between_processes(root: Path, kind: str) -> None:
-    """Readers share, a writer excludes, and a kill lets go."""
+    """Readers share the lock, a writer excludes them, and a kill releases it."""
     path = root / "lock"
     other = subprocess.Popen(
         [sys.executable, "-c", LOCKING, path, kind],

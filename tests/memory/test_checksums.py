@@ -1,4 +1,4 @@
-"""Filling in CRCs: whatever torch lays out comes right, whatever else there is is refused."""
+"""Filling in CRCs: right for each archive that torch lays out, refused for anything else."""
 
 import io
 import os
@@ -15,7 +15,7 @@ from tests.memory.conftest import write_in_place
 
 
 def filled(path: Path, chunk_bytes: int) -> bytes:
-    """The archive after it streamed by in chunks of that size. Raises DamagedError."""
+    """The archive after streaming it in chunks of this size. Raises DamagedError."""
     data = bytearray(path.read_bytes())
     with path.open("rb") as file:
         checksums = Checksums(file.fileno(), len(data))
@@ -28,7 +28,7 @@ def filled(path: Path, chunk_bytes: int) -> bytes:
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """As torch lays it out under `skip_data`, with the data then in place."""
+    """An archive as torch lays it out under `skip_data`, with its data in place."""
     path = tmp_path / "model.pt"
     state = {"a": torch.randn(999), "b": torch.ones(3).bfloat16(), "c": torch.zeros(0)}
     write_in_place(path, state)
@@ -37,7 +37,7 @@ def archive(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 7, 64, 1000, 1 << 20])
 def test_every_crc_comes_right(archive: Path, chunk_bytes: int) -> None:
-    """In one pass and in chunks of any size, also such that split a CRC."""
+    """One pass fills all CRCs, in chunks of any size, also chunks that split a CRC."""
     with zipfile.ZipFile(archive) as before:
         assert before.testzip() == "model/data/0"
     with zipfile.ZipFile(io.BytesIO(filled(archive, chunk_bytes))) as after:
@@ -52,7 +52,7 @@ def test_every_crc_comes_right(archive: Path, chunk_bytes: int) -> None:
 
 
 def test_only_the_crcs_change(archive: Path) -> None:
-    """What `torch.save` writes by itself is what comes out, but for its serialization id."""
+    """The result equals `torch.save`'s own file, except for its serialization id."""
     whole = archive.with_name("whole.pt")
     torch.save(torch.load(archive, weights_only=True), whole)
     assert filled(whole, 100) == whole.read_bytes()
@@ -62,10 +62,10 @@ def test_only_the_crcs_change(archive: Path) -> None:
 
 
 def test_records_beyond_four_gigabytes(tmp_path: Path) -> None:
-    """With zip64 sizes and offsets; the file is sparse, and so is the test."""
+    """Large archives have zip64 sizes and offsets; the test's file is sparse."""
     path = tmp_path / "large.pt"
     with torch.serialization.skip_data():
-        # Neither its memory nor the disk is touched.
+        # This touches neither the memory nor the disk.
         storage = torch.empty((1 << 32) + 64, dtype=torch.uint8)
         torch.save({"a": storage, "b": torch.empty(5)}, path)
     size = path.stat().st_size
@@ -76,7 +76,7 @@ def test_records_beyond_four_gigabytes(tmp_path: Path) -> None:
 
 
 def write_zip(path: Path, method: int = zipfile.ZIP_STORED) -> Path:
-    """What Python writes to a file that can seek: CRCs in front of the data."""
+    """Write an archive as Python does to a seekable file: with CRCs in front of the data."""
     with zipfile.ZipFile(path, "w", method) as file:
         file.writestr("archive/data.pkl", b"a" * 1000)
     return path
@@ -84,13 +84,13 @@ def write_zip(path: Path, method: int = zipfile.ZIP_STORED) -> Path:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_what_torch_does_not_write_is_refused(tmp_path: Path, method: int) -> None:
-    """Compressed records, and such whose CRC has been passed when it is known."""
+    """Compressed records are refused, and so are CRCs that stand before their data."""
     with pytest.raises(DamagedError, match=r"compressed|before its data"):
         filled(write_zip(tmp_path / "x.pt", method), 100)
 
 
 def test_a_record_without_its_descriptor(archive: Path) -> None:
-    """The flag says that there is one, the bytes do not."""
+    """The flag promises a descriptor, and the bytes have none."""
     data = bytearray(archive.read_bytes())
     data[data.index(b"PK\7\10")] = 0
     archive.write_bytes(data)
@@ -99,7 +99,7 @@ def test_a_record_without_its_descriptor(archive: Path) -> None:
 
 
 def test_damage_is_refused_or_harmless(archive: Path) -> None:
-    """Truncated anywhere, or with any bytes changed: a DamagedError or a file, nothing else."""
+    """Truncation or changed bytes give a DamagedError or a file, and no other error."""
     chance = random.Random(3)
     good = archive.read_bytes()
     refused = 0
@@ -108,7 +108,7 @@ def test_damage_is_refused_or_harmless(archive: Path) -> None:
         if chance.random() < 0.3:
             del data[chance.randrange(len(data)) :]
         for _ in range(chance.randrange(1, 6)):
-            # The directory at the end is where damage does most.
+            # Damage in the directory at the end does most harm.
             at = len(data) - 1 - int(chance.random() ** 3 * (len(data) - 1))
             data[at : at + 1] = bytes([chance.choice((0, 0xFF, chance.randrange(256)))])
         archive.write_bytes(data)
@@ -121,7 +121,7 @@ def test_damage_is_refused_or_harmless(archive: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"PK", b"garbage" * 1000, bytes(1 << 16), os.urandom(5000)])
 def test_what_is_no_archive(tmp_path: Path, data: bytes) -> None:
-    """A clean error."""
+    """Bytes that are no archive raise DamagedError."""
     path = tmp_path / "x.pt"
     path.write_bytes(data)
     with pytest.raises(DamagedError):
@@ -129,7 +129,7 @@ def test_what_is_no_archive(tmp_path: Path, data: bytes) -> None:
 
 
 def test_an_archive_that_ends_early(archive: Path) -> None:
-    """Fewer bytes come than its directory promised."""
+    """The stream ends before the size that the directory promised."""
     data = bytearray(archive.read_bytes())
     with archive.open("rb") as file:
         checksums = Checksums(file.fileno(), len(data))

@@ -1,4 +1,4 @@
-"""Finite or not, from exponent bits: the same answer as torch's, for every dtype."""
+"""Finite or not by exponent bits: the same answer as torch's, for every dtype."""
 
 import struct
 
@@ -26,7 +26,7 @@ LARGEST = [name for name in DTYPES if "complex" not in name]
 
 
 def is_finite(data: bytes, dtype: str) -> bool:
-    """What torch says of these bytes."""
+    """Whether torch finds all values in these bytes finite."""
     kind = getattr(torch, dtype)
     tensor = torch.frombuffer(bytearray(data), dtype=kind)
     wide = tensor if kind.is_complex else tensor.double()
@@ -40,7 +40,7 @@ def bits(tensor: torch.Tensor) -> bytes:
 
 @pytest.mark.parametrize("dtype", SMALL)
 def test_every_value_of_a_small_float(dtype: str) -> None:
-    """All 256 or 65536 of them, each between two zeros."""
+    """All 256 or 65536 values are judged as by torch, each between two zeros."""
     size = item_bytes(dtype)
     zero = bytes(size)
     for value in range(256**size):
@@ -48,7 +48,7 @@ def test_every_value_of_a_small_float(dtype: str) -> None:
         assert scan(memoryview(data), dtype) == is_finite(data, dtype), hex(value)
 
 
-# The last bytes of an item decide, so they are drawn from those near infinity.
+# The last bytes of an item decide, so they are drawn from values near infinity.
 NEAR = st.sampled_from([0x7E, 0x7F, 0x80, 0xEF, 0xF0, 0xF1, 0xFE, 0xFF, 0x00, 0x6F, 0x70])
 
 
@@ -57,7 +57,7 @@ NEAR = st.sampled_from([0x7E, 0x7F, 0x80, 0xEF, 0xF0, 0xF1, 0xFE, 0xFF, 0x00, 0x
 def test_any_bytes(
     dtype: str, items: list[bytes], before: int, last: int, data: st.DataObject
 ) -> None:
-    """Random bits, and such that are at the edge of infinity."""
+    """Random bits, and bits at the edge of infinity, are judged as by torch."""
     edge = bytes(14) + bytes([before, last])
     whole = [item + item[:2] for item in items]
     whole.insert(data.draw(st.integers(0, len(items))), edge)
@@ -68,14 +68,14 @@ def test_any_bytes(
 @given(st.lists(st.floats(width=32), min_size=1))
 @example([3.4028234663852886e38, -3.4028234663852886e38])
 def test_single_precision(values: list[float]) -> None:
-    """Floats as hypothesis draws them: NaN of any payload, infinities, subnormals, the largest."""
+    """NaN of any payload, infinities, subnormals and the largest values are judged as by torch."""
     raw = struct.pack(f"<{len(values)}f", *values)
     assert scan(memoryview(raw), "float32") == is_finite(raw, "float32")
 
 
 @pytest.mark.parametrize("dtype", LARGEST)
 def test_huge_values_are_finite(dtype: str) -> None:
-    """A tensor full of the largest value, larger than one block, in both signs."""
+    """A tensor of several blocks with the largest value, in both signs, is finite."""
     largest = torch.finfo(getattr(torch, dtype)).max
     tensor = torch.full((300_000,), largest, dtype=torch.float64)
     tensor[1::2] *= -1
@@ -86,7 +86,7 @@ def test_huge_values_are_finite(dtype: str) -> None:
 @pytest.mark.parametrize("place", [0, 65535, 65536, 299_999])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_one_bad_value_among_many(place: int, value: float) -> None:
-    """First, last, on both sides of a block's border."""
+    """One bad value is found first, last, and on both sides of a block's border."""
     tensor = torch.full((300_000,), 3e38)
     tensor[place] = value
     assert not scan(memoryview(bits(tensor)), "float32")
@@ -98,7 +98,7 @@ def test_nothing_is_finite() -> None:
 
 
 def test_what_cannot_be_scanned() -> None:
-    """Half an item, or a dtype without an exponent."""
+    """Half an item, or a dtype without an exponent, raises ValueError."""
     with pytest.raises(ValueError, match="whole number"):
         scan(memoryview(bytes(7)), "float32")
     with pytest.raises(ValueError, match="int64"):

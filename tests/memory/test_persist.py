@@ -1,4 +1,4 @@
-"""Persisting: what is on the disk equals what was in the slot, or there is nothing."""
+"""Persisting: the disk gets exactly what was in the slot, or nothing."""
 
 import errno
 import os
@@ -56,7 +56,7 @@ def has_equal_bits(found: object, wanted: object) -> bool:
 def test_a_snapshot_becomes_a_valid_checkpoint(
     fill: Fill, states: dict[str, State], tmp_path: Path
 ) -> None:
-    """Proven by hashes, loadable by plain torch, sound as zip, its time that of the snapshot."""
+    """The checkpoint is proven, loads in torch, is a sound zip, and has the snapshot's time."""
     whole = fill(510, states, written=1_700_000_000.125, attempt=2, kind="epoch")
     assert not is_sound_zip(whole.path / "model.pt")
     done = persist(whole)
@@ -75,12 +75,12 @@ def test_a_snapshot_becomes_a_valid_checkpoint(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
+    """Every file below a folder with its content."""
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_same_snapshot_is_not_written_twice(fill: Fill, states: dict[str, State]) -> None:
-    """By run, step and time; another snapshot of that step is written, the old one put aside."""
+    """Run, step and time identify a snapshot; another one of that step replaces the old one."""
     whole = fill(10, states)
     first = persist(whole)
     again = persist(whole)
@@ -93,7 +93,7 @@ def test_the_same_snapshot_is_not_written_twice(fill: Fill, states: dict[str, St
 
 
 def test_a_damaged_copy_is_written_again(fill: Fill, states: dict[str, State]) -> None:
-    """What is on the disk under that name must at least have its files and sizes."""
+    """A checkpoint on the disk counts only if it has all files in their sizes."""
     whole = fill(10, states)
     first = persist(whole)
     (first.path / "optimizer.pt").unlink()
@@ -115,7 +115,7 @@ def test_a_damaged_copy_is_written_again(fill: Fill, states: dict[str, State]) -
 def test_the_manifest_says_whether_weights_are_finite(
     fill: Fill, weights: tuple[str, ...], value: float, finite: bool | None
 ) -> None:
-    """Of those that the writer calls weights, across chunks of 4 MiB; nobody knows of others."""
+    """Only files called weights are scanned, across chunks of 4 MiB; others leave it unknown."""
     tensor = torch.full((3 << 20,), 3e38)
     tensor[-1] = value
     whole = fill(10, {"model.pt": {"weight": tensor}}, weights=weights)
@@ -128,7 +128,7 @@ def test_the_manifest_says_whether_weights_are_finite(
 
 
 def test_other_files_are_copied_as_they_are(fill: Fill, states: dict[str, State]) -> None:
-    """Folders, empty files, files that are no archive."""
+    """Folders, empty files and files that are no archive are copied as they are."""
 
     def more(folder: Path) -> None:
         (folder / "data/deep").mkdir(parents=True)
@@ -146,7 +146,7 @@ def test_other_files_are_copied_as_they_are(fill: Fill, states: dict[str, State]
 def test_what_must_be_there_before_is_synced_first(
     fill: Fill, states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The metrics of the steps up to the checkpoint; one that is gone has nothing to lose."""
+    """The metrics up to the checkpoint are synced before it; a file that is gone is skipped."""
     before = tmp_path / "metrics.jsonl"
     before.write_text("1\n")
     synced: list[str] = []
@@ -163,7 +163,7 @@ def test_what_must_be_there_before_is_synced_first(
 
 
 def test_progress_counts_every_byte(fill: Fill) -> None:
-    """It grows to the size of all files."""
+    """The progress grows to the size of all files."""
     seen: list[int] = []
     whole = fill(10, {"model.pt": {"weight": torch.zeros(5 << 20)}})
     persist(whole, progress=seen.append)
@@ -192,7 +192,7 @@ def test_any_call_may_fail(
     call: str,
     code: int,
 ) -> None:
-    """Each in turn: an OSError, nothing left behind, and the next try writes it all."""
+    """When any call fails, the error leaves nothing behind, and the next try writes it all."""
     whole = fill(10, {**states, "large.pt": {"t": torch.zeros(5 << 20)}})
     real = getattr(os, call)
     failed = 0
@@ -219,7 +219,7 @@ def test_any_call_may_fail(
                 failed_with = error
         if failed_with is not None:
             failed += 1
-            # A seal that cannot be opened reads as one that was given up.
+            # A seal that cannot be opened reads as a voided one.
             assert getattr(failed_with, "errno", code) == code
             assert os.listdir(out) == []
         assert not threading.enumerate()[1:]
@@ -234,7 +234,7 @@ def test_any_call_may_fail(
 def test_a_disk_too_small_is_seen_before_it_is_full(
     fill: Fill, states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ENOSPC without one byte written."""
+    """ENOSPC is raised before one byte is written."""
     whole = fill(10, states)
     real = os.statvfs(tmp_path)
     tiny = os.statvfs_result((*real[:3], 0, 0, *real[5:]))
@@ -250,7 +250,7 @@ def test_a_disk_too_small_is_seen_before_it_is_full(
 def test_what_is_no_checkpoint_is_not_persisted(
     fill: Fill, tmp_path: Path, damage: Callable[[Path], object]
 ) -> None:
-    """A clean error, nothing on the disk, whatever is in the slot."""
+    """A damaged snapshot raises an error and leaves nothing on the disk."""
     whole = fill(10, {"model.pt": {"weight": torch.randn(50)}}, change=damage)
     with pytest.raises((ValueError, OSError)):
         persist(whole)
@@ -261,7 +261,7 @@ def test_what_is_no_checkpoint_is_not_persisted(
 def test_a_slot_given_up_meanwhile_is_not_committed(
     fill: Fill, states: dict[str, State], tmp_path: Path
 ) -> None:
-    """The run went back behind it while it was copied."""
+    """The run went back behind the snapshot while it was being copied."""
     whole = fill(10, states)
     with pytest.raises(ValueError, match="given up"):
         persist(whole, progress=lambda _: void(whole.slot))
@@ -271,7 +271,7 @@ def test_a_slot_given_up_meanwhile_is_not_committed(
 def test_a_slot_given_up_as_it_is_committed_is_taken_back(
     fill: Fill, states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Syncing takes long, and the last look was before: it must not be there to be resumed from."""
+    """The slot is voided during the last sync: the checkpoint must not be resumed from."""
     whole = fill(10, states)
     commit = CheckpointWriter.commit
 
@@ -289,7 +289,7 @@ def test_a_slot_given_up_as_it_is_committed_is_taken_back(
 def test_a_slot_that_vanishes_as_it_is_committed_stays_on_the_disk(
     fill: Fill, states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RemoveIPC took the memory: that is no reason to take the checkpoint back."""
+    """RemoveIPC took the memory, which is no reason to withdraw the checkpoint."""
     whole = fill(10, states)
     commit = CheckpointWriter.commit
 
@@ -304,7 +304,7 @@ def test_a_slot_that_vanishes_as_it_is_committed_stays_on_the_disk(
 def test_one_that_the_next_attempt_writes_over_is_taken_back(
     fill: Fill, states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody could pin the slot: it is given up, and begun anew, while the disk syncs."""
+    """The slot is voided and begun anew while the disk syncs: the checkpoint is withdrawn."""
     whole = fill(10, states)
     commit = CheckpointWriter.commit
 
@@ -322,7 +322,7 @@ def test_one_that_the_next_attempt_writes_over_is_taken_back(
 def test_what_was_damaged_after_it_was_read_stays_on_the_disk(
     fill: Fill, states: dict[str, State], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Damage in memory says nothing of the copy that was made before, and is being synced."""
+    """Damage in memory does not affect the copy that was made before it."""
     whole = fill(10, states)
     commit = CheckpointWriter.commit
 
@@ -338,7 +338,7 @@ def test_what_was_damaged_after_it_was_read_stays_on_the_disk(
 def test_one_of_the_same_name_is_back_where_the_newer_is_taken_back(
     fill: Fill, states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A constant name: the run goes back to the very checkpoint that was just replaced."""
+    """Under a constant name, the run goes back to the checkpoint that was just replaced."""
     persist(fill(10, states, name="last"))
     whole = fill(20, states, name="last", sequence=20)
     commit = CheckpointWriter.commit
@@ -359,7 +359,7 @@ def test_one_of_the_same_name_is_back_where_the_newer_is_taken_back(
 def test_a_kill_while_one_is_given_up_as_damaged(
     fill: Fill, states: dict[str, State], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the two stores it is whole still, never one that the run went back behind."""
+    """A kill between the two stores leaves a whole slot, not one that the run went back behind."""
     whole = fill(10, states)
     seal = SealWriter(whole.slot.seal)
     stopped: list[Seal] = []
@@ -380,7 +380,7 @@ def test_a_kill_while_one_is_given_up_as_damaged(
 def test_one_that_its_own_writer_writes_over_counts(
     fill: Fill, states: dict[str, State], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The writer had the slot's lock for a moment longer: the run has not gone back."""
+    """The writer held the slot's lock a moment longer, so the run has not gone back."""
     whole = fill(10, states)
     commit = CheckpointWriter.commit
 
@@ -395,7 +395,7 @@ def test_one_that_its_own_writer_writes_over_counts(
 def test_only_what_was_given_up_is_found_and_taken_back(
     fill: Fill, states: dict[str, State], root: Path, tmp_path: Path
 ) -> None:
-    """Not a whole one, not what the replayed steps saved under the same name, and once."""
+    """Only a voided slot's checkpoint is withdrawn, once; a later save of that name stays."""
     whole = fill(10, states)
     assert read_given_up(root) == []
     persist(whole)
@@ -406,7 +406,7 @@ def test_only_what_was_given_up_is_found_and_taken_back(
     place = withdraw(whole)
     assert place == tmp_path / "out/.set-aside/superseded/checkpoint-10"
     assert withdraw(whole) is None
-    # written anew, and damaged: nobody can tell any more
+    # After a new snapshot, or damage to the seal, nothing is found.
     fill(20, states, sequence=11)
     assert read_given_up(root) == []
     void(whole.slot)
@@ -419,7 +419,7 @@ def test_only_what_was_given_up_is_found_and_taken_back(
 def test_what_a_killed_writer_left_is_removed(
     fill: Fill, states: dict[str, State], tmp_path: Path
 ) -> None:
-    """Else it would take the space that the next one needs."""
+    """Otherwise it would take the space that the next checkpoint needs."""
     out = tmp_path / "out"
     with CheckpointWriter(out, "checkpoint-1", step=1, epoch=0) as writer:
         place, pid, _, rest = writer.path.name.removeprefix(".staging-").split("-", 3)

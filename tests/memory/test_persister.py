@@ -1,4 +1,4 @@
-"""The persister as a process: what it does by itself, what ends it, and what must not."""
+"""The persister as a process: what it does by itself, what ends it, and what must not end it."""
 
 import os
 import random
@@ -27,12 +27,12 @@ from tests.vanishing import vanish
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Where the checkpoints go."""
+    """The checkpoint directory."""
     return tmp_path / "out"
 
 
 def names(folder: Path) -> list[str]:
-    """What stands in a checkpoint directory."""
+    """The names in a checkpoint directory."""
     return sorted(os.listdir(folder)) if folder.exists() else []
 
 
@@ -59,7 +59,7 @@ sys.exit(main(sys.argv[3:]))
 
 
 class Disk:
-    """A disk on which a persister has written two chunks, and then stands until it may go on."""
+    """A disk on which a persister writes two chunks, and then stands until it may go on."""
 
     def __init__(self, held: Path) -> None:
         self._held = held
@@ -71,20 +71,20 @@ class Disk:
         self._held.touch()
 
     def go_on(self) -> None:
-        """Be a disk like any other."""
+        """Let everything through."""
         self._held.unlink()
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Disk:
-    """It stands."""
+    """A disk that stands."""
     return Disk(tmp_path / "held")
 
 
 def test_it_persists_what_is_wanted_and_vets_the_rest(
     fill: Fill, states: dict[str, State], persister: Start, out: Path
 ) -> None:
-    """A wanted snapshot becomes a checkpoint by itself, one that is not only gets a verdict."""
+    """A wanted snapshot becomes a checkpoint; an unwanted one only gets a verdict."""
     process = persister()
     process.wait_for(lambda board: board.state == "idle")
     wanted = fill(10, states, index=0)
@@ -102,7 +102,7 @@ def test_it_persists_what_is_wanted_and_vets_the_rest(
 def test_a_snapshot_from_before_its_start_is_persisted(
     fill: Fill, states: dict[str, State], persister: Start
 ) -> None:
-    """Nobody need ring after it came."""
+    """The snapshot is persisted without a ring after the persister's start."""
     fill(10, states)
     assert persister().wait_for_result().ok
 
@@ -110,7 +110,7 @@ def test_a_snapshot_from_before_its_start_is_persisted(
 def test_the_newest_wanted_wins(
     fill: Fill, states: dict[str, State], persister: Start, out: Path
 ) -> None:
-    """Of two that wait the newer is persisted and the older one dropped."""
+    """Of two waiting snapshots the newer is persisted, and the older dropped."""
     fill(10, states, index=0)
     fill(20, states, index=1)
     process = persister()
@@ -122,7 +122,7 @@ def test_the_newest_wanted_wins(
 def test_an_older_one_is_persisted_where_the_newest_is_not_finite(
     fill: Fill, states: dict[str, State], persister: Start, out: Path
 ) -> None:
-    """A save that cannot be resumed from does not make the one before it superfluous."""
+    """A save with NaN cannot be resumed from, so the one before it is persisted, too."""
     fill(10, states, index=0)
     fill(20, {"model.pt": {"weight": torch.tensor([1.0, float("nan")])}}, index=1)
     process = persister()
@@ -135,7 +135,7 @@ def test_an_older_one_is_persisted_where_the_newest_is_not_finite(
 def test_the_slot_is_pinned_while_it_is_persisted(
     fill: Fill, persister: Start, out: Path, root: Path, disk: Disk
 ) -> None:
-    """Share-locked from the first byte to the commit, and free after it."""
+    """The slot is share-locked from the first byte to the commit, and free afterwards."""
     whole = fill(10, big())
     process = persister(argv=disk.argv)
     process.wait_for(lambda board: board.state == "persisting")
@@ -153,7 +153,7 @@ def is_locked_for_writing(whole: Whole) -> bool:
 
 
 def test_progress_is_on_the_board(fill: Fill, persister: Start, disk: Disk) -> None:
-    """While it writes, the board says what, how large, how far and since when."""
+    """During a write the board has the name, the size, the bytes done and the start time."""
     whole = fill(10, big())
     process = persister(argv=disk.argv)
     board = process.wait_for(lambda board: board.current is not None and board.current.done_bytes)
@@ -171,7 +171,7 @@ def test_progress_is_on_the_board(fill: Fill, persister: Start, disk: Disk) -> N
 def test_a_signal_to_the_whole_job_is_ignored(
     fill: Fill, states: dict[str, State], persister: Start, number: int
 ) -> None:
-    """It goes on, and still persists."""
+    """The persister goes on, and still persists."""
     process = persister()
     process.wait_for(lambda board: True)
     process.process.send_signal(number)
@@ -181,7 +181,7 @@ def test_a_signal_to_the_whole_job_is_ignored(
 
 
 def test_the_end_of_its_input_lets_it_finish(fill: Fill, persister: Start, out: Path) -> None:
-    """What is wanted when the pipe closes is on the disk when it exits, what is not is left."""
+    """Wanted snapshots are on the disk when it exits, and unwanted ones are left."""
     fill(10, big(), index=0)
     fill(9, big(), index=1, is_wanted=False)
     process = persister()
@@ -199,7 +199,7 @@ def test_it_ends_with_the_process_it_serves(
     root: Path,
     refusal: str | None,
 ) -> None:
-    """`--until-pid` alone is enough, even of a process that is killed; without pidfds as well."""
+    """`--until-pid` alone ends it after its process was killed, also without pidfds."""
     served = subprocess.Popen(["sleep", "60"])
     argv = [*refusing(refusal), sys.executable, "-P", str(PROGRAM)] if refusal else None
     process = persister("--until-pid", str(served.pid), argv=argv)
@@ -213,7 +213,7 @@ def test_it_ends_with_the_process_it_serves(
 
 
 def test_without_an_end_it_does_not_start(root: Path) -> None:
-    """Neither a pipe nor a pid: it would outlive everything."""
+    """With neither a pipe nor a pid it would outlive everything."""
     done = subprocess.run(
         [sys.executable, "-P", PROGRAM, "persist", "--directory", root],
         stdin=subprocess.DEVNULL,
@@ -228,7 +228,7 @@ def test_without_an_end_it_does_not_start(root: Path) -> None:
 def test_rescue_at_the_end_persists_the_newest_and_removes_all(
     fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path, is_wanted: bool
 ) -> None:
-    """Standalone: the newest snapshot survives its trainer, nothing stays in memory."""
+    """Without a supervisor, the newest snapshot outlives its trainer, and the memory is freed."""
     fill(10, states, index=0, is_wanted=is_wanted)
     fill(11, states, index=1, is_wanted=False)
     process = persister("--rescue-at-end")
@@ -241,7 +241,7 @@ def test_rescue_at_the_end_persists_the_newest_and_removes_all(
 def test_rescue_at_the_end_keeps_what_cannot_be_persisted(
     fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path
 ) -> None:
-    """The only copy of the state is not removed; it says where that is."""
+    """The only copy of the state is not removed, and stderr says where it is."""
     out.write_text("no directory")
     fill(11, states, is_wanted=False)
     code, said = persister("--rescue-at-end").end()
@@ -254,7 +254,7 @@ def test_rescue_at_the_end_keeps_what_cannot_be_persisted(
 def test_a_directory_with_a_living_writer_is_not_removed(
     fill: Fill, states: dict[str, State], persister: Start, root: Path
 ) -> None:
-    """The next trainer may have it already."""
+    """The next trainer may already use the directory."""
     fill(11, states)
     with Lock(SnapshotPaths(root).writer_lock) as lock:
         assert lock.acquire()
@@ -263,7 +263,7 @@ def test_a_directory_with_a_living_writer_is_not_removed(
 
 
 def answer(process_board: PersisterRecord | None, number: int) -> bool:
-    """Whether a rescue was answered."""
+    """Whether the rescue of this number was answered."""
     rescued = None if process_board is None else process_board.rescue
     return rescued is not None and rescued.id == number
 
@@ -271,7 +271,7 @@ def answer(process_board: PersisterRecord | None, number: int) -> bool:
 def test_a_rescue_persists_what_nobody_wanted(
     fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path
 ) -> None:
-    """Persisted once, already there the second time, and asked under a new id each time."""
+    """The first rescue persists, the second finds the checkpoint, and each has a new id."""
     process = persister()
     first = persist_request.ask(root, "nothing is there yet")
     board = process.wait_for(lambda board: answer(board, first))
@@ -292,7 +292,7 @@ def test_a_rescue_persists_what_nobody_wanted(
 def test_a_rescue_leaves_what_is_newer_on_the_disk(
     fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path
 ) -> None:
-    """A slot behind the newest save is not worth a write."""
+    """A snapshot older than the newest save is not worth a write."""
     process = persister()
     fill(10, states, index=0, is_wanted=False)
     newest = fill(20, states, index=1)
@@ -308,7 +308,7 @@ def test_a_rescue_leaves_what_is_newer_on_the_disk(
 def test_a_rescue_goes_past_what_is_bad(
     fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path, is_torn: bool
 ) -> None:
-    """A newest snapshot with NaN or a torn archive does not keep the older one from the disk."""
+    """If the newest snapshot has NaN or is torn, the older one is persisted."""
     fill(10, states, index=0, is_wanted=False)
     if is_torn:
         torn = {"change": lambda folder: os.truncate(folder / "model.pt", 99)}
@@ -324,7 +324,7 @@ def test_a_rescue_goes_past_what_is_bad(
 def test_a_failed_rescue_says_why(
     fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path
 ) -> None:
-    """The outcome has the error; the process lives and the next save works."""
+    """The outcome has the error, the process lives, and the next save works."""
     out.write_text("no directory")
     fill(10, states, is_wanted=False)
     process = persister()
@@ -341,7 +341,7 @@ def test_a_failed_rescue_says_why(
 def test_a_rescue_during_a_hang_needs_no_lock(
     fill: Fill, states: dict[str, State], persister: Start, root: Path
 ) -> None:
-    """A trainer that stands still with the slot's lock taken does not keep its state from us."""
+    """A trainer that hangs with the slot's lock does not prevent the rescue."""
     whole = fill(10, states, is_wanted=False)
     with Lock(whole.slot.lock) as lock:
         assert lock.acquire()
@@ -353,14 +353,14 @@ def test_a_rescue_during_a_hang_needs_no_lock(
 
 
 def limit_file_size() -> None:
-    """No file beyond 8 MiB, for the process that this runs in."""
+    """Limit the process that calls this to files of 8 MiB."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, 8 << 20))
 
 
 def test_a_write_that_fails_is_a_result(
     fill: Fill, states: dict[str, State], persister: Start, out: Path
 ) -> None:
-    """A short write and then EFBIG: nothing is left, nothing retried, the next save works."""
+    """After a short write and EFBIG nothing is left or retried, and the next save works."""
     fill(10, big(), index=0)
     process = persister(preexec_fn=limit_file_size)
     result = process.wait_for_result()
@@ -392,10 +392,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_a_result(
     fill: Fill, states: dict[str, State], persister: Start, small_disk: Path, is_seen_early: bool
 ) -> None:
-    """ENOSPC before or while writing: nothing is left behind, and with space again it goes on."""
+    """ENOSPC before or during a write leaves nothing behind, and the next save works."""
     process = persister()
     size = 24 if is_seen_early else 15
-    # 15 MiB of data fit by the count of free bytes, but not with what the file system needs.
+    # 15 MiB of data fit by the count of free bytes, but the file system needs more than that.
     extra = (
         {} if is_seen_early else {f"part{index}.pt": {"t": torch.zeros(9)} for index in range(999)}
     )
@@ -426,7 +426,7 @@ sys.exit(main(sys.argv[3:]))
 def test_a_disk_that_fails_is_a_result(
     fill: Fill, states: dict[str, State], persister: Start, out: Path, tmp_path: Path
 ) -> None:
-    """EIO of an fsync: nothing is left, and once the disk works so does the next save."""
+    """EIO of an fsync leaves nothing behind, and the next save on a working disk succeeds."""
     broken = tmp_path / "broken"
     broken.touch()
     argv = [sys.executable, "-P", "-c", FAILING, str(broken), str(PROGRAM.parents[2])]
@@ -446,7 +446,7 @@ def test_a_kill_at_any_moment_tears_nothing(
 ) -> None:
     """Under the name is all or nothing, and the next persister begins from scratch.
 
-    Every other one certainly dies in the middle.
+    Every second persister certainly dies amid its write.
     """
     chance = random.Random(7)
     killed_midway = 0
@@ -477,7 +477,7 @@ def test_a_kill_at_any_moment_tears_nothing(
 def test_what_was_told_is_not_done_again(
     fill: Fill, states: dict[str, State], persister: Start, out: Path
 ) -> None:
-    """The next persister knows what the one before it did, failures and rescues included."""
+    """The next persister knows its predecessor's results, failures and rescues included."""
     out.write_text("no directory")
     fill(10, states)
     first = persister()
@@ -496,7 +496,7 @@ def test_what_was_told_is_not_done_again(
 def test_a_commit_that_was_not_told_is_told_by_the_next(
     fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path
 ) -> None:
-    """Killed between rename and board: the same snapshot is found on the disk, not written."""
+    """After a kill between rename and board, the next persister finds the checkpoint."""
     fill(10, states)
     first = persister()
     assert first.wait_for_result().ok
@@ -510,7 +510,7 @@ def test_a_commit_that_was_not_told_is_told_by_the_next(
 
 
 def test_one_at_a_time(fill: Fill, states: dict[str, State], persister: Start) -> None:
-    """A second one waits for the first, steals no ring of it, and takes over when it is gone."""
+    """A second persister waits, takes no ring from the first, and takes over when that is gone."""
     first = persister()
     first.wait_for(lambda board: True)
     second = persister()
@@ -524,14 +524,14 @@ def test_one_at_a_time(fill: Fill, states: dict[str, State], persister: Start) -
 
 
 def test_one_that_waits_ends_with_its_service(persister: Start) -> None:
-    """Closing its pipe ends it though another one is at work."""
+    """Closing a waiting persister's pipe ends it, though another persister is at work."""
     first = persister()
     first.wait_for(lambda board: True)
     assert persister().end() == (0, "")
 
 
 def test_a_directory_that_vanishes_ends_it_without_noise(persister: Start, root: Path) -> None:
-    """RemoveIPC, or a finished run: asleep or not, it ends, and makes nothing again."""
+    """After RemoveIPC, or a finished run, the persister ends silently and makes nothing again."""
     process = persister()
     process.wait_for(lambda board: board.state == "idle")
     vanish(root)
@@ -543,7 +543,7 @@ def test_a_directory_that_vanishes_ends_it_without_noise(persister: Start, root:
 def test_a_directory_that_vanishes_while_it_writes(
     fill: Fill, persister: Start, root: Path, out: Path, disk: Disk
 ) -> None:
-    """The slot's files are gone under it: no noise, nothing torn."""
+    """The slot's files vanish under it: no error is printed, and nothing torn is left."""
     fill(10, big())
     process = persister(argv=disk.argv)
     wait_until(lambda: names(out))
@@ -556,7 +556,7 @@ def test_a_directory_that_vanishes_while_it_writes(
 
 
 def test_without_a_directory_it_ends(persister: Start, root: Path) -> None:
-    """Started too late, it has nothing to do."""
+    """A persister that is started too late has nothing to do."""
     vanish(root)
     assert persister().end() == (0, "")
 
@@ -564,7 +564,7 @@ def test_without_a_directory_it_ends(persister: Start, root: Path) -> None:
 def test_a_snapshot_given_up_is_no_failure(
     fill: Fill, states: dict[str, State], persister: Start, out: Path, disk: Disk
 ) -> None:
-    """A slot that is voided while it is persisted leaves nothing, and no result."""
+    """A slot that is voided while it is persisted leaves no checkpoint and no result."""
     process = persister(argv=disk.argv)
     process.wait_for(lambda board: True)
     whole = fill(10, big(), index=0)
@@ -580,7 +580,7 @@ def test_a_snapshot_given_up_is_no_failure(
 def test_what_one_that_was_killed_could_not_take_back_is_by_the_next(
     fill: Fill, states: dict[str, State], persister: Start, out: Path
 ) -> None:
-    """Killed between the rename and its last look, while the run went back behind it."""
+    """The persister died between the rename and its last look, while the run went back."""
     whole = fill(10, states)
     first = persister()
     assert first.wait_for_result().ok
@@ -596,7 +596,7 @@ def test_what_one_that_was_killed_could_not_take_back_is_by_the_next(
 def test_what_was_bad_in_memory_alone_stays_on_the_disk(
     fill: Fill, states: dict[str, State], persister: Start, out: Path
 ) -> None:
-    """A slot whose memory was damaged says nothing of the checkpoint that it became before."""
+    """Damage in a slot's memory says nothing of the checkpoint that was made of it before."""
     whole = fill(10, states)
     first = persister()
     assert first.wait_for_result().ok
@@ -611,7 +611,7 @@ def test_what_was_bad_in_memory_alone_stays_on_the_disk(
 def test_what_is_put_back_by_hand_stays(
     fill: Fill, states: dict[str, State], persister: Start, out: Path
 ) -> None:
-    """It is taken back once: who puts it there again knows better."""
+    """A checkpoint is withdrawn once: a user who puts it back knows better."""
     whole = fill(10, states)
     first = persister()
     assert first.wait_for_result().ok
@@ -630,7 +630,7 @@ def test_what_is_put_back_by_hand_stays(
 def test_a_shelf_that_cannot_be_written_is_tried_again(
     fill: Fill, states: dict[str, State], persister: Start, out: Path
 ) -> None:
-    """What the run went back behind must not count once the disk is well again."""
+    """The checkpoint that the run went back behind is withdrawn once the disk works again."""
     whole = fill(10, states)
     process = persister()
     assert process.wait_for_result().ok
@@ -651,7 +651,7 @@ def test_a_shelf_that_cannot_be_written_is_tried_again(
 def test_a_system_without_batch_scheduling(
     fill: Fill, states: dict[str, State], root: Path, out: Path, error: str
 ) -> None:
-    """A container's filter may refuse it: that is no reason to save nothing."""
+    """A container's filter may refuse batch scheduling, and the persister still saves."""
     fill(10, states)
     script = f"""
 import errno, os, runpy, sys
@@ -666,7 +666,7 @@ runpy.run_path({str(PROGRAM)!r}, run_name="__main__")
 
 
 def test_asleep_it_does_nothing(persister: Start) -> None:
-    """No wake-up of its own, and less than 24 MB of its own and shared memory."""
+    """An idle persister never wakes by itself, and takes less than 24 MB of resident memory."""
     process = persister()
     process.wait_for(lambda board: board.state == "idle")
     status = Path(f"/proc/{process.process.pid}/status")
@@ -685,7 +685,7 @@ def test_asleep_it_does_nothing(persister: Start) -> None:
 
 
 def test_memory_is_bounded(fill: Fill, persister: Start) -> None:
-    """Persisting 600 MiB takes one buffer of 1 MiB, and it is given back."""
+    """Persisting 600 MiB takes one buffer of 1 MiB, which is freed afterwards."""
     process = persister()
     process.wait_for(lambda board: board.state == "idle")
     fill(10, big(600 << 20))
@@ -697,7 +697,7 @@ def test_memory_is_bounded(fill: Fill, persister: Start) -> None:
 
 
 def test_a_seal_without_its_files_is_a_result(persister: Start, fill: Fill, root: Path) -> None:
-    """A slot emptied behind our back, or one whose seal is wrong: a failed save each, no more."""
+    """An emptied slot, or a wrong seal, gives one failed save each and nothing else."""
     process = persister()
     states = {"model.pt": {"weight": torch.randn(4)}}
     fill(10, states, index=0, change=lambda folder: (folder / "model.pt").unlink())
@@ -720,7 +720,7 @@ def test_a_seal_without_its_files_is_a_result(persister: Start, fill: Fill, root
 def test_a_trainer_that_goes_on_tears_nothing(
     fill: Fill, persister: Start, out: Path, tmp_path: Path
 ) -> None:
-    """Snapshots as fast as they can be made, in whichever slot is free: a save is of one step."""
+    """With snapshots as fast as possible, in any free slot, each save is of one step."""
     process = persister()
     process.wait_for(lambda board: board.state == "idle")
     saved: set[int] = set()
@@ -731,7 +731,7 @@ def test_a_trainer_that_goes_on_tears_nothing(
         while True:
             try:
                 fill(step, state, index=index)
-            except AssertionError:  # pinned: the other slot then, and the pin may move there, too
+            except AssertionError:  # pinned: try the other slot, to which the pin may move, too
                 skipped += 1
                 index = 1 - index
             else:

@@ -1,4 +1,4 @@
-"""The start of a persister as its users make it: the daemon without a launcher, and a trainer."""
+"""A persister's start by its users: the daemon without a launcher, and a trainer."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ Begin = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def start(root: Path) -> Iterator[Begin]:
-    """Start one; it finishes before the test does."""
+    """Return a function that starts a persister; it finishes before the test does."""
     started: list[subprocess.Popen[bytes]] = []
 
     def begin(*options: str) -> subprocess.Popen[bytes]:
@@ -45,7 +45,7 @@ def test_it_persists_and_ends_when_it_may_finish(
     root: Path,
     tmp_path: Path,
 ) -> None:
-    """What is wanted on the disk is there when it has ended."""
+    """A wanted snapshot is on the disk when the persister has ended."""
     process = start("--nice", "0")
     pid_of(root)
     assert process.poll() is None
@@ -62,7 +62,7 @@ def test_a_signal_to_the_whole_job_does_not_end_it(
     root: Path,
     tmp_path: Path,
 ) -> None:
-    """Its session is its own, so a terminal's signals never come; those of a job do nothing."""
+    """The persister has its own session, so no terminal signals, and ignores a job's signals."""
     process = start()
     pid = pid_of(root)
     found = procfs.read_process(pid)
@@ -76,7 +76,7 @@ def test_a_signal_to_the_whole_job_does_not_end_it(
 
 
 def test_options_reach_it(start: Begin, root: Path) -> None:
-    """It serves until a process is gone, if told so, although its standard input is open."""
+    """With `--until-pid` it ends with that process, although its standard input is open."""
     served = subprocess.Popen(["sleep", "60"])
     process = start("--until-pid", str(served.pid), "--nice", "7")
     assert os.getpriority(os.PRIO_PROCESS, pid_of(root)) >= 7
@@ -86,7 +86,7 @@ def test_options_reach_it(start: Begin, root: Path) -> None:
 
 
 def test_where_no_process_can_be_started(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """EAGAIN is the caller's to tell."""
+    """EAGAIN reaches the caller, who reports it."""
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(11, "Resource temporarily unavailable")
@@ -97,7 +97,7 @@ def test_where_no_process_can_be_started(root: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_command_names_a_program_that_is_there() -> None:
-    """It is run by path: no environment has to have this package."""
+    """The program is run by its path: no environment has to have this package."""
     words = command("/dev/shm/x", "--nice", "5")
     assert Path(words[2]).is_file()
     assert words[3:] == ["persist", "--directory", "/dev/shm/x", "--nice", "5"]

@@ -1,4 +1,4 @@
-"""Directories that only their user may enter, the ones above them too."""
+"""Directories that only their user may enter, and their parents."""
 
 import errno
 import os
@@ -19,12 +19,12 @@ from supervisor.system.private_directory import (
 
 
 def modes(*folders: Path) -> list[int]:
-    """The permissions of each."""
+    """The permissions of each folder."""
     return [folder.stat().st_mode & 0o777 for folder in folders]
 
 
 def test_those_above_it_are_as_private(tmp_path: Path) -> None:
-    """`mkdir(parents=True, mode=0o700)` makes the parents 0755."""
+    """`mkdir(parents=True, mode=0o700)` would make the parents 0755."""
     folder = tmp_path / "a" / "b" / "c"
     make_private(folder)
     make_private(folder)
@@ -32,7 +32,7 @@ def test_those_above_it_are_as_private(tmp_path: Path) -> None:
 
 
 def test_what_is_there_keeps_its_mode(tmp_path: Path) -> None:
-    """Somebody else's directory, or the user's home, is not ours to close."""
+    """We do not close a directory that exists, such as the user's home."""
     (tmp_path / "home").mkdir(mode=0o755)
     (tmp_path / "home").chmod(0o755)
     make_private(tmp_path / "home" / "own")
@@ -40,14 +40,14 @@ def test_what_is_there_keeps_its_mode(tmp_path: Path) -> None:
 
 
 def test_below_a_base_that_is_there(tmp_path: Path) -> None:
-    """All of it is made, and the base itself may be asked for."""
+    """All folders below the base are made, and the base itself may be asked for."""
     make_below(tmp_path, tmp_path)
     make_below(tmp_path, tmp_path / "a" / "b")
     assert modes(tmp_path / "a", tmp_path / "a" / "b") == [0o700] * 2
 
 
 def test_a_base_that_vanished_does_not_come_back(tmp_path: Path) -> None:
-    """A writer that is late must not make again what was removed under it."""
+    """A late writer must not make again what was removed under it."""
     base = tmp_path / "gone"
     with pytest.raises(FileNotFoundError):
         make_below(base, base / "a")
@@ -59,7 +59,7 @@ def test_a_base_that_vanished_does_not_come_back(tmp_path: Path) -> None:
 def test_a_runtime_directory_that_vanished_comes_back_private(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With its parent, as a cleaner of /dev/shm takes them: the next run would refuse 0755."""
+    """A cleaner of /dev/shm may take its parent, too, and the next run would refuse 0755."""
     monkeypatch.setattr("supervisor.rundir.runtime_directory.SHARED_MEMORY", tmp_path / "shm")
     (tmp_path / "shm").mkdir()
     runtime = RuntimeDirectory("run", tmp_path / "fallback")
@@ -76,7 +76,7 @@ def test_a_runtime_directory_that_vanished_comes_back_private(
 
 @pytest.mark.parametrize("mode", [0o777, 0o750, "link"])
 def test_a_place_that_somebody_else_laid_is_refused(tmp_path: Path, mode: int | str) -> None:
-    """Whoever can write there could put anything below: a checkpoint, say."""
+    """A stranger who can write there could put a checkpoint below."""
     place = tmp_path / shared_name()
     if mode == "link":
         (tmp_path / "other").mkdir(mode=0o700)
@@ -89,13 +89,13 @@ def test_a_place_that_somebody_else_laid_is_refused(tmp_path: Path, mode: int | 
 
 
 def linked(place: Path) -> None:
-    """A link to a directory that is private."""
+    """Make a link to a private directory."""
     place.with_name("other").mkdir(mode=0o700)
     place.symlink_to(place.with_name("other"))
 
 
 def with_access_list(rights: int) -> Callable[[Path], None]:
-    """A directory, 0700, on which an ACL gives these rights to one other user (acl(5))."""
+    """Return a maker of a 0700 directory whose ACL gives another user these rights (acl(5))."""
 
     def make(place: Path) -> None:
         place.mkdir(mode=0o700)
@@ -117,7 +117,7 @@ def with_access_list(rights: int) -> Callable[[Path], None]:
 
 
 def with_mode(mode: int) -> Callable[[Path], None]:
-    """A directory of that mode."""
+    """Return a maker of a directory of this mode."""
 
     def make(place: Path) -> None:
         place.mkdir()
@@ -135,7 +135,7 @@ def with_mode(mode: int) -> Callable[[Path], None]:
         pytest.param(with_mode(0o755), False, True, id="may be read"),
         pytest.param(with_mode(0o770), False, False, id="of a group"),
         pytest.param(with_mode(0o702), False, False, id="written by everybody"),
-        # A sticky directory lets anybody lay what is not there yet.
+        # In a sticky directory anybody may create a name that is not there yet.
         pytest.param(with_mode(0o1777), False, False, id="sticky"),
         pytest.param(with_access_list(7), False, False, id="ACL"),
         pytest.param(linked, False, False, id="link"),
@@ -145,7 +145,7 @@ def with_mode(mode: int) -> Callable[[Path], None]:
 def test_whose_a_directory_is(
     tmp_path: Path, make: Callable[[Path], None], is_alone: bool, is_believed: bool
 ) -> None:
-    """Secrets want that nobody else may look, belief only that nobody else may write."""
+    """For secrets nobody else may read there; for belief nobody else may write there."""
     place = tmp_path / "place"
     make(place)
     assert is_ours_alone(place) is is_alone
@@ -155,7 +155,7 @@ def test_whose_a_directory_is(
 def test_another_users_directory_is_neither(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However private it is, its owner can read and write there."""
+    """The owner of such a directory can read and write there, however private it is."""
     stranger = os.getuid() + 1
     monkeypatch.setattr(os, "getuid", lambda: stranger)
     assert not is_ours_alone(tmp_path)
@@ -163,14 +163,14 @@ def test_another_users_directory_is_neither(
 
 
 def test_what_is_not_there_is_not_believed(tmp_path: Path) -> None:
-    """Who would put something there hears why it cannot be asked."""
+    """A caller that wants to create something there learns why it cannot be judged."""
     assert not is_believable(tmp_path, tmp_path / "gone")
     with pytest.raises(FileNotFoundError):
         is_ours_alone(tmp_path / "gone")
 
 
 def test_each_of_several_has_to_be_closed(tmp_path: Path) -> None:
-    """An open parent lets anybody put another directory in the place of a closed one."""
+    """With an open parent, anybody can put another directory in a closed one's place."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open" / "closed").mkdir(mode=0o700)
     (tmp_path / "open").chmod(0o777)

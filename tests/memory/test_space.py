@@ -1,4 +1,4 @@
-"""Whether the memory tier fits: by the tmpfs, by the machine, by every cgroup above us."""
+"""Whether the memory tier fits: by the tmpfs, the machine, and every cgroup above us."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ PLENTY = 1 << 40
 
 
 def write(path: Path, text: str) -> None:
-    """A file of a proc or cgroup tree."""
+    """Write a file of a proc or cgroup tree."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
@@ -27,7 +27,7 @@ def proc(tmp_path: Path) -> Path:
 
 
 def place_in(proc: Path, mount: Path, kind: str, path: str, root: str = "/") -> None:
-    """Say that this process is in a cgroup, and where the tree is mounted."""
+    """Write this process's cgroup, and the mount point of the tree."""
     number, controllers = ("0", "") if kind == "cgroup2" else ("7", "cpu,memory")
     write(proc / "self/cgroup", f"{number}:{controllers}:{path}\n3:freezer:/other\n")
     options = "rw,memory" if kind == "cgroup" else "rw"
@@ -40,7 +40,7 @@ def place_in(proc: Path, mount: Path, kind: str, path: str, root: str = "/") -> 
 
 
 def test_this_machine(tmp_path: Path) -> None:
-    """A little fits, a petabyte does not, and the reason has both figures."""
+    """A kilobyte fits, a petabyte does not, and the reason has both figures."""
     assert room(Path("/dev/shm"), 1 << 10).fits
     answer = room(Path("/dev/shm/not/there/yet"), 1 << 50)
     assert not answer.fits
@@ -50,7 +50,7 @@ def test_this_machine(tmp_path: Path) -> None:
 
 
 def test_the_machine_is_the_limit(proc: Path, tmp_path: Path) -> None:
-    """MemAvailable less the reserve."""
+    """The limit is MemAvailable less the reserve."""
     write(proc / "meminfo", f"MemAvailable: {1024 * 1024} kB\n")
     assert room(tmp_path, 700 * MIB, proc=proc).fits
     answer = room(tmp_path, 800 * MIB, proc=proc)
@@ -59,7 +59,7 @@ def test_the_machine_is_the_limit(proc: Path, tmp_path: Path) -> None:
 
 
 def test_every_group_above_counts(proc: Path, tmp_path: Path) -> None:
-    """cgroup v2: a parent may be tighter; memory.high throttles; clean page cache is free."""
+    """In cgroup v2 a parent may be tighter, memory.high throttles, and clean page cache is free."""
     mount = tmp_path / "cgroup"
     place_in(proc, mount, "cgroup2", "/job/step")
     write(mount / "job/step/memory.max", "max\n")
@@ -78,7 +78,7 @@ def test_every_group_above_counts(proc: Path, tmp_path: Path) -> None:
 
 
 def test_the_first_version_of_cgroups(proc: Path, tmp_path: Path) -> None:
-    """SLURM with cgroup v1; the root's limit is none."""
+    """SLURM with cgroup v1 has limits per job; the root's limit is none."""
     mount = tmp_path / "memory"
     place_in(proc, mount, "cgroup", "/slurm/job_17")
     for folder, limit, used in (
@@ -92,7 +92,7 @@ def test_the_first_version_of_cgroups(proc: Path, tmp_path: Path) -> None:
 
 
 def test_a_container_sees_a_part_of_the_tree(proc: Path, tmp_path: Path) -> None:
-    """The mount's root is our own group, or one beside which our path makes no sense."""
+    """The mount's root is our own group, or a path that ours does not lie below."""
     mount = tmp_path / "cgroup"
     write(mount / "memory.max", f"{800 * MIB}\n")
     write(mount / "memory.current", "0\n")
@@ -103,7 +103,7 @@ def test_a_container_sees_a_part_of_the_tree(proc: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("text", ["", "garbage\n", "0::\n", "a:b:c\n", "x - \n"])
 def test_nothing_is_known(tmp_path: Path, text: str) -> None:
-    """Without a /proc that can be read, only the file system speaks."""
+    """Without a readable /proc, only the file system's free space counts."""
     for name in ("meminfo", "self/cgroup", "self/mountinfo"):
         write(tmp_path / "proc" / name, text)
     answer = room(tmp_path, 100, proc=tmp_path / "proc")
@@ -125,7 +125,7 @@ def small_tmpfs(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.root
 def test_a_small_tmpfs_is_the_limit(small_tmpfs: Path) -> None:
-    """Docker's /dev/shm has 64 MiB; what is in use counts by blocks."""
+    """A small tmpfs limits the room (Docker's has 64 MiB); use is counted by blocks."""
     assert room(small_tmpfs / "new", 6 * MIB).fits
     assert used_bytes(small_tmpfs) == 0
     (small_tmpfs / "slot").mkdir()
@@ -139,5 +139,5 @@ def test_a_small_tmpfs_is_the_limit(small_tmpfs: Path) -> None:
 
 
 def test_what_is_not_there_uses_nothing(tmp_path: Path) -> None:
-    """As after the end of a run."""
+    """An absent directory, as after a run's end, uses no bytes."""
     assert used_bytes(tmp_path / "absent") == 0

@@ -1,4 +1,4 @@
-"""Vetting a slot: structure and weights, whatever is in it, and never of what it holds no more."""
+"""Vetting a slot: structure and weights, with any content, never of a replaced snapshot."""
 
 import json
 import shutil
@@ -16,13 +16,13 @@ NAN = {"weight": torch.tensor([1.0, float("nan")])}
 
 
 def test_a_good_snapshot(fill: Fill, states: dict[str, State]) -> None:
-    """Finite though a buffer is -inf; the verdict is kept for whoever asks next."""
+    """The weights are finite although a buffer is -inf, and the verdict is kept."""
     whole = fill(10, states, weights=("model.pt",))
     assert read_verdict(whole) is None
     assert vet(whole) == SlotVerdict(True, None, None)
     assert read_verdict(whole) == SlotVerdict(True, None, None)
     assert read_verdict(whole._replace(sequence=11)) is None
-    # A persister of a later version says more.
+    # A later version's persister writes more fields.
     told = {**json.loads(whole.slot.verdict.read_text()), "flavour": [1]}
     whole.slot.verdict.write_text(json.dumps(told))
     assert read_verdict(whole) == SlotVerdict(True, None, None)
@@ -30,7 +30,7 @@ def test_a_good_snapshot(fill: Fill, states: dict[str, State]) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_weights_that_are_not_finite(fill: Fill, states: dict[str, State], value: float) -> None:
-    """The file is named; that it is whole is another matter."""
+    """The reason names the file, and the snapshot is still whole."""
     bad = {"ema": torch.full((100_000,), value).bfloat16()}
     whole = fill(10, {**states, "ema_model.pt": bad}, weights=("model.pt", "ema_model.pt"))
     verdict = vet(whole)
@@ -63,7 +63,7 @@ def test_weights_that_are_not_finite(fill: Fill, states: dict[str, State], value
     ],
 )
 def test_nobody_says_which_bytes_are_weights(fill: Fill, content: str | None) -> None:
-    """Then nobody knows whether they are finite, and the snapshot is as whole as it was."""
+    """Without the ranges, finiteness is unknown, and the snapshot is as whole as before."""
     whole = fill(10, {"model.pt": NAN})
     if content is None:
         whole.slot.weights.unlink()
@@ -74,7 +74,7 @@ def test_nobody_says_which_bytes_are_weights(fill: Fill, content: str | None) ->
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_what_is_no_checkpoint(fill: Fill, damage: Callable[[Path], object]) -> None:
-    """The problem is a value, kept like any verdict."""
+    """The problem is a value, and it is kept like any verdict."""
     whole = fill(10, {"model.pt": {"weight": torch.randn(50)}}, change=damage)
     verdict = vet(whole)
     assert verdict is not None
@@ -83,7 +83,7 @@ def test_what_is_no_checkpoint(fill: Fill, damage: Callable[[Path], object]) -> 
 
 
 def test_a_snapshot_replaced_while_it_is_vetted(fill: Fill, states: dict[str, State]) -> None:
-    """No verdict on what is no more, and none kept."""
+    """A replaced snapshot gets no verdict, and none is kept."""
     whole = fill(10, states)
 
     def replace() -> bool:
@@ -97,7 +97,7 @@ def test_a_snapshot_replaced_while_it_is_vetted(fill: Fill, states: dict[str, St
 def test_a_slot_voided_or_gone_while_it_is_vetted(
     fill: Fill, states: dict[str, State], root: Path
 ) -> None:
-    """The same, and no error."""
+    """A slot that is voided or gone gets no verdict, and raises no error."""
     whole = fill(10, states)
     assert vet(whole, should_stop=lambda: bool(void(whole.slot))) is None
     whole = fill(11, states)
@@ -115,14 +115,14 @@ def test_vetting_stops_for_what_is_more_urgent(fill: Fill, states: dict[str, Sta
     "content", ["", "[]", "{}", '{"sequence": 10}', '{"sequence": 10, "x": 1}']
 )
 def test_a_damaged_verdict_is_none(fill: Fill, states: dict[str, State], content: str) -> None:
-    """It is given again."""
+    """A damaged verdict reads as none."""
     whole = fill(10, states)
     whole.slot.verdict.write_text(content)
     assert read_verdict(whole) is None
 
 
 def test_a_verdict_can_be_had_without_being_kept(fill: Fill, states: dict[str, State]) -> None:
-    """For a look that changes nothing, or in a directory that takes no more."""
+    """A look that changes nothing needs the verdict, and so does a full directory."""
     whole = fill(10, states)
     assert vet(whole, keep=False) == SlotVerdict(True, None, None)
     assert not whole.slot.verdict.exists()

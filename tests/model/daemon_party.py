@@ -1,4 +1,4 @@
-"""The daemon in the model: its decisions are the real core's, its beginning the real one's."""
+"""The daemon in the model: the real core decides, and the real takeover begins."""
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -48,12 +48,12 @@ from tests.model.world import Daemon, Files, Interned, Message, World, plain_his
 
 POLICY = Policy(backoff_s=1.0, max_failures=3, has_resume_args=True)
 STATES, HISTORIES, EFFECTS = Interned(), Interned(), Interned()
-# What only tells somebody something: whether it was done before a death changes nothing.
+# Only effects that another party can see: whether others were done before a death changes nothing.
 VISIBLE = (SurveyCheckpoints, Launch, SendStop, SendKill, Record, Exit)
 
 
 def freeze(effect: Effect) -> Any:
-    """An effect that can be interned."""
+    """The effect without its texts and its wait, so that equal effects get one number."""
     if isinstance(effect, Record):
         plain: dict[str, Any] = {"reason": "why", "evidence": (), "wait_s": None}
         known = {one.name for one in fields(effect.entry)}
@@ -70,7 +70,7 @@ def _step(number: int, event: Event) -> tuple[int, tuple[int, ...]]:
     kept = tuple(EFFECTS.number(freeze(one)) for one in effects if isinstance(one, VISIBLE))
     asked_at = after.activity.looks.asked_at
     if asked_at is not None and any(isinstance(one, Look) for one in effects):
-        # What the looks show is no step of its own: nothing moves.
+        # The looks are no step of their own: they show that nothing moves.
         still = Looked(state.attempt, asked_at, (RankSeen("rank 0 (pid 7)"),))
         after, effects = core.step(after, still, now)
         kept += tuple(EFFECTS.number(freeze(one)) for one in effects if isinstance(one, VISIBLE))
@@ -82,7 +82,7 @@ def _step(number: int, event: Event) -> tuple[int, tuple[int, ...]]:
 
 
 def forget() -> None:
-    """Forget what was decided, after the code that decides was changed."""
+    """Forget cached decisions, after the code that decides was changed."""
     _step.cache_clear()
 
 
@@ -93,14 +93,14 @@ def record(files: Files, entry: Entry) -> Files:
 
 
 def history_of(files: Files) -> History:
-    """What the ledger says."""
+    """The history in the ledger."""
     history = HISTORIES.values[files.history]
     assert isinstance(history, History)
     return history
 
 
 def settle(daemon: Daemon) -> Daemon:
-    """Decide until there is something to do: what nobody else can see is no step of its own."""
+    """Decide until there is a visible effect: a decision that nobody else sees is no move."""
     state, queue, effects = daemon.state, daemon.queue, daemon.effects
     assert state is not None
     while queue and not effects:
@@ -110,7 +110,7 @@ def settle(daemon: Daemon) -> Daemon:
 
 
 def moves(world: World) -> Iterator[tuple[str, World, bool]]:
-    """What the daemon can do next."""
+    """The moves that the daemon can make next."""
     daemon = world.daemon
     if daemon is None:
         return
@@ -180,7 +180,7 @@ def _as_tuple(report: Report) -> Message:
 
 
 def _hear(world: World, daemon: Daemon, message: Message) -> tuple[World, Daemon]:
-    """As `Daemon._on_report` does: the event, and a start on record."""
+    """As `Daemon._on_report` does: queue the event, and record a start."""
     event: Event | None = None
     match message:
         case ("started", number) if number == daemon.tracked:
@@ -283,7 +283,7 @@ def _look(world: World, daemon: Daemon) -> Iterator[tuple[str, World, bool]]:
 
 
 def _is_time_possible(world: World, daemon: Daemon, state: State) -> bool:
-    """Whether it may be time. Messages are read first; a launcher that lives kills within 90 s."""
+    """Whether its time may come. Messages are read first; a living launcher kills within 90 s."""
     if state.wake_at is None or daemon.inbox:
         return False
     is_killing = state.kill is not None and state.kill.stage is KillStage.KILL
@@ -312,7 +312,7 @@ def _end(world: World, daemon: Daemon) -> Iterator[tuple[str, World, bool]]:
 
 
 def knows_the_intent(world: World) -> bool:
-    """Whether an intent that was read is what the daemon goes by, or will hear of next."""
+    """Whether the daemon goes by the intent that it read, or will read a newer one next."""
     daemon, files = world.daemon, world.files
     if daemon is None or daemon.state is None or daemon.code is not None or daemon.is_orphan:
         return True
@@ -323,7 +323,7 @@ def knows_the_intent(world: World) -> bool:
 
 
 def has_acted(daemon: Daemon) -> bool:
-    """Whether all that a signal was to bring about at once is done."""
+    """Whether everything that a signal must cause at once is done."""
     waits = ("signal",) in daemon.inbox or any(isinstance(one, StopAsked) for one in daemon.queue)
     if daemon.state is None or daemon.code is not None or waits:
         return False

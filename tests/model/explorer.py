@@ -1,6 +1,6 @@
 """Explores every interleaving of a small model, breadth first, so that a trace is a shortest one.
 
-A model gives, for a state, the moves that are possible in it. Nothing here knows what is modelled.
+A model gives the possible moves of a state. Nothing here may depend on what is modelled.
 """
 
 from collections.abc import Callable, Hashable, Iterable
@@ -8,21 +8,21 @@ from typing import NamedTuple
 
 Label = str
 Moves = Callable[[Hashable], Iterable[tuple[Label, Hashable, bool]]]
-"""For a state: what a move is called, where it leads, and whether it is a fault.
+"""For a state: each move's name, the state after it, and whether it is a fault.
 
 A fault may happen; progress must never need one.
 """
 
 
 class Exploration(NamedTuple):
-    """How much was looked at."""
+    """The number of explored states and moves."""
 
     states: int
     moves: int
 
 
 class BrokenPromise(AssertionError):
-    """A reachable state in which a promise does not hold, with the way that leads to it."""
+    """A reachable state in which a promise does not hold, with a shortest way to it."""
 
     def __init__(self, promise: str, trace: list[str], state: Hashable) -> None:
         lines = [promise, *(f"  {number:3} {label}" for number, label in enumerate(trace, 1))]
@@ -37,15 +37,15 @@ def explore(
     broken: Callable[[Hashable], str | None],
     is_over: Callable[[Hashable], bool],
 ) -> Exploration:
-    """Look at every state that can be reached. Raises BrokenPromise.
+    """Explore every reachable state. Raises BrokenPromise.
 
-    `broken` says which promise a state breaks. Besides, from each state one in which all `is_over`
-    has to be reachable without another fault.
+    `broken` names the promise that a state breaks. Besides, a state in which `is_over` holds must
+    be reachable from each state without another fault.
     """
     numbers: dict[Hashable, int] = {initial: 0}
     states: list[Hashable] = [initial]
     came_from: list[tuple[int, Label]] = [(-1, "")]
-    # For each state those that lead to it without a fault.
+    # For each state: the states that lead to it without a fault.
     before: list[list[int]] = [[]]
     count = 0
 

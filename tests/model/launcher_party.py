@@ -12,7 +12,7 @@ PREEMPTED = 75
 
 
 def moves(world: World) -> Iterator[tuple[str, World, bool]]:
-    """What the launcher can do next."""
+    """The moves that the launcher can make next."""
     launcher = world.launcher
     if launcher is None:
         return
@@ -41,7 +41,7 @@ def moves(world: World) -> Iterator[tuple[str, World, bool]]:
 
 
 def asked_to_stop(world: World) -> World:
-    """A stop signal came."""
+    """The world after a stop signal to the launcher."""
     assert world.launcher is not None
     asked = world.launcher._replace(asked=True, was_asked=True)
     return _send(world._replace(launcher=asked), ("signal",))
@@ -65,7 +65,7 @@ def _send(world: World, message: Message) -> World:
 
 
 def _happens(world: World, happening: Happening, *details: object) -> World:
-    """Move the attempt on as the table says; what it says of the end is kept for a next daemon."""
+    """Move the attempt by the table; the end's report is kept for a next daemon."""
     launcher = world.launcher
     assert launcher is not None
     assert launcher.attempt is not None
@@ -170,7 +170,7 @@ def _end(world: World, code: int) -> World:
 
 def _farewell(world: World, launcher: Launcher) -> Iterator[tuple[str, World, bool]]:
     if launcher.farewell == len(shutdown.FAREWELLS):
-        # Where no daemon could be started, there is nobody to keep what the launcher knows.
+        # If no daemon could be started, none keeps what the launcher knows.
         seen = () if launcher.took_over else world.seen
         yield "launcher: ends", gone(world)._replace(seen=seen), False
         return
@@ -187,6 +187,6 @@ def _farewell(world: World, launcher: Launcher) -> Iterator[tuple[str, World, bo
 
 
 def gone(world: World) -> World:
-    """The world after the launcher's end, however it came: its trainers get SIGTERM."""
+    """The world after the launcher's end or death: its trainers get SIGTERM."""
     orphans = tuple(one._replace(is_orphan=True) for one in world.trainers)
     return stop_trainers(world._replace(launcher=None, trainers=orphans))

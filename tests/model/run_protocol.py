@@ -1,4 +1,4 @@
-"""The run's protocol: launcher, daemon, trainer, files, whoever kills them, and the operator."""
+"""The run's protocol: launcher, daemon, trainer, files, faults from outside, and the operator."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.model.world import Budget, Files, Launcher, World
 
 
 def initial(budget: Budget) -> World:
-    """A run directory that nobody has used."""
+    """A run directory that no run has used."""
     return World(budget, Files(HISTORIES.number(History())))
 
 
@@ -52,7 +52,7 @@ def _outside(world: World) -> Iterator[tuple[str, World, bool]]:
         dead = world._replace(daemon=None, budget=spent)
         yield "fault: SIGKILL to the daemon", _forget(dead), True
         if launcher is not None and launcher.asked and daemon_party.has_acted(daemon):
-            # What was told to a daemon long ago is not told to the next one.
+            # A signal that a daemon was told long ago is not told to the next daemon.
             later = dead._replace(launcher=launcher._replace(asked=False))
             yield "fault: SIGKILL to the daemon, long after the signal", _forget(later), True
 
@@ -72,14 +72,14 @@ def _run(world: World) -> World | None:
 
 
 def _forget(world: World) -> World:
-    """With launcher and daemon both dead nobody knows of an end that is on no record."""
+    """Drop the unrecorded ends if launcher and daemon are dead: then no party knows them."""
     if world.launcher is not None or world.daemon is not None:
         return world
     return world._replace(seen=tuple(one for one in world.seen if one in world.recorded))
 
 
 def broken(world: World) -> str | None:
-    """The promise that a world breaks."""
+    """The promise that a world breaks, or None."""
     if world.broken is not None:
         return world.broken
     if len(trainer_party.living(world)) > 1:
@@ -94,13 +94,13 @@ def broken(world: World) -> str | None:
 
 
 def is_over(world: World) -> bool:
-    """Nothing runs, and nothing is to run: finished, held, or stopped by the operator."""
+    """Whether nothing runs and nothing is to run: finished, held, or stopped by the operator."""
     if world.launcher is not None or world.daemon is not None:
         return False
     history, is_wanted = history_of(world.files), world.files.intent == "run"
     left = trainer_party.living(world)
     if left and not is_wanted and all(one.is_deaf and one.is_orphan for one in left):
-        # Both its masters were killed, it is deaf, and the operator lets nothing be started: only
-        # `supervisor clean` is left to end it.
+        # Launcher and daemon were killed, the trainer is deaf, and the operator lets nothing start:
+        # only `supervisor clean` can end it.
         return True
     return not left and (history.finished or history.held is not None or not is_wanted)

@@ -1,7 +1,7 @@
 """The slots' protocol: who writes a slot, who copies it to the disk, who resumes from it.
 
-A slot's content is two pages, so that it can be torn; a whole one holds its sequence in both. Moves
-of the seal, whose turn a slot is and what is persisted next are decided by the code itself.
+A slot's content is two pages, so that it can be torn; a whole slot has its sequence in both. The
+real code decides the moves of the seal, the slot to write and the snapshot to persist next.
 """
 
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from supervisor.memory.persister_status import PersisterRecord, Result
 from supervisor.memory.seal import Move, Seal, SlotState, Snapshot, after
 from supervisor.memory.slots import SlotPaths, Whole
 
-# What the writer does with a slot, and the persister; tests take a step out, or move one.
+# The steps of the writer and of the persister; tests take one out, or move one.
 WRITING = ("lock", "begin", "first page", "second page", "close", "unlock")
 PERSISTING = (
     "lock", "first page", "second page", "check", "commit", "check again", "tell", "unlock",
 )  # fmt: skip
-# What the daemon does with a snapshot that the run goes back behind.
+# The daemon's steps with a snapshot behind which the run goes back.
 GOING_BACK = ("give up", "look on the disk")
 Pages = tuple[int, int]
 
@@ -26,7 +26,7 @@ Pages = tuple[int, int]
 class Slot(NamedTuple):
     """One slot. `writer` and `reader`: who has its lock, exclusive or shared.
 
-    `left`: the last sequence of it that the run went back behind.
+    `left`: the last sequence of it that a rollback has given up.
     """
 
     state: SlotState = SlotState.EMPTY
@@ -38,7 +38,7 @@ class Slot(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What a party is doing with a slot: its next step, and what it has copied."""
+    """A party's work on a slot: its next step, and what it has copied."""
 
     slot: int
     sequence: int
@@ -57,7 +57,7 @@ class Budget(NamedTuple):
 
 
 class World(NamedTuple):
-    """All of it; `results` are on the board: sequence, and whether it is on the disk."""
+    """Everything; `results` are on the board: sequence, and whether it is on the disk."""
 
     budget: Budget
     slots: tuple[Slot, Slot] = (Slot(), Slot())
@@ -67,18 +67,18 @@ class World(NamedTuple):
     results: tuple[tuple[int, bool], ...] = ()
     disk: frozenset[Pages] = frozenset()
     newest: int = 0
-    """The sequence that was closed last and is not given up; only the onlooker knows."""
+    """The sequence that was closed last and is not given up; no party knows it."""
     pinned: int = 0
-    """What the other slot held when one was written because that was pinned."""
+    """The other slot's sequence when a slot was written because the other was pinned."""
     given_up: frozenset[int] = frozenset()
-    """What the run went back behind; only the onlooker knows."""
+    """The sequences that rollbacks gave up; no party knows them."""
     has_died: bool = False
-    """Whether a persister was killed: the next one takes back what that one could not."""
+    """Whether a persister was killed: the next one takes back what the dead one could not."""
     broken: str | None = None
 
 
 def initial(budget: Budget) -> World:
-    """A directory that nobody has used."""
+    """A directory that no run has used."""
     return World(budget)
 
 
@@ -158,14 +158,14 @@ def _take_turn(world: World) -> Iterator[tuple[str, World, bool]]:
     for index in slot_choice.writable(_seals(world)):
         slot = world.slots[index]
         if slot.reader or slot.writer:
-            continue  # pinned: the next best
+            continue  # pinned: take the other slot
         sequence = max(one.sequence for one in world.slots) + 1
         spent = world.budget._replace(writes=world.budget.writes - 1)
         begun = world._replace(budget=spent, writer=Work(index, sequence))
         other = world.slots[1 - index]
         if other.reader:
             begun = begun._replace(pinned=other.sequence)
-        # Nothing can come between the choice and the lock: whoever has it is known by it.
+        # Choice and lock are one move, because the lock itself tells which slot is taken.
         yield from ((f"writer: slot {index}", one, fault) for _, one, fault in _writer(begun))
         return
 
@@ -186,7 +186,7 @@ def _persister(world: World) -> Iterator[tuple[str, World, bool]]:
     is_unchanged = slot.state is SlotState.WHOLE and slot.sequence == work.sequence
     match name:
         case "lock":
-            # A writer that stands still may have it: then the check tells.
+            # A writer that stands still may have the lock; the persister's check then notices it.
             slot = slot._replace(reader=not slot.writer)
         case "first page":
             work = work._replace(pages=(slot.pages[0], work.pages[1]))
@@ -245,7 +245,7 @@ def _go_back(world: World, wholes: list[Whole]) -> World:
 
 
 def _left(world: World) -> set[int]:
-    """What is on the disk of slots that were given up and not written since."""
+    """The sequences on the disk whose slots were given up and not written since."""
     void = {slot.sequence for slot in world.slots if slot.state is SlotState.VOID}
     return {number for number in void if (number, number) in world.disk}
 
@@ -255,7 +255,7 @@ def _without(world: World, numbers: set[int]) -> World:
 
 
 def _resume(world: World) -> World:
-    """The next trainer, from the newest whole slot: its content is what it goes on from."""
+    """The next trainer resumes from the content of the newest whole slot."""
     world = world._replace(has_writer=True)
     wholes = _wholes(world)
     if not wholes:
@@ -263,14 +263,14 @@ def _resume(world: World) -> World:
     chosen = world.slots[int(wholes[0].slot.folder.name)]
     if chosen.pages != (chosen.sequence, chosen.sequence):
         return world._replace(broken=f"resumed from a torn slot: {chosen}")
-    # A slot that is being persisted is not written: all that time only the other one is.
+    # The writer skips a slot that is being persisted, and meanwhile writes only the other slot.
     if chosen.sequence < world.newest - 1 and chosen.sequence != world.pinned:
         return world._replace(broken="more than one snapshot was lost")
     return world
 
 
 def broken(world: World) -> str | None:
-    """The promise that a world breaks."""
+    """The promise that a world breaks, or None."""
     if world.broken is not None:
         return world.broken
     if any(first != second for first, second in world.disk):
@@ -284,7 +284,7 @@ def broken(world: World) -> str | None:
 
 
 def is_over(world: World) -> bool:
-    """Everything is written that was to be, and the newest is on the disk."""
+    """Whether all writes are done and the newest is on the disk."""
     if world.budget.writes or world.writer is not None or world.persister is not None:
         return False
     if _left(world):

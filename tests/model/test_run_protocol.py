@@ -1,7 +1,7 @@
-"""Every interleaving of launcher, daemon, trainer and files, each killed between any two steps.
+"""Every interleaving of launcher, daemon, trainer and files, with kills between any two steps.
 
-The daemon's decisions are the real core's, the launcher's those of its tables. MODEL=full takes the
-large budgets, too (`make model`).
+The daemon's decisions are the real core's, the launcher's those of its tables. MODEL=full adds the
+large budgets (`make model`).
 """
 
 import os
@@ -25,7 +25,7 @@ from tests.model import daemon_party, run_protocol
 from tests.model.explorer import BrokenPromise, Exploration, explore
 from tests.model.world import Budget
 
-# Deaths of the launcher and of the daemon, deaths or hangs of a trainer, signals, wishes.
+# Deaths of the launcher, deaths of the daemon, faults of a trainer, signals, intents.
 SMALL = (
     Budget(0, 0, 0, 0, ()),
     Budget(0, 2, 1, 0, ()),
@@ -57,14 +57,14 @@ BUDGETS = SMALL + LARGE if os.environ.get("MODEL") == "full" else SMALL
 
 @pytest.fixture(autouse=True)
 def _decisions_afresh() -> Iterator[None]:
-    """What a test changed in the code that decides is forgotten with it."""
+    """Forget cached decisions before and after a test, which may change the code that decides."""
     daemon_party.forget()
     yield
     daemon_party.forget()
 
 
 def look(budget: Budget) -> Exploration:
-    """Explore a run for which this much may happen."""
+    """Explore a run with this budget."""
     initial = run_protocol.initial(budget)
     return explore(initial, run_protocol.moves, run_protocol.broken, run_protocol.is_over)
 
@@ -87,29 +87,29 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def forget_the_last_exit(patch: pytest.MonkeyPatch) -> None:
-    """The launcher keeps and tells no attempt's end."""
+    """The launcher neither keeps nor reports an attempt's end."""
     patch.setitem(
         phases.PHASES, (AttemptPhase.ENDING, Happening.ALL_GONE), (AttemptPhase.OVER, None)
     )
 
 
 def launch_on_behalf_of_the_dead(patch: pytest.MonkeyPatch) -> None:
-    """A launch that waits for leftovers is not called off when the daemon that asked has died."""
+    """A launch that waits for leftovers goes on after the daemon that ordered it has died."""
     patch.delitem(phases.PHASES, (AttemptPhase.CLEARING, Happening.CALLED_OFF))
 
 
 def take_an_intent_for_answered(patch: pytest.MonkeyPatch) -> None:
-    """A new daemon knows the intent's id, and thinks that the one before has acted on it."""
+    """A new daemon knows the intent's id, and takes it for obeyed by the previous daemon."""
     patch.setattr(takeover, "still_asked", lambda *_, **__: [])
 
 
 def judge_an_end_twice(patch: pytest.MonkeyPatch) -> None:
-    """A new daemon does not look whether the launcher's last exit is on record."""
+    """A new daemon does not check whether the launcher's last exit is recorded."""
     patch.setattr(takeover, "_is_unjudged", lambda *_: True)
 
 
 def launch_before_recording(patch: pytest.MonkeyPatch) -> None:
-    """The next attempt is launched before the end of the last is on record."""
+    """The next attempt is launched before the end of the last one is recorded."""
     original = core.step
 
     def hasty(state: State, event: Event, now: float) -> tuple[State, tuple[Effect, ...]]:
@@ -120,17 +120,17 @@ def launch_before_recording(patch: pytest.MonkeyPatch) -> None:
 
 
 def leave_a_kill_to_the_dead(patch: pytest.MonkeyPatch) -> None:
-    """A kill that the launcher died of obeying is not ordered again."""
+    """A kill order that the launcher did not obey before it died is not repeated."""
     patch.setattr(operator, "_repeated", lambda _: ())
 
 
 def let_an_intent_take_a_signal_back(patch: pytest.MonkeyPatch) -> None:
-    """A signal besides an intent counts as part of it."""
+    """A signal beside an intent counts as a part of the intent."""
     patch.setattr(operator, "_besides", lambda state, _: (state, ()))
 
 
 def forget_who_asked(patch: pytest.MonkeyPatch) -> None:
-    """The record of an attempt's start wipes out a stop that came before it."""
+    """The entry of an attempt's start removes a stop that came before it."""
     original = replay.fold_entry
 
     def forgetful(past: History, noted: Stamped) -> History:
@@ -158,7 +158,7 @@ PLANTED: tuple[tuple[Plant, Budget, str], ...] = (
 def test_a_step_taken_out_is_found(
     monkeypatch: pytest.MonkeyPatch, plant: Plant, budget: Budget, promise: str
 ) -> None:
-    """Each planted bug breaks a promise, in a budget in which the protocol as it is keeps all."""
+    """Each planted bug breaks a promise, in a budget in which the real protocol keeps all."""
     look(budget)
     daemon_party.forget()
     plant(monkeypatch)

@@ -1,4 +1,4 @@
-"""Trainers in the model: they step, finish, save when asked to, fail, and hang."""
+"""Trainers in the model: they step, finish, save on a stop, fail, and hang."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ KILLED: Status = (None, 9)
 
 
 def stop_trainers(world: World, number: int | None = None, *, kill: bool = False) -> World:
-    """Send SIGTERM or SIGKILL to the trainers of an attempt, or of all."""
+    """Send SIGTERM or SIGKILL to the trainers of an attempt, or of all attempts."""
 
     def told(trainer: Trainer) -> Trainer:
         if trainer.status is not None or number not in (None, trainer.number):
@@ -22,7 +22,7 @@ def stop_trainers(world: World, number: int | None = None, *, kill: bool = False
 
 
 def bury(world: World) -> World:
-    """What has ended without a launcher is gone."""
+    """Remove trainers that have ended without a launcher."""
     kept = tuple(one for one in world.trainers if one.status is None or not one.is_orphan)
     return world._replace(trainers=kept)
 
@@ -33,7 +33,7 @@ def living(world: World) -> list[Trainer]:
 
 
 def moves(world: World) -> Iterator[tuple[str, World, bool]]:
-    """What each trainer can do next."""
+    """The moves that each trainer can make next."""
     files = world.files
     for index, trainer in enumerate(world.trainers):
         if trainer.status is not None:

@@ -1,6 +1,6 @@
-"""The run as its parties and files see it, as values: what the model of the run's protocol is in.
+"""The run as values: what its parties know, and what its files hold.
 
-Core states, histories and effects are long; a world holds their numbers in `INTERNED`.
+Core states, histories and effects are long, so a world holds their numbers in an `Interned`.
 """
 
 from collections.abc import Hashable
@@ -17,7 +17,7 @@ Message = tuple[Any, ...]
 
 
 class Interned:
-    """Numbers for values, the same number for equal ones."""
+    """Numbers for values; equal values have the same number."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
@@ -42,7 +42,7 @@ class Attempt(NamedTuple):
 
 
 class Launcher(NamedTuple):
-    """The root process; `orders` is what the daemon has written and it has not read."""
+    """The root process; `orders` are the daemon's orders that it has not read."""
 
     is_first: bool = True
     has_link: bool = False
@@ -50,18 +50,18 @@ class Launcher(NamedTuple):
     attempt: Attempt | None = None
     last_exit: tuple[int, Status] | None = None
     asked: bool = False
-    """It has a stop signal that no daemon has surely acted on."""
+    """Whether it has a stop signal on which perhaps no daemon has acted."""
     was_asked: bool = False
-    """A stop signal came, ever; only the onlooker knows."""
+    """Whether a stop signal ever came; no party uses it."""
     took_over: bool = False
     code: int | None = None
-    """It ends with this."""
+    """The exit code with which it ends."""
     farewell: int = 0
-    """The row of the table of farewells that it is at."""
+    """Its row in the table of farewells."""
 
 
 class Daemon(NamedTuple):
-    """One daemon; `state` is None until it has read its greeting, which is `hello`."""
+    """One daemon; `state` is None until it has read `hello`."""
 
     hello: Message
     inbox: tuple[Message, ...] = ()
@@ -69,36 +69,36 @@ class Daemon(NamedTuple):
     queue: tuple[Any, ...] = ()
     effects: tuple[int, ...] = ()
     tracked: int = 0
-    """The attempt that it looks at."""
+    """The attempt that it tracks."""
     intent_id: int = 0
     is_surveying: bool = False
     is_orphan: bool = False
     has_reported: bool = False
-    """As an orphan: that nothing of the attempt lives."""
+    """Whether, as an orphan, it has found that nothing of the attempt lives."""
     code: int | None = None
     ending: int = 0
-    """How far its own end has come."""
+    """The stage of its own end."""
 
 
 class Trainer(NamedTuple):
-    """A process of an attempt; `status` is set once it has ended, until it is reaped."""
+    """A process of an attempt; `status` is set from its end until it is reaped."""
 
     number: int
     is_stopping: bool = False
     is_deaf: bool = False
     is_orphan: bool = False
-    """Its launcher is dead: whoever reaps it keeps no status."""
+    """Its launcher is dead, so its status is lost when it is reaped."""
     status: Status | None = None
 
 
 class Files(NamedTuple):
-    """What outlives every process; but the lock, which launcher and daemon hold together."""
+    """What outlives every process; without the lock, which launcher and daemon hold together."""
 
     history: int
     intent: str = "run"
     intent_id: int = 0
     held_id: int = 0
-    """The intent that stood when the run was held."""
+    """The intent's id when the run was held."""
     checkpoint: int = 0
     has_final: bool = False
 
@@ -114,7 +114,7 @@ class Budget(NamedTuple):
 
 
 class World(NamedTuple):
-    """All of it. `seen` and `recorded` are what an onlooker knows: ends reaped, ends on record."""
+    """Everything. `seen` and `recorded` are the ends that were reaped, and those in the ledger."""
 
     budget: Budget
     files: Files
@@ -127,7 +127,7 @@ class World(NamedTuple):
 
 
 def plain_state(state: State) -> State:
-    """The state without what time was measured to be: only the order of moments is left."""
+    """The state without measured times: only the order of moments stays."""
     stop, wake_at = state.stop, state.wake_at
     if stop is not None:
         is_later = wake_at is not None and stop.until > wake_at

@@ -1,4 +1,4 @@
-"""What the rigs share: they need root, and wait on what is so, never on time."""
+"""The rigs need root, and wait for what they can see, never for a time."""
 
 import os
 
@@ -6,7 +6,7 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what cannot be set up here; `.ci/run` lets none of them skip."""
+    """Skip rig tests without root; `.ci/run` does not let them skip."""
     if os.geteuid() == 0:
         return
     for item in items:

@@ -1,7 +1,7 @@
 """A trainer of the standard library: one number is the model. It attaches, saves and resumes.
 
-FAULTS is JSON, `{"<attempt>": [step, kind]}`; kinds: kill, raise, config (exit 78), hungry (once
-the file GO is there, it takes memory until it is killed).
+FAULTS is JSON, `{"<attempt>": [step, kind]}`. Kinds: kill, raise, config (exit 78), hungry (once
+the file GO exists, it takes memory until it is killed).
 """
 
 import json
@@ -20,12 +20,12 @@ SAVE_EVERY = int(os.environ.get("SAVE_EVERY", "10"))
 SAVE_S = float(os.environ.get("SAVE_S", "0"))
 FAULTS = json.loads(os.environ.get("FAULTS", "{}"))
 OUTPUT = Path(os.environ["SUPERVISOR_RUN_DIR"])
-# Of several tasks of srun the first one saves.
+# Of several tasks of srun only the first saves.
 RANK = int(os.environ.get("SLURM_PROCID", "0")) if "SLURM_STEP_ID" in os.environ else 0
 
 
 def save(weight: float, step: int, kind: str) -> Path:
-    """Write a checkpoint by the protocol; SAVE_S makes the last one of a stop take its time."""
+    """Write a checkpoint by the protocol; SAVE_S delays an emergency save."""
     if RANK:
         return OUTPUT / f"checkpoint-{step}"
     writer = CheckpointWriter(

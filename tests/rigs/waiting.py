@@ -1,4 +1,4 @@
-"""Waits until something is so, and says what was there instead when it never is."""
+"""Waits until a claim holds, and reports the actual state if it never does."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import pytest
 def wait_until(
     claim: Callable[[], Any], timeout_s: float = 30, *, story: Callable[[], object] = str
 ) -> Any:
-    """The first true value of `claim`; the test fails with `story()` after so long."""
+    """The first true value of `claim`; after the timeout the test fails with `story()`."""
     deadline = time.monotonic() + timeout_s
     while not (value := claim()):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What the operator wants survives bad files."""
+"""The operator's intent survives bad files."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_said_twice_is_two_wishes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"intent": "dance"}', '{"intent": 3}', "null"])
 def test_an_unreadable_wish_is_a_hold(tmp_path: Path, text: str) -> None:
-    """Training over a wish nobody can read would be worse than waiting."""
+    """Training against an intent that nobody can read would be worse than waiting."""
     path = tmp_path / "intent.json"
     path.write_text(text)
     assert read_intent(path).intent is Intent.HOLD

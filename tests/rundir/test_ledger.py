@@ -20,12 +20,12 @@ from supervisor.rundir.ledger import (
 
 
 def writer(folder: Path) -> LedgerWriter:
-    """A writer in a folder."""
+    """A ledger writer in a folder."""
     return LedgerWriter(folder / "ledger.jsonl", folder / "reserve")
 
 
 def test_round_trip_with_hostile_text(tmp_path: Path) -> None:
-    """Quotes, newlines, the mark itself and control sequences stay what they were."""
+    """Quotes, newlines, the checksum's mark and control sequences are read as written."""
     entry = {"type": "x", "reason": 'a "quoted"\n line,"sum":"0"}\x1b[31m é'}
     ledger = writer(tmp_path)
     assert ledger.append([entry])
@@ -34,7 +34,7 @@ def test_round_trip_with_hostile_text(tmp_path: Path) -> None:
 
 
 def test_every_flipped_bit_is_seen() -> None:
-    """A line with any one bit flipped is no entry, or at least never another one."""
+    """A line with any one bit flipped is no entry."""
     line = encode_entry({"type": "attempt_ended", "attempt": 3, "code": 1})
     for index in range(len(line) - 1):
         for bit in range(8):
@@ -57,13 +57,13 @@ def test_torn_tail_loses_only_itself(tmp_path: Path) -> None:
 
 
 def test_absent_ledger_is_empty(tmp_path: Path) -> None:
-    """Nothing was recorded yet."""
+    """An absent ledger has no entries."""
     assert read_ledger_report(tmp_path / "none") == ([], 0)
 
 
 @pytest.mark.root
 def test_full_disk_spends_the_reserve_and_then_keeps_entries(tmp_path: Path) -> None:
-    """On a full disk the decision is still recorded; what does not fit comes later."""
+    """On a full disk a decision is still recorded; an entry that does not fit is kept for later."""
     mount = tmp_path / "small"
     mount.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(mount)], check=True)
@@ -98,7 +98,7 @@ def _fill(path: Path) -> None:
 
 
 def test_what_json_cannot_say_costs_no_entry(tmp_path: Path) -> None:
-    """An infinite loss and a name that is not UTF-8 are no reason to lose a decision."""
+    """An infinite loss and a name that is not UTF-8 do not prevent the record of a decision."""
     ledger = writer(tmp_path)
     name = os.fsdecode(b"best\xff")
     assert ledger.append([{"type": "x", "loss": float("inf"), "paths": [name]}])
@@ -109,7 +109,7 @@ def test_what_json_cannot_say_costs_no_entry(tmp_path: Path) -> None:
 def test_disk_that_is_found_full_by_fsync_is_written_to_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NFS takes a write and refuses it at fsync: the entry stays to be written."""
+    """NFS may take a write and refuse it at fsync: the entry stays to be written."""
     ledger = writer(tmp_path)
     path = tmp_path / "ledger.jsonl"
 
@@ -126,7 +126,7 @@ def test_disk_that_is_found_full_by_fsync_is_written_to_again(
 
 
 def test_weeks_are_replayed_without_holding_them(tmp_path: Path) -> None:
-    """Entries come one by one, torn lines left out: a daemon's memory does not grow with them."""
+    """Entries come one by one without torn lines, so a daemon's memory does not grow with them."""
     path = tmp_path / "ledger.jsonl"
     line = encode_entry({"type": "checkpoint", "hashes": {"a": "b" * 1000}})
     path.write_bytes(line * 5000 + line[:20] + b"\n" + line)
@@ -142,7 +142,7 @@ def test_weeks_are_replayed_without_holding_them(tmp_path: Path) -> None:
 def test_what_is_written_without_sync_is_synced_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Readers see it at once; the next sync makes all of it durable, or writes it again (NFS)."""
+    """Readers see entries at once; the next sync makes them durable or writes them again (NFS)."""
     ledger = LedgerWriter(tmp_path / "ledger.jsonl", tmp_path / "reserve")
     synced: list[int] = []
     full = [OSError(errno.ENOSPC, "full")]

@@ -1,4 +1,4 @@
-"""The ledger as its readers have it: entries with their times, whatever stands in the file."""
+"""The ledger as its readers see it: entries with their times, whatever the file contains."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tests.core.test_entries import FOREIGN, RECORDS
 
 
 def begin_with(ledger: list[Stamped]) -> None:
-    """All that a daemon, and a command, make of a ledger."""
+    """Do all that a daemon, and a command, do with a ledger at their start."""
     history, here = fold(ledger), Moment(2.0, 1.0, "b")
     state = initial_state(history, Policy(), now=1.0, wall=2.0, boot="b")
     beginning(history, Intent.RUN, state, Hello(), here)
@@ -35,7 +35,7 @@ def begin_with(ledger: list[Stamped]) -> None:
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["type"])
 def test_no_record_keeps_a_daemon_or_a_command_from_beginning(record: dict[str, Any]) -> None:
-    """Whatever stands in a field of an entry, alone or after others, nothing raises."""
+    """Whatever value a field has, in a single entry or after others, nothing raises."""
     others = [stamped(one) for one in RECORDS[:12]]
     for key in record:
         for value in FOREIGN:
@@ -45,7 +45,7 @@ def test_no_record_keeps_a_daemon_or_a_command_from_beginning(record: dict[str, 
 
 
 def test_an_entry_is_read_with_both_its_times(tmp_path: Path) -> None:
-    """As it was written: the same entry, by two clocks."""
+    """The entry is read as it was written, with the times of two clocks."""
     created = run_created("demo")
     writer = LedgerWriter(tmp_path / "ledger.jsonl", tmp_path / "reserve")
     writer.append([created.to_json(), ReloadedEntry().to_json()])
@@ -59,7 +59,7 @@ def test_an_entry_is_read_with_both_its_times(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at", [None, "", "yesterday", 7, ["2026-01-01T00:00:00Z"]])
 def test_a_time_that_nobody_can_read_is_none(at: object) -> None:
-    """The entry counts all the same."""
+    """An entry counts even if its time cannot be read."""
     assert stamped({"at": at, "monotonic": at, "type": "reloaded"}).entry == ReloadedEntry()
     assert stamped({"at": at, "type": "reloaded"}).wall == 0.0
     assert stamped({"at": at, "monotonic": "7", "type": "reloaded"}).monotonic is None

@@ -1,4 +1,4 @@
-"""One supervisor a run: proven by flock and identity, never by age."""
+"""One supervisor for a run, proven by flock and process identity, never by age."""
 
 import json
 import os
@@ -36,13 +36,13 @@ def paths(tmp_path: Path) -> RunPaths:
 
 
 def other_machine(paths: RunPaths, **more: object) -> None:
-    """A lock left by a supervisor elsewhere."""
+    """Write a lock that a supervisor on another machine left."""
     body = {"host": "gpu07", "machine_id": "m7", "boot_id": "b7", "pid": 77, "start_ticks": 5}
     paths.lock.write_text(json.dumps({**body, "slurm_job": None, **more}))
 
 
 def test_second_is_refused_and_told_who_has_it(paths: RunPaths) -> None:
-    """Exit 69, naming the first."""
+    """The second supervisor exits with 69 and names the first."""
     first = subprocess.Popen(
         [sys.executable, "-c", TAKE, str(paths.run_dir)], stdout=subprocess.PIPE, text=True
     )
@@ -63,7 +63,7 @@ def test_second_is_refused_and_told_who_has_it(paths: RunPaths) -> None:
 
 
 def test_dead_holder_of_this_machine_never_blocks(paths: RunPaths) -> None:
-    """A lock left behind by a killed supervisor is taken at once."""
+    """The lock of a killed supervisor is taken at once."""
     os.close(RunLock.acquire(paths).fd)
     dead = {**json.loads(paths.lock.read_text()), "start_ticks": 1}
     paths.lock.write_text(json.dumps(dead))
@@ -73,7 +73,7 @@ def test_dead_holder_of_this_machine_never_blocks(paths: RunPaths) -> None:
 def test_another_machines_lock_on_a_network_disk_holds(
     paths: RunPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody can see whether that process lives; --break-lock is the way."""
+    """Nobody can see whether that process lives, so --break-lock is the way."""
     monkeypatch.setattr(lock_module, "is_network", lambda path: True)
     other_machine(paths)
     with pytest.raises(SupervisorError) as refused:
@@ -84,7 +84,7 @@ def test_another_machines_lock_on_a_network_disk_holds(
 
 
 def test_another_machines_lock_on_a_local_disk_is_disproved_by_flock(paths: RunPaths) -> None:
-    """A copied directory, or a machine that got a new id: our flock shows nobody has it."""
+    """In a copied directory, or after a new machine id, our flock shows that nobody holds it."""
     other_machine(paths)
     assert RunLock.acquire(paths).path == paths.lock
 
@@ -104,18 +104,18 @@ def test_slurm_may_say_that_the_holder_is_over(
             RunLock.acquire(paths, jobs=SlurmJobs())
     other_machine(paths, slurm_job="17")
     with pytest.raises(SupervisorError):
-        RunLock.acquire(paths)  # nobody to ask
+        RunLock.acquire(paths)  # no scheduler to ask
 
 
 def test_garbage_in_the_lock_file_is_overwritten(paths: RunPaths) -> None:
-    """A torn lock file names nobody; flock decides."""
+    """A torn lock file names nobody, and flock decides."""
     paths.lock.write_text('{"pid": 1')
     RunLock.acquire(paths)
     assert holder(paths) is not None
 
 
 def test_a_lock_outlives_its_launcher_in_who_shares_it(paths: RunPaths) -> None:
-    """A daemon that shares the descriptor has the run until it ends, and nobody else."""
+    """A daemon that shares the descriptor holds the run until it ends."""
     code = (
         "import os, sys, pathlib\n"
         "from supervisor.rundir.lock import RunLock\nfrom supervisor.rundir.paths import RunPaths\n"

@@ -1,4 +1,4 @@
-"""Whose a checkpoint directory is: where the mark lies, and what another's mark means."""
+"""The owner of a checkpoint directory: where its mark lies, and what another run's mark means."""
 
 import json
 import os
@@ -29,7 +29,7 @@ NOBODY = 65534
 
 
 def make_run(folder: Path, run_id: str, *entries: dict[str, Any]) -> Path:
-    """A run directory with a ledger."""
+    """Make a run directory with a ledger."""
     paths = RunPaths(folder)
     paths.state_dir.mkdir(parents=True, exist_ok=True)
     writer = LedgerWriter(paths.ledger, paths.reserve)
@@ -39,12 +39,12 @@ def make_run(folder: Path, run_id: str, *entries: dict[str, Any]) -> Path:
 
 
 def asks(run_dir: Path, run_id: str = "me", *, use: bool = False) -> Claimant:
-    """A run that wants the directory."""
+    """A run that claims the directory."""
     return Claimant(run_id, run_dir.name, run_dir, use)
 
 
 def put(place: Path, mark: OwnerMark, **fields: Any) -> OwnerMark:
-    """Write a mark as its run would have."""
+    """Write a mark as its run would have written it."""
     mark = replace(mark, **fields)
     assert owner_mark.make(place, mark)
     return mark
@@ -57,7 +57,7 @@ def take(directory: Path, claimant: Claimant, *, seen: bool = False, force: bool
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Claimant:
-    """The run that asks, with a run directory of its own."""
+    """The claiming run, with a run directory of its own."""
     return asks(make_run(tmp_path / "runs" / "b", "me"))
 
 
@@ -70,12 +70,12 @@ def out(tmp_path: Path) -> Path:
 
 
 def place_of(directory: Path) -> Path:
-    """Where its mark lies."""
+    """The place of its mark."""
     return directory.parent / f".{directory.name}.supervised-by"
 
 
 def test_the_mark_says_whose_it_is(mine: Claimant, out: Path) -> None:
-    """It lies beside the directory, readable for all whatever the umask; nothing else stays."""
+    """The mark lies beside the directory, readable for all with any umask; nothing else stays."""
     before = os.umask(0o077)
     try:
         made = take(out, mine)
@@ -93,7 +93,7 @@ def test_the_mark_says_whose_it_is(mine: Claimant, out: Path) -> None:
 
 @pytest.mark.parametrize("shape", ["a link", "a link to its parent", "dots"])
 def test_one_directory_by_two_paths(mine: Claimant, out: Path, shape: str) -> None:
-    """Whatever leads to it, it is one directory with one mark, named after the directory itself."""
+    """By any path it is one directory, with one mark that has the directory's own name."""
     other = asks(make_run(out.parent / "runs" / "a", "other"), "other")
     assert take(out, other).place == place_of(out)
     links = out.parents[1] / "links"
@@ -120,13 +120,13 @@ def test_one_directory_by_two_paths(mine: Claimant, out: Path, shape: str) -> No
 
 
 def test_a_loop_of_links_is_no_directory(mine: Claimant, tmp_path: Path) -> None:
-    """Links that lead nowhere are told as a problem, not raised."""
+    """Links that lead nowhere are reported as a problem, and raise nothing."""
     (tmp_path / "x").symlink_to(tmp_path / "x")
     assert take(tmp_path / "x" / "out", mine).place is None
 
 
 def test_no_directory_is_made(mine: Claimant, tmp_path: Path) -> None:
-    """Where the parent is not there the mark waits for it; the trainer makes its directories."""
+    """Without the parent no mark is made yet: only the trainer makes its directories."""
     directory = tmp_path / "not" / "yet"
     made = take(directory, mine, seen=True)
     assert made.place is None
@@ -138,7 +138,7 @@ def test_no_directory_is_made(mine: Claimant, tmp_path: Path) -> None:
 
 
 def test_the_own_mark_is_renewed(mine: Claimant, out: Path, tmp_path: Path) -> None:
-    """A run whose directory was moved says where it is now, and since when it saves there."""
+    """A run whose directory was moved renews the path in its mark, and keeps the date."""
     place = put(place_of(out), mark_of("me", "b", mine.run_dir), since="2020-01-01T00:00:00.000Z")
     before = place_of(out).stat().st_ino
     assert take(out, mine).place == place_of(out)
@@ -154,30 +154,30 @@ def test_the_own_mark_is_renewed(mine: Claimant, out: Path, tmp_path: Path) -> N
 
 
 def gone(folder: Path) -> None:
-    """The run directory was removed."""
+    """Remove the run directory."""
     shutil.rmtree(folder)
 
 
 def emptied(folder: Path) -> None:
-    """What we know of it was removed."""
+    """Remove our records from the run directory."""
     shutil.rmtree(RunPaths(folder).state_dir)
 
 
 def a_file(folder: Path) -> None:
-    """A file has its name now."""
+    """Put a file in the run directory's place."""
     shutil.rmtree(folder)
     folder.write_text("")
 
 
 def another(folder: Path) -> None:
-    """Another run is in it."""
+    """Put another run into the run directory."""
     shutil.rmtree(folder)
     make_run(folder, "a third one")
 
 
 @pytest.mark.parametrize("end", [gone, emptied, a_file, another])
 def test_a_run_that_is_no_more(mine: Claimant, out: Path, tmp_path: Path, end: Any) -> None:
-    """Its directory is gone, or another run's: the mark is taken over, and that is told."""
+    """If its directory is gone, or another run's, the mark is taken over and that is reported."""
     folder = make_run(tmp_path / "runs" / "a", "other")
     put(place_of(out), mark_of("other", "a", folder))
     end(folder)
@@ -206,7 +206,7 @@ def test_the_own_run_begun_anew(mine: Claimant, out: Path) -> None:
 
 
 def test_a_living_run_whose_disk_was_full(mine: Claimant, out: Path, tmp_path: Path) -> None:
-    """Nothing is recorded yet, but a supervisor has the run: it is not gone."""
+    """The run's ledger is empty, but a supervisor holds the run: it is not gone."""
     folder = make_run(tmp_path / "runs" / "a", "other")
     put(place_of(out), mark_of("other", "a", folder))
     RunPaths(folder).ledger.unlink()
@@ -239,7 +239,7 @@ def test_a_finished_run(
     use: bool,
     standing: Standing,
 ) -> None:
-    """Its checkpoints may be gone on from, if the configuration says so; never those of others."""
+    """A finished run's checkpoints may be used if the configuration says so, no others."""
     (out / "checkpoint-10").mkdir()
     folder = make_run(tmp_path / "runs" / "a", "other", *entries)
     put(place_of(out), mark_of("other", "a", folder))
@@ -250,7 +250,7 @@ def test_a_finished_run(
 
 
 def test_a_finished_run_that_left_nothing(mine: Claimant, out: Path, tmp_path: Path) -> None:
-    """Its checkpoints were removed: there is nothing that two runs could mix up."""
+    """Without checkpoints there is nothing that two runs could mix up."""
     put(place_of(out), mark_of("other", "a", make_run(tmp_path / "runs" / "a", "other", FINISHED)))
     assert look(out, mine).standing is Standing.OVER
     (out / "events.log").write_text("x")
@@ -263,20 +263,20 @@ def test_a_finished_run_that_left_nothing(mine: Claimant, out: Path, tmp_path: P
 def test_entries_of_another_version(
     mine: Claimant, out: Path, tmp_path: Path, entry: dict[str, Any]
 ) -> None:
-    """Of another run's record only what is asked for is read."""
+    """A check of another run's record reads only the entries that it needs."""
     put(place_of(out), mark_of("other", "a", make_run(tmp_path / "runs" / "a", "other", entry)))
     assert look(out, mine).standing is Standing.TAKEN
 
 
 def test_removed_and_begun_again_in_another_container(mine: Claimant, out: Path) -> None:
-    """Each container has a host's name of its own; the run directory is the very same."""
+    """Each container has its own host name, but the run directory is the same."""
     put(place_of(out), mark_of("before", "b", mine.run_dir), **ELSEWHERE)
     shutil.rmtree(mine.run_dir)
     assert look(out, mine).standing is Standing.OVER
 
 
 def test_a_directory_in_one_of_the_same_name(mine: Claimant, out: Path, tmp_path: Path) -> None:
-    """What lies beside `ckpt/ckpt` lies inside `ckpt`: each has its own owner."""
+    """The mark beside `ckpt/ckpt` lies inside `ckpt`: each directory has its own owner."""
     inner = out / out.name
     inner.mkdir()
     other = asks(make_run(tmp_path / "runs" / "a", "other"), "other")
@@ -287,7 +287,7 @@ def test_a_directory_in_one_of_the_same_name(mine: Claimant, out: Path, tmp_path
 
 
 def test_anothers_mark_that_cannot_be_replaced(mine: Claimant, out: Path, tmp_path: Path) -> None:
-    """A sticky /scratch: the run that is over keeps its mark, the new one's lies inside."""
+    """On a sticky /scratch the mark of a run that is over stays, and the new mark lies inside."""
     put(place_of(out), mark_of("gone", "a", tmp_path / "runs" / "nowhere"))
 
     def refuse(*_: object) -> bool:
@@ -307,20 +307,20 @@ ELSEWHERE = {"host": "gpu07", "machine_id": "f" * 32}
 @pytest.mark.parametrize(
     ("there", "fields", "why"),
     [
-        ("gone", ELSEWHERE, "is not there on this machine"),
-        ("gone", {"machine_id": "f" * 32}, "is not there on this machine"),
-        ("gone", {"host": "gpu07"}, "is not there on this machine"),
+        ("gone", ELSEWHERE, "does not exist on this machine"),
+        ("gone", {"machine_id": "f" * 32}, "does not exist on this machine"),
+        ("gone", {"host": "gpu07"}, "does not exist on this machine"),
         ("another", ELSEWHERE, "another run is in"),
         ("gone", {"mount": "/mnt/no such mount"}, "is not mounted"),
         ("another", {"mount": "/mnt/no such mount"}, "is not mounted"),
-        ("a pipe", {}, "is no file"),
-        ("rotten", {}, "does not say whose it is"),
+        ("a pipe", {}, "is not a file"),
+        ("rotten", {}, "does not say which run it belongs to"),
     ],
 )
 def test_a_run_that_cannot_be_seen(
     mine: Claimant, out: Path, tmp_path: Path, there: str, fields: dict[str, str], why: str
 ) -> None:
-    """It is refused, with the option that takes it over; the option does, and says from whom."""
+    """The claim is refused and names the option that takes over; that reports the old owner."""
     folder = make_run(tmp_path / "runs" / "a", "other")
     put(place_of(out), mark_of("other", "a", folder), **fields)
     ledger = RunPaths(folder).ledger
@@ -349,7 +349,7 @@ def test_a_run_that_cannot_be_seen(
 
 
 def test_another_machines_run_that_is_here(mine: Claimant, out: Path, tmp_path: Path) -> None:
-    """A shared run directory of that id is a conflict wherever its run was started; no force."""
+    """A shared run directory of that id is a conflict on any machine, and force does not help."""
     folder = make_run(tmp_path / "runs" / "a", "other")
     put(place_of(out), mark_of("other", "a", folder), **ELSEWHERE)
     refused = refusal(look(out, mine), mine)
@@ -364,7 +364,7 @@ def test_another_machines_run_that_is_here(mine: Claimant, out: Path, tmp_path: 
     ["empty", "torn", "list", "nested", "relative", "wrong types", "link", "pipe", "folder"],
 )
 def test_a_damaged_mark(mine: Claimant, out: Path, damage: str) -> None:
-    """Nobody knows whose it is: refused with words of its own, replaced only by force."""
+    """Nobody knows the owner of a damaged mark: refused with a message, replaced only by force."""
     place = place_of(out)
     good = mark_of("other", "a", mine.run_dir).to_json()
     match damage:
@@ -388,7 +388,7 @@ def test_a_damaged_mark(mine: Claimant, out: Path, damage: str) -> None:
             place.mkdir()
     refused = refusal(look(out, mine), mine)
     assert refused is not None
-    assert "nobody knows" in refused.message
+    assert "is not known" in refused.message
     assert "--take-over" in refused.hint
     assert take(out, mine).place is None
     assert take(out, mine, force=True).place == place
@@ -396,7 +396,7 @@ def test_a_damaged_mark(mine: Claimant, out: Path, damage: str) -> None:
 
 
 def test_what_killed_makers_left(mine: Claimant, out: Path) -> None:
-    """Stages of marks that never came are harmless, and go with the next one that is made."""
+    """Leftover stages of marks are harmless, and the next maker of that mark removes them."""
     for name in (".out.supervised-by.tmp-7-abcdef01", ".out.supervised-by.tmp-8-abcdef02"):
         (out.parent / name).write_text("{")
     (out.parent / ".out2.supervised-by.tmp-9-abcdef03").write_text("{")
@@ -407,7 +407,7 @@ def test_what_killed_makers_left(mine: Claimant, out: Path) -> None:
 
 
 def test_without_hard_links(mine: Claimant, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system that knows none still lets one run be the first."""
+    """On a file system without hard links, still only one run is the first."""
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(1, "Operation not permitted")
@@ -421,7 +421,7 @@ def test_without_hard_links(mine: Claimant, out: Path, monkeypatch: pytest.Monke
 def test_a_link_that_nfs_made_twice(
     mine: Claimant, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A call that was carried out and answered "exists" on its repetition did succeed."""
+    """A call that succeeded and got "exists" on its repetition did succeed."""
     link = os.link
 
     def repeat(*words: Any, **more: Any) -> None:
@@ -439,9 +439,9 @@ class Killed(BaseException):
 def replace_and_die(
     monkeypatch: pytest.MonkeyPatch, place: Path, mine: Claimant, *, renewed_by: OwnerMark | None
 ) -> None:
-    """A run moves the mark that it judged away, and is killed before the next call.
+    """Move a judged mark aside as a claiming run does, and die before the next call.
 
-    `renewed_by`: what was written into the place between its look and its move.
+    `renewed_by`: the mark that another run wrote there between the look and the move.
     """
     judged = owner_mark.read(place)
     assert judged is not None
@@ -460,7 +460,7 @@ def replace_and_die(
 
 
 def names_beside(place: Path) -> list[str]:
-    """What has to do with marks there."""
+    """The names beside a mark that concern marks."""
     return sorted(p.name for p in place.parent.iterdir() if "supervised-by" in p.name)
 
 
@@ -470,7 +470,7 @@ def test_a_kill_while_a_living_runs_mark_is_aside(
     mine: Claimant, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str,
     has_links: bool,
 ) -> None:  # fmt: skip
-    """It still counts, for whoever asks and whatever is possible; the next claim puts it back."""
+    """The moved mark counts for every claimant, and the next claim puts it back."""
     name = {"beside": "", "inside": ".out", "inside, renamed": ".elsewhere"}[where]
     place = out / f"{name}.supervised-by" if name else place_of(out)
     living = mark_of("living", "a", make_run(tmp_path / "runs" / "a", "living"))
@@ -488,7 +488,7 @@ def test_a_kill_while_a_living_runs_mark_is_aside(
 
 
 def refuse_links(*_: object, **__: object) -> None:
-    """What vfat answers."""
+    """Fail as vfat does."""
     raise PermissionError(1, "Operation not permitted")
 
 
@@ -496,7 +496,7 @@ def refuse_links(*_: object, **__: object) -> None:
 def test_a_kill_while_a_mark_is_aside(
     mine: Claimant, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
-    """A stale one is replaced by the next run; a run's own is its own again."""
+    """The next run replaces a stale mark, and a run gets its own mark back."""
     stale = mark_of("gone", "gone", tmp_path / "runs" / "gone")
     put(place_of(out), stale)
     renewed = mark_of("me", "b", mine.run_dir) if who == "the living run" else None
@@ -511,7 +511,7 @@ def test_a_kill_while_a_mark_is_aside(
 def test_a_mark_that_was_renewed_meanwhile(
     mine: Claimant, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
 ) -> None:
-    """It goes back into its place, also on a file system without hard links."""
+    """The renewed mark goes back into its place, also on a file system without hard links."""
     put(place_of(out), mark_of("gone", "gone", tmp_path / "runs" / "gone"))
     judged = owner_mark.read(place_of(out))
     assert judged is not None
@@ -526,7 +526,7 @@ def test_a_mark_that_was_renewed_meanwhile(
 def test_a_full_disk_while_a_mark_is_aside(
     mine: Claimant, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The old mark is in its place again, and what went wrong is told."""
+    """The old mark is in its place again, and the problem is reported."""
     put(place_of(out), mark_of("gone", "gone", tmp_path / "runs" / "gone"))
 
     def refuse(*_: object, **__: object) -> None:
@@ -542,7 +542,7 @@ def test_a_full_disk_while_a_mark_is_aside(
 def test_what_movers_left_long_ago(
     mine: Claimant, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside a mark in its place it says nothing; the next maker removes it once it is old."""
+    """Beside a mark in its place a moved one means nothing; the next maker removes an old one."""
     moved = moved_mark.aside_of(place_of(out))
     put(place_of(out), mark_of("me", "b", mine.run_dir))
     moved.write_bytes(mark_of("other", "a", out).to_json())
@@ -570,7 +570,7 @@ print(made.place, flush=True)
 
 @pytest.mark.parametrize("was", ["free", "over"])
 def test_one_of_many_gets_it(out: Path, tmp_path: Path, was: str) -> None:
-    """Runs that begin at once, also over the mark of one that is gone: exactly one has it."""
+    """Of runs that begin at once, also over the mark of a run that is gone, exactly one gets it."""
     if was == "over":
         put(place_of(out), mark_of("gone", "gone", tmp_path / "runs" / "gone"))
     racers = [
@@ -596,7 +596,7 @@ def test_one_of_many_gets_it(out: Path, tmp_path: Path, was: str) -> None:
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """As somebody to whom modes matter."""
+    """Run as a user to whom modes matter."""
     if os.geteuid() != 0:
         yield
         return
@@ -609,7 +609,7 @@ def unprivileged() -> Iterator[None]:
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A place that somebody without privileges can reach."""
+    """A place that a user without privileges can reach."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o777)
     yield folder
@@ -618,7 +618,7 @@ def shared() -> Iterator[Path]:
 
 
 def test_a_parent_that_is_closed(mine: Claimant, shared: Path) -> None:
-    """The mark lies inside then, from the first checkpoint on; an empty directory stays empty."""
+    """In a closed parent the mark lies inside, from the first checkpoint on, not before."""
     parent = shared / "closed"
     directory = parent / "out"
     directory.mkdir(parents=True)
@@ -638,7 +638,7 @@ def test_a_parent_that_is_closed(mine: Claimant, shared: Path) -> None:
 
 
 def test_another_users_run(mine: Claimant, shared: Path) -> None:
-    """What is closed to us cannot be seen: refused with the option, and the user is named."""
+    """A run that we may not read is refused, with the option and its user's name."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
     folder = make_run(shared / "closed", "other")
@@ -670,7 +670,7 @@ print(look(directory, me).standing)
 @pytest.mark.root
 @pytest.mark.parametrize("options", ["--bind {source}", "-t tmpfs none"])
 def test_a_mount_root(mine: Claimant, out: Path, tmp_path: Path, options: str) -> None:
-    """What is beside a mount belongs to the mount point: the mark lies inside, once it may."""
+    """Beside a mount root lies another file system: the mark lies inside, from a checkpoint on."""
     source = tmp_path / "disk"
     source.mkdir()
     mount = f"mount {options.format(source=source)} {out}"
@@ -683,13 +683,13 @@ def test_a_mount_root(mine: Claimant, out: Path, tmp_path: Path, options: str) -
     assert done.stdout.split() == ["None", str(inside), "own"]
     assert not place_of(out).exists()
     if options.startswith("--bind"):
-        # The same disk, seen under the name that it has elsewhere.
+        # The same disk is seen here under its other name.
         found = look(source, replace(mine, run_id="other"))
         assert found.standing is Standing.TAKEN
 
 
 def test_a_mark_of_what_lies_in_it(mine: Claimant, out: Path, tmp_path: Path) -> None:
-    """A directory inside has its own mark: it says nothing of the one around it."""
+    """The mark of a directory inside means nothing for the directory around it."""
     other = asks(make_run(tmp_path / "runs" / "a", "other"), "other")
     (out / "inner").mkdir()
     assert take(out / "inner", other).place == out / ".inner.supervised-by"
@@ -698,7 +698,7 @@ def test_a_mark_of_what_lies_in_it(mine: Claimant, out: Path, tmp_path: Path) ->
 
 
 def test_two_marks_that_disagree(mine: Claimant, out: Path, tmp_path: Path) -> None:
-    """Both places are read, and the weightier mark counts, wherever it lies."""
+    """Both places are read, and the stronger mark counts in either place."""
     other = make_run(tmp_path / "runs" / "a", "other")
     put(place_of(out), mark_of("me", "b", mine.run_dir))
     put(out / ".out.supervised-by", mark_of("other", "a", other))

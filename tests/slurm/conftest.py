@@ -1,4 +1,4 @@
-"""A stand-in for SLURM's commands: they print what a file holds, and note how they were called."""
+"""Stand-ins for SLURM's commands: they print a file's content, and note their arguments."""
 
 import os
 from pathlib import Path

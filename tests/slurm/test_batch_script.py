@@ -1,4 +1,4 @@
-"""The batch script: what stands in it, and that the ones in slurm/ are the same."""
+"""The batch script's content; and the scripts in slurm/ are the same."""
 
 import subprocess
 from dataclasses import replace
@@ -30,12 +30,12 @@ SCRIPT = BatchScript(
 
 @pytest.mark.parametrize(("script", "name"), [(TEMPLATE, "train"), (CHAIN_TEMPLATE, "chain")])
 def test_scripts_to_copy_are_what_is_generated(script: BatchScript, name: str) -> None:
-    """`slurm/` never differs from what `supervisor sbatch` would submit."""
+    """`slurm/` always equals what `supervisor sbatch` would submit."""
     assert (CHECKOUT / "slurm" / f"{name}.sbatch").read_text() == template_text(script)
 
 
 def test_directives() -> None:
-    """Lead from the grace, words quoted as sbatch reads them, no directive after a command."""
+    """The lead follows the grace, words are quoted as sbatch reads them, directives come first."""
     lines = script_text(SCRIPT).splitlines()
     assert lines[0] == "#!/bin/bash"
     directives = [line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH")]
@@ -52,22 +52,22 @@ def test_directives() -> None:
 @pytest.mark.parametrize("character", ["\n", "\r", "\x0b", "\x85", "\u2028", "\u202e", "\udcff"])
 @pytest.mark.parametrize("field", ["config", "directory", "log", "program", "options"])
 def test_no_name_becomes_a_line(field: str, character: str) -> None:
-    """A name cannot bring a directive or a command in."""
+    """A name cannot add a directive or a command."""
     name = f"/data/a{character}#SBATCH --wrap=true"
     value: object = (name,) if field in ("program", "options") else name
-    with pytest.raises(SupervisorError, match="cannot stand in such a file") as caught:
+    with pytest.raises(SupervisorError, match="cannot stand in the file to be written") as caught:
         script_text(replace(SCRIPT, **{field: value}))  # type: ignore[arg-type]
     assert caught.value.code is ExitCode.CONFIGURATION
 
 
 def test_a_log_that_slurm_would_not_number_is_refused() -> None:
-    """After a backslash `%j` is no job's number any more."""
+    """After a backslash `%j` is not replaced by the job's number."""
     with pytest.raises(SupervisorError, match="backslash"):
         script_text(replace(SCRIPT, log="/home/a\\b/slurm-%j.log"))
 
 
 def test_the_script_becomes_the_supervisor(tmp_path: Path) -> None:
-    """bash ends by the exec: the process that SLURM signals is ours, with all words whole."""
+    """bash becomes the supervisor by exec, so SLURM signals it; all words arrive whole."""
     program = tmp_path / "my program"
     program.write_text('#!/bin/sh\necho "pid $$"\nprintf "<%s>" "$@"\n')
     program.chmod(0o755)
@@ -78,7 +78,7 @@ def test_the_script_becomes_the_supervisor(tmp_path: Path) -> None:
 
 
 def test_a_chain_has_no_requeue() -> None:
-    """One at a time, and never two jobs that want the run."""
+    """A chain runs one job at a time, and never two that want the run."""
     text = script_text(replace(SCRIPT, chain=7))
     assert "#SBATCH --array=1-7%1\n" in text
     assert "#SBATCH --no-requeue\n" in text
@@ -86,7 +86,7 @@ def test_a_chain_has_no_requeue() -> None:
 
 
 def test_options_of_the_user_come_last() -> None:
-    """Later lines win in sbatch, so the site's options and the user's beat ours."""
+    """Later lines win in sbatch, so the site's and the user's options override ours."""
     options = ("-p", "gpu", "--time=1:00:00", "--comment=two words", "--signal=B:TERM@60")
     lines = [x for x in script_text(replace(SCRIPT, options=options)).splitlines() if "SBATCH" in x]
     assert lines[-4:] == [
@@ -98,14 +98,14 @@ def test_options_of_the_user_come_last() -> None:
 
 
 def test_option_values() -> None:
-    """All four ways to write one; the last one counts."""
+    """All four ways to write an option are read; the last occurrence counts."""
     for words in (["--time=5"], ["--time", "5"], ["-t5"], ["-t", "5"], ["-t", "9", "--time=5"]):
         assert option_value(tuple(words), "--time", "-t") == "5"
     assert option_value(("--test-only",), "--time", "-t") is None
 
 
 def test_a_time_limit_within_the_lead_is_warned_of() -> None:
-    """The signal would come at the start: the job would be requeued for ever."""
+    """A limit below the lead brings a warning: SLURM would signal the job at once, for ever."""
     assert time_limit_problem(("--time=3:00",), 150) is not None
     assert time_limit_problem(("--time=24:00:00",), 150) is None
     assert time_limit_problem(("-p", "gpu"), 150) is None

@@ -1,4 +1,4 @@
-"""What SLURM's commands print, as values; and what becomes of it when nobody answers."""
+"""The output of SLURM's commands, as values; and what follows when none answers."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ JOB = (
 
 
 def test_fields_of_a_job() -> None:
-    """Values with spaces end where the next key begins; empty ones are empty."""
+    """A value with spaces ends where the next key begins; empty values are empty."""
     found = fields(JOB)
     assert found["JobName"] == "a b c"
     assert found["AllocNode:Sid"] == "login:77"
@@ -31,7 +31,7 @@ def test_fields_of_a_job() -> None:
 
 
 def test_a_command_line_is_no_field() -> None:
-    """`key=value` words of the user's command do not overwrite what SLURM says."""
+    """`key=value` words in the user's command do not overwrite SLURM's fields."""
     found = fields(
         "JobId=12 JobState=RUNNING Restarts=2 Command=/r.sh JobState=CANCELLED Restarts=9"
     )
@@ -41,7 +41,7 @@ def test_a_command_line_is_no_field() -> None:
 def test_what_users_set_for_their_eyes_is_left_out(
     commands: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Times come in the form that is read here, whatever SLURM_TIME_FORMAT says."""
+    """Times have the expected form, whatever SLURM_TIME_FORMAT says."""
     (commands / "scontrol").write_text(
         '#!/bin/sh\necho "JobId=12 EndTime=$SLURM_TIME_FORMAT Reason=${SQUEUE_FORMAT-unset}"\n'
     )
@@ -63,7 +63,7 @@ def test_what_users_set_for_their_eyes_is_left_out(
     ],
 )
 def test_durations_that_slurm_prints(text: str, seconds: float | None) -> None:
-    """Days, hours, minutes, seconds; what is no duration is None."""
+    """Days, hours, minutes and seconds are read; other text gives None."""
     assert duration_s(text) == seconds
 
 
@@ -80,12 +80,12 @@ def test_durations_that_slurm_prints(text: str, seconds: float | None) -> None:
     ],
 )
 def test_limits_as_sbatch_takes_them(text: str, seconds: float | None) -> None:
-    """All six shapes of sbatch(1), --time."""
+    """All six shapes of --time in sbatch(1) are read."""
     assert limit_s(text) == seconds
 
 
 def test_answers(commands: Path) -> None:
-    """A job, a configuration and a state in the queue."""
+    """The parsers read a job, a configuration and a state in the queue."""
     (commands / "scontrol.job").write_text(JOB)
     (commands / "scontrol.config").write_text("KillWait                = 30 sec\nA = b = c\n")
     (commands / "squeue.out").write_text("COMPLETED\nPENDING\n")
@@ -95,7 +95,7 @@ def test_answers(commands: Path) -> None:
 
 
 def test_forgotten_is_not_unknown(commands: Path) -> None:
-    """A job that SLURM has forgotten is over; a controller that is down says nothing."""
+    """A job that SLURM has forgotten is over; a controller that is down tells nothing."""
     (commands / "squeue.error").write_text("slurm_load_jobs error: Invalid job id specified\n")
     assert queue_state("12") == ""
     (commands / "squeue.error").write_text("Unable to contact slurm controller\n")
@@ -108,7 +108,7 @@ def test_forgotten_is_not_unknown(commands: Path) -> None:
 def test_no_commands_and_commands_that_hang(
     commands: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a container there is no scontrol, and a busy controller lets one wait: unknown."""
+    """A container has no scontrol, and a busy controller is slow: both are unknown."""
     (commands / "squeue").write_text("#!/bin/sh\nexec sleep 60\n")
     assert queue_state("12", timeout_s=0.2) is None
     monkeypatch.setenv("PATH", "/nonexistent")

@@ -1,4 +1,4 @@
-"""What the controller's answers mean; each is one that a SLURM 22.05 gave, shortened."""
+"""The meaning of the controller's answers; each is a shortened answer of SLURM 22.05."""
 
 import time
 
@@ -61,13 +61,13 @@ COMPLETING = "JobId=17 JobState=COMPLETING Reason=None Requeue=1 Restarts=0"
     ],
 )
 def test_states(line: str, end: JobEnd | None, requeue: Requeue) -> None:
-    """Why a job ends, and whether it is to be requeued, in each state that was seen."""
+    """Each observed state shows why a job ends, and whether to requeue it."""
     found = read(line)
     assert (found.end, found.requeue) == (end, requeue)
 
 
 def test_what_slurmstepd_wrote_outranks_the_controller() -> None:
-    """COMPLETING hides the reason; the line in the job's log has it."""
+    """COMPLETING hides the reason; slurmstepd's line in the job's log has it."""
     preempted = read(COMPLETING.replace("Restarts=0", "Restarts=1"), said=JobEnd.PREEMPTED)
     assert (preempted.end, preempted.requeue) == (JobEnd.PREEMPTED, Requeue.ALREADY)
     limit = read(COMPLETING, said=JobEnd.TIME_LIMIT)
@@ -76,7 +76,7 @@ def test_what_slurmstepd_wrote_outranks_the_controller() -> None:
 
 @pytest.mark.parametrize("answer", [None, {}])
 def test_no_answer_is_unknown(answer: dict[str, str] | None) -> None:
-    """A controller that is down is no reason to requeue, and none to call anything failed."""
+    """Without an answer the job is not requeued, and not called failed either."""
     found = facts(answer, OWN, wall=NOW, kill_wait_s=None)
     assert found == JobFacts(None, Requeue.UNKNOWN)
     said = facts(answer, OWN, wall=NOW, kill_wait_s=10.0, said=JobEnd.CANCELLED)
@@ -86,14 +86,14 @@ def test_no_answer_is_unknown(answer: dict[str, str] | None) -> None:
 
 
 def test_a_restarted_job_is_not_taken_for_a_requeued_one() -> None:
-    """`Restarts` counts against what this start of the job was told."""
+    """`Restarts` is compared with the count that this start of the job was given."""
     again = Allocation("17", "17", restart_count=1)
     found = read(COMPLETING.replace("Restarts=0", "Restarts=1"), own=again)
     assert found.requeue is Requeue.CANCELLED
 
 
 def test_time_left() -> None:
-    """Until EndTime the job runs, and KillWait after it everything is killed."""
+    """The job runs until EndTime; KillWait later everything is killed."""
     running = read(f"{RUNNING} EndTime=2026-11-25T03:03:17 PreemptTime=2026-11-25T03:03:07")
     assert running.ends_at == NOW + 10
     assert running.killed_at == NOW + 10 + 8
@@ -102,13 +102,13 @@ def test_time_left() -> None:
 
 
 def test_moments() -> None:
-    """Times are local; what is none is None."""
+    """Times are local; text without a time gives None."""
     assert moment("2026-11-25T03:03:07") == NOW
     assert [moment(text) for text in ("Unknown", "None", "", "N/A")] == [None] * 4
 
 
 def test_the_allocation() -> None:
-    """An array's task is named so that it alone is requeued; outside of a job there is none."""
+    """An array's task is named so that only it is requeued; outside a job, None."""
     assert allocation({}) is None
     assert allocation({"SLURM_JOB_ID": "17", "SLURM_JOB_PARTITION": "low"}) == Allocation(
         "17", "17", 0, "low", None

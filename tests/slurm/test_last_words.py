@@ -1,4 +1,4 @@
-"""slurmstepd's line in the job's log: which job, since when, and why."""
+"""slurmstepd's line in the job's log: which job, since when, and why it ends."""
 
 import os
 import time
@@ -13,7 +13,7 @@ AT = time.mktime((2026, 11, 25, 3, 0, 56, 0, 0, -1))
 
 
 def line(why: str = "", job: str = "7", at: str = "2026-11-25T03:00:56") -> str:
-    """One as slurmstepd writes it."""
+    """A line as slurmstepd writes it."""
     return f"slurmstepd-n1: error: *** JOB {job} ON n1 CANCELLED AT {at}{why} ***\n"
 
 
@@ -29,12 +29,12 @@ def line(why: str = "", job: str = "7", at: str = "2026-11-25T03:00:56") -> str:
     ],
 )
 def test_reasons(why: str, end: JobEnd | None) -> None:
-    """Each reason in words of ours; a line of another shape is not guessed at."""
+    """Each known reason has a JobEnd; a line of another shape is not guessed at."""
     assert find("step 40\n" + line(why) + "step 41\n", "7", AT - 60) is end
 
 
 def test_only_this_start_of_this_job() -> None:
-    """The log is appended to at a requeue, and other jobs may print into it."""
+    """A requeue appends to the log, and other jobs may print into it."""
     assert find(line(), "7", AT + 5) is None
     assert find(line(job="8"), "7", AT - 60) is None
     assert find(line(at="2026-11-25T02:00:00") + line(" DUE TO PREEMPTION"), "7", AT - 1) is (
@@ -43,12 +43,12 @@ def test_only_this_start_of_this_job() -> None:
 
 
 def test_a_trainer_cannot_fake_it_within_a_line() -> None:
-    """Only a line of its own counts."""
+    """Only a whole line counts, so a trainer cannot fake the reason within a line."""
     assert find("it said: " + line(), "7", AT - 60) is None
 
 
 def test_from_a_descriptor(tmp_path: Path) -> None:
-    """A file that is open for appending only is read; a pipe says nothing."""
+    """A file that is open only for appending is read; a pipe tells nothing."""
     path = tmp_path / "slurm-7.out"
     path.write_text("x" * 100_000 + "\n" + line(" DUE TO TIME LIMIT"))
     fd = os.open(path, os.O_WRONLY | os.O_APPEND)

@@ -1,4 +1,4 @@
-"""What is said and done about a requeue, and the step of an srun."""
+"""What is ordered and printed about a requeue; and the step of an srun."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def _no_controller(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_is_ordered_once_and_said() -> None:
-    """An array's task requeues itself alone."""
+    """The order names the array's task alone, and the line says what follows."""
     orders: list[list[str]] = []
     outcome = carry_out(OWN, Requeue.ASK, "", lambda words: orders.append(words))
     assert orders == [["scontrol", "requeue", "18_3"]]
@@ -29,14 +29,14 @@ def test_it_is_ordered_once_and_said() -> None:
     ("verdict", "words"),
     [
         (Requeue.ALREADY, "is requeued already"),
-        (Requeue.CANCELLED, "was cancelled: it is not requeued"),
+        (Requeue.CANCELLED, "was cancelled, so it is not requeued"),
         (Requeue.FORBIDDEN, "may not be requeued (--no-requeue, or the site's JobRequeue=0)"),
         (Requeue.NO_BATCH, "is no batch job"),
         (Requeue.UNKNOWN, "SLURM does not say"),
     ],
 )
 def test_nothing_else_orders_anything(verdict: Requeue, words: str) -> None:
-    """Cancelled, done, forbidden or unknown: said, and nothing is ordered."""
+    """A job that is cancelled, requeued or forbidden to requeue gets a message and no order."""
 
     def refuse(command: list[str]) -> str | None:
         raise AssertionError(command)
@@ -47,14 +47,14 @@ def test_nothing_else_orders_anything(verdict: Requeue, words: str) -> None:
 
 
 def test_one_that_is_pending_already_is_no_failure() -> None:
-    """Somebody else was faster."""
+    """A job that is pending already was requeued by another order: no failure."""
     outcome = carry_out(OWN, Requeue.ASK, "", lambda _: "Job is pending execution for job 19")
     assert outcome.verdict is Requeue.ALREADY
     assert outcome.is_requeued
 
 
 def test_a_refusal_is_said_with_what_to_type() -> None:
-    """What scontrol answers is shown."""
+    """The line shows scontrol's answer, and the command to type."""
     outcome = carry_out(OWN, Requeue.ASK, "", lambda _: "Unable to contact slurm controller")
     assert not outcome.is_requeued
     assert "Unable to contact" in outcome.line
@@ -62,13 +62,13 @@ def test_a_refusal_is_said_with_what_to_type() -> None:
 
 
 def test_when_it_may_start() -> None:
-    """The credential's life; 120 s where the site did not say."""
+    """The job may start after the credential's lifetime, by default 120 s."""
     assert credential_s({"AuthInfo": "socket=/run/munge,cred_expire=30"}) == 30
     assert credential_s({}) == 120
 
 
 def test_the_step_of_an_srun() -> None:
-    """Told by the pid of the srun that started it; batch and extern steps are never one."""
+    """The step is found by its srun's pid; batch and extern steps never match."""
     text = (
         "StepId=19.batch UserId=0 State=RUNNING SrunHost:Pid=(null):0\n"
         "StepId=19.0 UserId=0 State=RUNNING Name=a b SrunHost:Pid=n1:4242\n"

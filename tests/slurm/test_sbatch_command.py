@@ -1,4 +1,4 @@
-"""`supervisor sbatch` against a stand-in of sbatch: what it submits, writes down, and refuses."""
+"""`supervisor sbatch` with a stand-in for sbatch: what it submits, records, and refuses."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from supervisor.slurm.submission import recall, remember
 
 @pytest.fixture
 def paths(tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch) -> RunPaths:
-    """A configuration in a fresh directory, which is the working one."""
+    """A configuration in a fresh directory, which is the working directory."""
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -50,7 +50,7 @@ def test_submits_and_remembers(paths: RunPaths, commands: Path) -> None:
 
 
 def test_print_submits_nothing(paths: RunPaths, commands: Path) -> None:
-    """And makes nothing."""
+    """`--print` calls no sbatch and makes no directory."""
     result = _call("--print", "--chain", "4")
     assert "#SBATCH --array=1-4%1\n" in result.output
     assert not (commands / "sbatch.called").exists()
@@ -58,7 +58,7 @@ def test_print_submits_nothing(paths: RunPaths, commands: Path) -> None:
 
 
 def test_a_refusal_of_sbatch_is_told(paths: RunPaths, commands: Path) -> None:
-    """With what it said; no job is written down."""
+    """The error has sbatch's text, and no job is recorded."""
     (commands / "sbatch.error").write_text("sbatch: error: invalid partition specified: x\n")
     result = _call()
     assert isinstance(result.exception, SupervisorError)
@@ -67,7 +67,7 @@ def test_a_refusal_of_sbatch_is_told(paths: RunPaths, commands: Path) -> None:
 
 
 def test_one_job_for_a_run(paths: RunPaths, commands: Path) -> None:
-    """While one waits or runs another is refused; once it is over, or unknown, it is not."""
+    """A second job is refused while the first waits or runs, not once it is over or unknown."""
     paths.state_dir.mkdir(parents=True)
     remember(paths.submission, "70", None)
     (commands / "squeue.out").write_text("PENDING\n")
@@ -79,7 +79,7 @@ def test_one_job_for_a_run(paths: RunPaths, commands: Path) -> None:
 
 
 def test_a_stopped_run_is_not_submitted(paths: RunPaths, commands: Path) -> None:
-    """The job would end at once: the answer is what to type first."""
+    """A stopped run is not submitted: the job would end at once. The hint is what to type."""
     paths.state_dir.mkdir(parents=True)
     write_intent(paths.intent, Intent.STOP)
     refused = _call().exception
@@ -90,7 +90,7 @@ def test_a_stopped_run_is_not_submitted(paths: RunPaths, commands: Path) -> None
 
 
 def test_status_waits_in_the_queue(paths: RunPaths, commands: Path) -> None:
-    """For people and in JSON; what cannot be understood, or is over, is not in the queue."""
+    """`status` shows the waiting job as text and as JSON, unless it is over or unreadable."""
     paths.state_dir.mkdir(parents=True)
     assert queued(paths, Status()) is None
     remember(paths.submission, "70", None)
@@ -99,7 +99,9 @@ def test_status_waits_in_the_queue(paths: RunPaths, commands: Path) -> None:
     shown = CliRunner().invoke(status_command, [str(paths.run_dir)]).output
     assert shown.splitlines()[0] == "docs  waiting in the queue"
     words = " ".join(shown.split())
-    assert "job 70 waits in the queue: others go first; it may start 2027-01-02T03:04:05" in words
+    assert (
+        "job 70 waits in the queue: other jobs go first; it may start 2027-01-02T03:04:05" in words
+    )
     assert "scancel 70" in shown
     assert record.as_json()["slurm"] == {
         "job_id": "70", "queue_state": "PENDING", "queue_reason": "Priority",
@@ -110,7 +112,7 @@ def test_status_waits_in_the_queue(paths: RunPaths, commands: Path) -> None:
     assert queued(paths, Status(state=RunState.COMPLETED)) is None
     paths.submission.write_text("{}")
     assert queued(paths, Status()) is None
-    # Submitted by hand: the job that ran last is the one that waits again.
+    # Submitted by hand: the job that ran last is the job that waits again.
     requeued = Status(state=RunState.PREEMPTED, slurm=SlurmStatus(job_id="69"))
     assert queued(paths, requeued) is not None
     (commands / "squeue.error").write_text("Unable to contact slurm controller\n")
@@ -118,7 +120,7 @@ def test_status_waits_in_the_queue(paths: RunPaths, commands: Path) -> None:
 
 
 def test_json(paths: RunPaths) -> None:
-    """Id, cluster and log."""
+    """The JSON has the job's id, cluster and log."""
     body = json.loads(_call("--json").output)
     log = str(paths.run_dir / "slurm-77.log")
     assert body == {"job_id": "77", "cluster": "east", "log": log}

@@ -1,4 +1,4 @@
-"""What `supervisor check` makes of a site's settings, and the lock probe."""
+"""What `supervisor check` concludes from a site's settings; and the lock probe."""
 
 import fcntl
 from dataclasses import replace
@@ -21,7 +21,7 @@ SITE = Site("gpu", "REQUEUE", 60.0, 30.0, True, True, 86400.0)
 
 
 def test_site_from_what_scontrol_shows() -> None:
-    """Both places of the user signal; a cluster without preemption preempts nothing."""
+    """The user signal is found in either key; without preemption the mode is OFF."""
     partition = {"PartitionName": "gpu", "PreemptMode": "REQUEUE", "GraceTime": "60"}
     partition["MaxTime"] = "1-00:00:00"
     config = {"PreemptType": "preempt/partition_prio", "KillWait": "30 sec", "JobRequeue": "1"}
@@ -48,7 +48,7 @@ def test_site_from_what_scontrol_shows() -> None:
     ],
 )
 def test_whether_a_warning_comes(site: Site, uses_steps: bool, level: Level) -> None:
-    """In each layout, with each setting."""
+    """The warning depends on the layout and on the site's settings."""
     found = warning(site, uses_steps=uses_steps)
     assert found.level is level
     assert found.do is not None or level is Level.OK
@@ -66,13 +66,13 @@ def test_whether_a_warning_comes(site: Site, uses_steps: bool, level: Level) -> 
     ],
 )
 def test_whether_the_last_save_fits(signal: bool, took: float | None, level: Level) -> None:
-    """Grace and KillWait where a warning comes; KillWait alone where none does."""
+    """A site that warns gives GraceTime and KillWait; another gives only KillWait."""
     site = replace(SITE, sends_user_signal=signal)
     assert time_to_save(site, took, uses_steps=False).level is level
 
 
 def test_requeue_and_time_limit() -> None:
-    """The job's own leave outranks the site's; a limit near the lead is warned of."""
+    """The job's own permission overrides the site's; a limit near the lead brings a warning."""
     assert requeue(SITE, None).level is Level.OK
     assert requeue(SITE, {"Requeue": "0"}).level is Level.WARN
     assert requeue(replace(SITE, requeues_by_default=False), {"Requeue": "1"}).level is Level.OK
@@ -82,7 +82,7 @@ def test_requeue_and_time_limit() -> None:
 
 
 def test_locks_that_work(tmp_path: Path) -> None:
-    """A second process is refused, let in afterwards, and nothing is left."""
+    """A second process is refused, then admitted, and no file is left."""
     found = lock_probe.locks(tmp_path / "not" / "there" / "yet")
     assert found is not None
     assert found.level is Level.OK, found
@@ -90,10 +90,10 @@ def test_locks_that_work(tmp_path: Path) -> None:
 
 
 def test_locks_that_do_not_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system that gives the lock to everyone, one that has none, one that keeps it local."""
+    """The probe reports a file system that grants every lock, none, or only local locks."""
 
     def given_to_all(fd: int, operation: int) -> None:
-        """Say yes without locking."""
+        """Grant without locking."""
 
     def refused(fd: int, operation: int) -> None:
         raise OSError(37, "No locks available")

@@ -15,7 +15,7 @@ from standin import Parked
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """What a launch has in its environment."""
+    """The environment of a launch."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
@@ -26,7 +26,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def park(tmp_path: Path, environ: dict[str, str]) -> Iterator[Callable[..., Parked]]:
-    """Start parked interpreters in a directory of their own."""
+    """Return a function that starts parked interpreters in a directory of their own."""
     started: list[Parked] = []
 
     def start(argv: list[str], env: dict[str, str] | None = None, **options: Any) -> Parked:

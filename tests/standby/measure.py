@@ -1,6 +1,7 @@
-"""How long from "go" to the first statement and to a first optimizer step, beside a cold start.
+"""Times from "go" to the first statement and to the first optimizer step, beside a cold start.
 
-Run by hand: `python tests/standby/measure.py [--rounds N] [--verify]`; medians, in milliseconds.
+Run by hand: `python tests/standby/measure.py [--rounds N] [--verify]` prints medians, mostly in
+milliseconds.
 """
 
 import argparse
@@ -35,7 +36,7 @@ recorder.record("record")
 
 
 def main() -> None:
-    """Measure and print one line a figure."""
+    """Measure, and print one line for each figure."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--verify", action="store_true", help="have the files looked at before go")

@@ -1,4 +1,4 @@
-"""Everything that a program can see of how it was started, as JSON, to the file of $PROBE_OUT."""
+"""Everything that a program can see of how it was started, as JSON in $SUPERVISOR_PROBE_OUT."""
 
 import os
 import sys
@@ -38,7 +38,7 @@ class Point:
 
 
 def square(number: int) -> tuple:
-    """What a pool's worker does, and what it sees."""
+    """A pool worker's task, which returns what the worker sees."""
     mark = os.environ.get("SUPERVISOR_ATTEMPT")
     with open("/proc/self/environ", "rb") as file:
         shown = [v.decode() for v in file.read().split(b"\0") if b"SUPERVISOR" in v]
@@ -229,7 +229,7 @@ def of_multiprocessing():
     found = {"start_method": multiprocessing.get_start_method()}
     if "__file__" not in globals():
         return found
-    # multiprocessing does not import a package's __main__ again, so nothing of it is found there.
+    # multiprocessing does not import a package's __main__ again, so a worker finds nothing of it.
     spec = sys.modules["__main__"].__spec__
     is_package = spec is not None and spec.name.endswith(".__main__")
     for method in ("fork",) if is_package else ("fork", "spawn", "forkserver"):

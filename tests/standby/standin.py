@@ -23,7 +23,7 @@ def as_user(uid: int) -> list[str]:
 
 
 class Ended(AssertionError):
-    """The parked one ended without a word."""
+    """The parked interpreter ended without a message."""
 
 
 class Parked:
@@ -41,7 +41,7 @@ class Parked:
         standby: str | None = None,
         uid: int | None = None,
     ) -> None:
-        """Start it; `cwd` is the run's directory, `output` what its stdout is at its start."""
+        """Start it in the run's directory `cwd`, with its standard output in the file `output`."""
         self.argv, self.environ, self.cwd = argv, environ, cwd
         parsed = command.parse(argv, environ, str(cwd))
         assert isinstance(parsed, command.PythonCommand), parsed
@@ -78,7 +78,7 @@ class Parked:
         self._socket.settimeout(PATIENCE_S)
 
     def hear(self) -> dict[str, Any]:
-        """The next message; raises Ended if there is none."""
+        """Return the next message. Raises Ended if there is none."""
         line = self._file.readline()
         if not line:
             raise Ended(f"status {self.wait()}")
@@ -89,7 +89,7 @@ class Parked:
         self._socket.sendall(encode(message))
 
     def go(self, log: Path | None, **changes: Any) -> dict[str, Any]:
-        """Launch, with what differs from its start; the answer."""
+        """Order the launch, with changes against the start, and return the answer."""
         self.say(
             start.go(
                 changes.get("argv", self.argv),
@@ -102,12 +102,12 @@ class Parked:
         return self.hear()
 
     def close(self) -> None:
-        """End the control socket, as the end of the launcher does."""
+        """Close the control socket, as the launcher's end does."""
         self._file.close()
         self._socket.close()
 
     def wait(self) -> int:
-        """Its exit code, or minus the signal; it must end in time."""
+        """Return its exit code, or minus the signal. Raises AssertionError if it goes on."""
         until = time.monotonic() + PATIENCE_S
         while self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -122,7 +122,7 @@ class Parked:
         return self._status
 
     def end(self) -> None:
-        """Leave nothing behind, whatever the test has come to."""
+        """Leave nothing behind, at whichever point the test is."""
         self.close()
         if self._status is None:
             os.kill(self.pid, signal.SIGKILL)
@@ -130,7 +130,7 @@ class Parked:
 
 
 def run_cold(argv: list[str], environ: dict[str, str], *, cwd: Path, log: Path) -> int:
-    """Launch a command as the launcher does without a parked one; its exit code when it ends."""
+    """Launch a command without a parked interpreter, and return its exit code when it ends."""
     spawned = spawn(Program(argv, environ, cwd=str(cwd), log=str(log), death_signal=signal.SIGTERM))
     try:
         return os.waitstatus_to_exitcode(os.waitpid(spawned.pid, 0)[1])

@@ -36,7 +36,7 @@ ENVIRON = {"PATH": os.pathsep.join(["/nonexistent", os.path.dirname(sys.executab
 def test_a_program_is_recognized(
     words: str, options: list[str], kind: str, stem: str, target: str, args: list[str]
 ) -> None:
-    """Options, in every way that Python takes them, the kind of program, and its own words."""
+    """Options in each form that Python takes, the kind of program, and its own words are found."""
     found = parse(["python", *words.split()], ENVIRON)
     expected = PythonCommand(
         os.path.join(os.path.dirname(sys.executable), "python"),
@@ -77,12 +77,12 @@ def test_a_program_is_recognized(
     ],
 )
 def test_a_command_that_can_only_be_launched_cold(argv: list[str], reason: str) -> None:
-    """Each with its reason."""
+    """Each command that is launched cold has its reason."""
     assert parse(argv, ENVIRON) == Cold(reason)
 
 
 def test_the_executable_is_the_attempts(tmp_path: Path) -> None:
-    """The attempt's PATH and directory find it, as execvp(3) does."""
+    """The attempt's PATH and directory find the executable, as execvp(3) does."""
     (tmp_path / "bin").mkdir()
     python = tmp_path / "bin" / "python3"
     python.write_text("")

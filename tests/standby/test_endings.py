@@ -1,4 +1,4 @@
-"""A warm program ends as a cold one: the same log, to the letter, and the same exit."""
+"""A warm program ends like a cold one, with the same log to the letter and the same exit."""
 
 import os
 import re
@@ -47,14 +47,14 @@ PRELOADED = ["json", "logging", "asyncio", "concurrent.futures.thread"]
 
 
 def comparable(text: str) -> str:
-    """Addresses and thread numbers are new in every process."""
+    """Replace addresses and thread numbers, which are new in every process."""
     return re.sub(r"0x[0-9a-f]+|Thread-\d+|'_rewind.*'", "0x", text)
 
 
 def ends_alike(
     argv: list[str], folder: Path, environ: dict[str, str], park: Callable[..., Parked]
 ) -> tuple[int, str]:
-    """Run both ways in one folder and return the common exit code and log."""
+    """Run a command cold and warm in one folder, and return their common exit code and log."""
     attempt = {**environ, "SUPERVISOR_ATTEMPT": "3"}
     code = run_cold(argv, attempt, cwd=folder, log=folder / "cold.log")
     parked = park(argv, environ, cwd=folder, preload=PRELOADED)
@@ -70,7 +70,7 @@ def ends_alike(
 def test_a_script_ends_alike(
     name: str, tmp_path: Path, environ: dict[str, str], park: Callable[..., Parked]
 ) -> None:
-    """Exit codes, tracebacks, what comes at exit, and what is lost."""
+    """Exit codes, tracebacks, output at exit and lost output are the same, cold and warm."""
     (tmp_path / "script.py").write_text(SCRIPTS[name], "utf-8", "surrogatepass")
     ends_alike([sys.executable, "script.py"], tmp_path, environ, park)
 
@@ -80,7 +80,7 @@ def test_a_script_ends_alike(
 def test_other_programs_end_alike(
     name: str, kind: str, tmp_path: Path, environ: dict[str, str], park: Callable[..., Parked]
 ) -> None:
-    """The same for modules and for code on the command line."""
+    """Modules, packages and code on the command line end alike, cold and warm."""
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").write_text("")
     (tmp_path / "package" / "__main__.py").write_text("from . import part\n" + SCRIPTS[name])
@@ -100,7 +100,7 @@ def test_other_programs_end_alike(
 def test_a_program_that_cannot_start_says_so_alike(
     words: list[str], tmp_path: Path, environ: dict[str, str], park: Callable[..., Parked]
 ) -> None:
-    """A missing script or module, and a package that fails, are reported in Python's own words."""
+    """A missing script or module, or a failing package, is reported in Python's own words."""
     for name, text in (("package", ""), ("failing", "1 / 0")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(text)
@@ -113,7 +113,7 @@ def test_a_program_that_cannot_start_says_so_alike(
 def test_every_python_here_ends_alike(
     tmp_path: Path, environ: dict[str, str], park: Callable[..., Parked]
 ) -> None:
-    """What Python will run is found in the memory of each version that is installed."""
+    """The program's words are found in the memory of each installed Python version."""
     (tmp_path / "script.py").write_text(SCRIPTS["uncaught"])
     versions = Path(sys.base_prefix).parent
     found = [p for p in versions.glob("3.1[1-9]*/bin/python3") if os.access(p, os.X_OK)]

@@ -1,4 +1,4 @@
-"""A program sees no difference between a cold start and having been parked, but those named."""
+"""A program sees no difference between a cold start and a parked one, except those named here."""
 
 import json
 import os
@@ -16,14 +16,14 @@ PRELOADED = ["json", "logging", "decimal", "multiprocessing", "xml.dom.minidom",
 SYSTEM_PYTHON = "/usr/bin/python3"
 NOBODY = 65534
 
-# Each with the reason why it cannot be the same, or need not.
+# Allowed differences, each with the reason why it cannot or need not be avoided.
 ALLOWED = {
     "modules": "what was preloaded is in sys.modules; that is what it is for",
 }
 
 
 def flat(facts: Any, name: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, so that a difference has a name."""
+    """Flatten nested dictionaries, so that each difference has a name."""
     if not isinstance(facts, dict):
         return {name: facts}
     found: dict[str, Any] = {}
@@ -33,7 +33,7 @@ def flat(facts: Any, name: str = "") -> dict[str, Any]:
 
 
 def differences(cold: dict[str, Any], warm: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What is not equal, by name."""
+    """The facts that differ, by name."""
     one, other = flat(cold), flat(warm)
     return {
         name: (one.get(name), other.get(name))
@@ -66,7 +66,7 @@ def compare(
     park: Callable[..., Parked],
     **options: Any,
 ) -> dict[str, tuple[Any, Any]]:
-    """Run a command cold and warm; what the two runs say of themselves must agree."""
+    """Run a command cold and warm, assert equal logs, and return what else differs."""
     facts, logs = {}, {}
     for way in ("cold", "warm"):
         out, log = project / f"{way}.json", project / f"{way}.log"
@@ -119,7 +119,7 @@ def compare(
 def test_a_program_is_started_alike(
     words: list[str], project: Path, environ: dict[str, str], park: Callable[..., Parked]
 ) -> None:
-    """Script, module, package and code, with options, see what they would see cold."""
+    """A script, module, package or code sees the same as cold, with any options."""
     argv = [sys.executable, *words]
     assert compare(argv, project, {**environ, "PYTHONHASHSEED": "7"}, park) == {}
 
@@ -127,7 +127,7 @@ def test_a_program_is_started_alike(
 def test_an_absolute_script_is_started_alike(
     project: Path, environ: dict[str, str], park: Callable[..., Parked]
 ) -> None:
-    """The same for a script with its whole path."""
+    """A script with its whole path sees the same as cold."""
     words = [sys.executable, str(project / "sub" / "script.py")]
     assert compare(words, project, {**environ, "PYTHONHASHSEED": "7"}, park) == {}
 
@@ -147,7 +147,7 @@ def test_an_absolute_script_is_started_alike(
 def test_an_environment_is_honoured_alike(
     more: dict[str, str], project: Path, environ: dict[str, str], park: Callable[..., Parked]
 ) -> None:
-    """Variables that Python reads when it starts have the effect that they have cold."""
+    """Variables that Python reads at its start have the same effect as cold."""
     env = {**environ, "PYTHONHASHSEED": "7"}
     env |= {name: value.format(project=project) for name, value in more.items()}
     found = compare([sys.executable, "script.py"], project, env, park)
@@ -160,7 +160,7 @@ def test_an_environment_is_honoured_alike(
 def test_an_unprivileged_program_is_started_alike(
     project: Path, environ: dict[str, str], park: Callable[..., Parked]
 ) -> None:
-    """Without any privilege too: priority, /proc and the rest are taken back."""
+    """An unprivileged program gets its priority, /proc and the rest back."""
     for path in (project, *project.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o777)
@@ -180,6 +180,6 @@ def test_the_comparison_can_fail() -> None:
 def test_hash_seeds_differ(
     project: Path, environ: dict[str, str], park: Callable[..., Parked]
 ) -> None:
-    """Without PYTHONHASHSEED each start has its own seed, as cold ones do."""
+    """Without PYTHONHASHSEED each start has its own seed, as cold starts do."""
     found = compare([sys.executable, "script.py"], project, environ, park)
     assert found.keys() == {"python.hash"}

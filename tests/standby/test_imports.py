@@ -1,4 +1,4 @@
-"""The record of what a process has imported, and what of its environment it has set."""
+"""The record of a process's imports, and of what its program changes."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def recorded(code: str, path: Path, **environ: str) -> dict:
 
 
 def test_modules_are_recorded_in_their_order(tmp_path: Path) -> None:
-    """Parents before children, what has no file and what is lazy left alone."""
+    """Parents come before children; modules without a file and lazy ones are left alone."""
     lazy = (
         "import importlib.util as u, sys\ns = u.find_spec('wave')\n"
         "s.loader = u.LazyLoader(s.loader)\nm = u.module_from_spec(s)\n"
@@ -35,7 +35,7 @@ def test_modules_are_recorded_in_their_order(tmp_path: Path) -> None:
     assert order == sorted(order)
     assert "sys" not in names
     assert "odd" not in names
-    # Had it woken, it would have imported this one.
+    # Had the lazy module woken, it would have imported this one.
     assert "chunk" not in names
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [path]
@@ -54,7 +54,7 @@ def test_modules_are_recorded_in_their_order(tmp_path: Path) -> None:
 def test_a_record_that_does_not_fit_is_passed_over(
     text: str | None, reason: str, tmp_path: Path
 ) -> None:
-    """It says why, and never fails."""
+    """The reader returns the reason, and never fails."""
     if text is not None:
         (tmp_path / "record").write_text(text)
     found = recorder.read(str(tmp_path / "record"))
@@ -63,7 +63,7 @@ def test_a_record_that_does_not_fit_is_passed_over(
 
 
 def test_a_record_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    """The target is a folder: OSError, and no staged file."""
+    """For a folder in the record's place the recorder raises OSError and leaves no file."""
     (tmp_path / "record").mkdir()
     with pytest.raises(OSError, match="record"):
         recorder.record(str(tmp_path / "record"))

@@ -1,6 +1,6 @@
-"""The same script, launched cold and warm by real launchers: it finds the same of everything.
+"""One script, launched cold and warm by real launchers, finds the same of everything.
 
-The other tests here play the launcher's part. What differs is in sys.modules, and named.
+The other tests here play the launcher's part. Only sys.modules differs, by names that are listed.
 """
 
 import json
@@ -17,8 +17,8 @@ from test_modules import program as program  # a fixture
 
 from tests.e2e.conftest import Supervised
 
-# Behind the probe's lines: it tells what it finds and, once a step is done, what it has imported.
-# An attached one does so when it has: what imports bring with them comes before its program, warm.
+# These lines follow the probe's. They write the facts and, after a step, the imported modules. An
+# attached program attaches before it tells: a warm one has those imports before its first line.
 REST = """
     {step}
     facts = everything()
@@ -40,7 +40,7 @@ UNATTACHED = """step = lambda: print("step 1", flush=True)"""
 
 
 class Launched(Supervised):
-    """A run of the probe, in a folder of its own."""
+    """A run of the probe in a folder of its own."""
 
     def __init__(self, folder: Path, mode: str, step: str) -> None:
         folder.mkdir()
@@ -58,7 +58,7 @@ class Launched(Supervised):
         )
 
     def told(self, attempt: int) -> dict[str, Any]:
-        """What an attempt told, without what is this run's, and nobody else's."""
+        """What an attempt reported, with this run's own id, launcher and folder replaced."""
         path = self.folder / f"attempt-{attempt}.json"
         text = self.wait(lambda: path.exists() and path.read_text())
         launcher = next(
@@ -71,7 +71,7 @@ class Launched(Supervised):
         return dict(json.loads(text))
 
     def second_attempt(self) -> dict[str, Any]:
-        """Launch, kill, and what the next attempt tells."""
+        """Launch, kill, and return what the second attempt reports."""
         self.start()
         self.told(1)
         if self.is_warm:
@@ -81,7 +81,7 @@ class Launched(Supervised):
 
 
 def without_record(found: Any) -> Any:
-    """What a program finds, but for the variable that says where it is to note its imports."""
+    """The facts without the variable that says where the program records its imports."""
     if isinstance(found, dict):
         kept = {name: one for name, one in found.items() if name != NOTED}
         return {name: without_record(one) for name, one in kept.items()}
@@ -97,7 +97,7 @@ def without_record(found: Any) -> Any:
 
 @pytest.mark.parametrize("step", [ATTACHED, UNATTACHED], ids=["attached", "unattached"])
 def test_cold_and_warm(step: str, tmp_path: Path, program: Program) -> None:
-    """Of what is in sys.modules before its first line, each name is its own, or has its reason."""
+    """Each extra name in a warm program's sys.modules is the program's own, or has its reason."""
     runs = {mode: Launched(tmp_path / mode, mode, step) for mode in ("cold", "warm")}
     try:
         cold, warm = (runs[mode].second_attempt() for mode in ("cold", "warm"))

@@ -1,4 +1,4 @@
-"""What only the parked interpreter can tell: its imports did as the program's, and no more."""
+"""Checks by the parked interpreter alone: its imports change no more than the program's did."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def see(record: Path, **facts: Any) -> None:
-    """Have seen more of the program."""
+    """Add facts to what was observed of the program."""
     path = record.with_name(record.name + observations.SUFFIX)
     path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
 
@@ -33,10 +33,11 @@ def see(record: Path, **facts: Any) -> None:
          "its imports draw or seed random numbers of random"),
         ("import random\nrandom.seed(1)", {}, "its imports draw or seed random numbers of random"),
         ("import logging\nlogging.basicConfig()", {"besides": ["logging"]},
-         "both the program, before its imports, and they change logging"),
+         "the program changes logging before its imports, and the imports change it too"),
         ("import signal\nsignal.signal(2, print)", {"besides": ["signal handlers"]},
-         "both the program, before its imports, and they change signal handlers"),
-        ("import another", {}, "its imports load another, which the program's did not"),
+         "the program changes signal handlers before its imports, and the imports change it too"),
+        ("import another", {},
+         "the parked imports load another, but the program's imports did not"),
         ("", {"changes": [["changes its umask", "heavy"], ["changes os.fork", "heavy"]]},
          "the program changes its umask before it imports heavy, and 1 more"),
         ("", {"spoiled": "why"}, "its imports could not be followed: why"),
@@ -53,7 +54,7 @@ def test_what_would_be_otherwise_is_refused(
     facts: dict[str, Any],
     reason: str,
 ) -> None:
-    """Each with its reason."""
+    """Parking is refused, with the reason, if its imports would not do as the program's did."""
     (site / "heavy.py").write_text(package)
     (site / "another.py").write_text("")
     record = record_of(tmp_path / "record", {"heavy": site / "heavy.py"})
@@ -77,7 +78,7 @@ def test_what_is_alike_is_parked(
     package: str,
     facts: dict[str, Any],
 ) -> None:
-    """Only one of the two does it, or a library does it to itself."""
+    """Parking is possible if only one side changes it, or if a library changes only itself."""
     (site / "heavy.py").write_text(package)
     record = record_of(tmp_path / "record", {"heavy": site / "heavy.py"})
     see(record, **facts)
@@ -87,7 +88,7 @@ def test_what_is_alike_is_parked(
 def test_a_changed_program_is_refused(
     tmp_path: Path, site: Path, park: Callable[..., Parked]
 ) -> None:
-    """Nobody has seen what it does before its imports now; unfollowed ones are as unknown."""
+    """A changed program, or one whose imports were not followed, may do anything before them."""
     (site / "heavy.py").write_text("")
     record = record_of(tmp_path / "record", {"heavy": site / "heavy.py"})
     argv = script(tmp_path)
@@ -104,7 +105,7 @@ def test_a_changed_program_is_refused(
 
 
 def test_a_program_that_imports_only_ours_was_followed(tmp_path: Path) -> None:
-    """Where this package is installed as others are, and the program needs no other."""
+    """The imports count as followed if the program imports no installed package but this one."""
     record = str(tmp_path / "record")
     unseen = {"packages": [], "besides": [], "environment": {}, "late_environment": {}}
     observations.Notes(record, "1").write({"changes": [], "spoiled": None, **unseen})

@@ -1,4 +1,4 @@
-"""What a parked interpreter leaves in sys.modules beside what was preloaded: a list, with reasons.
+"""The modules that parking leaves in sys.modules beside preloaded ones: a list, with reasons.
 
 A program may look there, put a stub there before it imports, or have a file of that name.
 """
@@ -14,7 +14,7 @@ from standin import Parked, run_cold
 
 from supervisor.standby import start
 
-# What it imports by name, and with it what each of these imports itself.
+# Modules that the parked interpreter imports by name; each brings in its own imports.
 NEEDED = {
     "collections": "named tuples",
     "ctypes": "the memory in which Python keeps its program; what `os` has no function for",
@@ -33,7 +33,7 @@ NEEDED = {
     "zlib": "digests of variables",
 }
 WITH_A_RECORD = {"random": "its generator has to be known from before the first import"}
-# Large, or with an effect of its own, and in no cold trainer that does not ask for it.
+# Large modules, or modules with effects, which no cold trainer has without asking for them.
 NEVER = {"dataclasses", "typing", "inspect", "logging", "subprocess", "socket", "pathlib", "ast"}
 
 PROGRAM = """import sys; first = sorted(sys.modules)
@@ -49,7 +49,7 @@ with open(os.environ["SUPERVISOR_OUT"], "w") as file:
 
 
 class Program:
-    """A program that tells what is in sys.modules at its first and at its last line."""
+    """A program that reports sys.modules at its first and at its last line."""
 
     def __init__(self, folder: Path, environ: dict[str, str]) -> None:
         self.folder = folder
@@ -59,18 +59,18 @@ class Program:
         self.argv = [sys.executable, str(self.script)]
 
     def told(self, name: str) -> set[str]:
-        """What it told last."""
+        """What the program reported last."""
         return set(json.loads(self.out.read_text())[name])
 
     def cold(self, text: str = PROGRAM) -> None:
-        """Run it cold, or another text in its place."""
+        """Run the program cold, or another text in its place."""
         self.script.write_text(text)
         environ = start.observed(self.environ)
         log = self.folder / "log"
         assert run_cold(self.argv, environ, cwd=self.folder, log=log) == 0, log.read_text()
 
     def warm(self, park: Callable[..., Parked], **options: object) -> None:
-        """Run it in an interpreter that was parked for it."""
+        """Run the program in an interpreter that was parked for it."""
         parked = park(self.argv, self.environ, **options)
         said = parked.hear()
         assert said.get("parked", {}).get("left_out") == [], said
@@ -78,7 +78,7 @@ class Program:
         assert parked.wait() == 0
 
     def brought_by(self, names: Iterable[str]) -> set[str]:
-        """What importing these brings into a cold interpreter, them and what it has included."""
+        """The modules in a cold interpreter that imports these names."""
         asked = "".join(f"import {name}\n" for name in names)
         self.cold(f"{asked}sysconfig.get_paths()\n{PROGRAM}")
         return self.told("first")
@@ -91,7 +91,7 @@ def program(tmp_path: Path, environ: dict[str, str]) -> Program:
 
 
 def test_nothing_but_what_is_needed(program: Program, park: Callable[..., Parked]) -> None:
-    """Of one that preloads nothing: each name that only a warm program finds has its reason."""
+    """With nothing preloaded, each name that only a warm program finds has its reason."""
     allowed = program.brought_by(NEEDED)
     program.cold()
     cold = program.told("first")
@@ -104,7 +104,7 @@ def test_nothing_but_what_is_needed(program: Program, park: Callable[..., Parked
 
 
 def test_with_a_record_of_imports(program: Program, park: Callable[..., Parked]) -> None:
-    """Nothing beside them and what the program itself had imported when it was recorded."""
+    """Beside those names, a warm program has only the modules that its record lists."""
     allowed = program.brought_by({**NEEDED, **WITH_A_RECORD})
     record = program.folder / "imports.json"
     program.environ["SUPERVISOR_IMPORTS"] = str(record)

@@ -1,4 +1,4 @@
-"""What a program changes before its imports is seen, and what it does not change is not."""
+"""What a program changes before its imports is observed, and nothing else is."""
 
 import json
 import os
@@ -30,7 +30,7 @@ PACKAGES = {
 
 
 class Place:
-    """A folder with a program and packages that are installed for this user alone."""
+    """A folder with a program, and packages that are installed for this user alone."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.record = folder, folder / "record"
@@ -46,7 +46,7 @@ class Place:
         (self.site / name / "__init__.py").write_text(text)
 
     def run(self, text: str, *words: str, **environ: str) -> dict[str, Any]:
-        """What is seen of a program that is launched cold, as the launcher does it."""
+        """What is observed of a program that is launched cold, as the launcher does it."""
         (self.folder / "train.py").write_text(text)
         given = {
             "PATH": os.environ["PATH"],
@@ -68,7 +68,7 @@ class Place:
         self.said = done.stdout
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
-        # It is read as the parked one reads it, by the interpreter that wrote it.
+        # The interpreter that wrote the observations reads them, as a parked one does.
         seen = subprocess.run(
             [PYTHON, "-c", "import sys; from supervisor.worker.imports import observations as o;"
              "import json; print(json.dumps(o.read(sys.argv[1])))", str(self.record)],
@@ -85,7 +85,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    """A place of its own."""
+    """A place in a folder of its own."""
     return Place(tmp_path)
 
 
@@ -130,11 +130,11 @@ def place(tmp_path: Path) -> Place:
     ],
 )  # fmt: skip
 def test_what_an_import_may_see_is_seen(place: Place, before: str, change: str) -> None:
-    """Each before the import of an installed package, which is named."""
+    """Each change before an installed package's import is observed, with the package's name."""
     (place.folder / "own.py").write_text("import os\nos.cpu_count = lambda: 1\n")
     last = "zz_lazy" if "zz_plain" in change else "zz_plain"
     if "zz_other" in before:
-        last = "zz_lazy"  # the other one has imported the plain one
+        last = "zz_lazy"  # zz_other has imported zz_plain
     assert place.run(f"{before}\nimport {last}")["changes"] == [[change, last]]
 
 
@@ -164,7 +164,7 @@ def test_what_an_import_may_see_is_seen(place: Place, before: str, change: str) 
     ],
 )
 def test_what_changes_nothing_is_no_change(place: Place, text: str) -> None:
-    """What packages do themselves, what comes after the imports, and what only prints."""
+    """Changes by packages, changes after the imports, and mere printing are not observed."""
     (place.folder / "own.py").write_text("import zz_plain, os\nVALUE = os.getcwd()\n")
     found = place.run(text)
     assert (found["changes"], found["environment"]) == ([], {})
@@ -173,19 +173,19 @@ def test_what_changes_nothing_is_no_change(place: Place, text: str) -> None:
 
 
 def test_a_lazy_module_that_the_program_wakes_is_an_import(place: Place) -> None:
-    """`from transformers import Trainer` imports the most of it only then."""
+    """`from transformers import Trainer` imports most of the library only then."""
     found = place.run("import zz_lazy, os\nos.umask(0o077)\nfrom zz_lazy import part")
     assert found["changes"] == [["changes its umask", "zz_lazy.part"]]
 
 
 def test_a_stub_matters_to_late_imports_too(place: Place) -> None:
-    """What the library makes of itself does not, as torch.compile's modules inside of torch."""
+    """A stub counts for late imports, too; a library's own modules (torch.compile's) do not."""
     stub = "import zz_lazy, sys\nsys.modules['zz_plain'] = None\nzz_lazy.run()"
     assert place.run(stub)["changes"] == [["puts zz_plain into sys.modules", "zz_lazy.part"]]
 
 
 def test_a_program_in_an_installed_package_is_the_program(place: Place) -> None:
-    """`python -m package.train`: its main module is not imported by anybody else."""
+    """With `python -m package.train` the main module is the program, though it is installed."""
     site = next(place.folder.glob(".local/lib/*/site-packages"))
     (site / "zz_plain" / "train.py").write_text("import os\nos.umask(0o077)\nimport zz_other\n")
     found = place.run("", "-m", "zz_plain.train")
@@ -193,7 +193,7 @@ def test_a_program_in_an_installed_package_is_the_program(place: Place) -> None:
 
 
 def test_variables_count_where_they_are_set(place: Place) -> None:
-    """Before an import, or before a late one; without their values."""
+    """A variable set before an early or a late import counts, and its value is not kept."""
     found = place.run(
         "import os\nos.environ['A'] = 'secret'\ndel os.environ['GONE']\nimport zz_messy\n"
         "os.environ['SAME'] = '1'\nos.environ['B'] = '2'\nimport zz_lazy\nos.environ['C'] = '3'\n"
@@ -218,7 +218,7 @@ def test_what_matters_only_if_imports_do_it_too(place: Place) -> None:
 
 
 def test_nothing_of_it_is_left(place: Place) -> None:
-    """Not in the environment, on the path, among the modules, in tracebacks, or in children."""
+    """No trace stays in the environment, the path, the modules, tracebacks or children."""
     found = place.run(
         "import os, sys, traceback, subprocess\n"
         "print([k for k in os.environ if 'PYTHONPATH' in k],"
@@ -239,7 +239,7 @@ def test_nothing_of_it_is_left(place: Place) -> None:
 
 
 def test_a_first_beat_ends_it(place: Place) -> None:
-    """What is imported later is not in the record either; the finder is gone."""
+    """The record ends the observation: later imports are not in it, and the finder is gone."""
     found = place.run(
         f"import sys, os\nsys.path.append({str(ROOT)!r})\nimport zz_plain\n"
         "from supervisor.worker.imports import recorder\n"
@@ -253,7 +253,7 @@ def test_a_first_beat_ends_it(place: Place) -> None:
 
 
 def test_what_ours_imports_is_as_if_the_program_did(place: Place) -> None:
-    """Where this package is installed as others are: what comes before is seen all the same."""
+    """With this package installed like others, changes before its import are observed as well."""
     place.install("supervisor", "import zz_plain")
     found = place.run("import os, supervisor\nos.umask(0o077)\nimport zz_other")
     assert found["packages"] == ["zz_plain", "zz_other"]
@@ -263,7 +263,7 @@ def test_what_ours_imports_is_as_if_the_program_did(place: Place) -> None:
 
 
 def test_a_program_that_takes_it_out_is_told(place: Place) -> None:
-    """Who replaces sys.meta_path is not followed any more."""
+    """A program that replaces sys.meta_path is not followed any more, and the record says so."""
     place.run(
         f"import sys\nsys.path.append({str(ROOT)!r})\nsys.meta_path[:] = sys.meta_path[1:]\n"
         f"import zz_plain\nfrom supervisor.worker.imports import recorder\n"
@@ -273,7 +273,7 @@ def test_a_program_that_takes_it_out_is_told(place: Place) -> None:
 
 
 def test_old_observations_are_no_news(place: Place) -> None:
-    """A cold launch removes what was seen of another attempt, and a child is not followed."""
+    """A cold launch removes another attempt's observations, and a child is not followed."""
     place.run("import zz_plain")
     seen = place.record.with_name("record.observed")
     assert seen.exists()
@@ -284,7 +284,7 @@ def test_old_observations_are_no_news(place: Place) -> None:
 
 
 def test_any_text_is_written(tmp_path: Path) -> None:
-    """Names may be no UTF-8, or hold anything."""
+    """Names may hold any text, even text that is no UTF-8."""
     text = 'a"\\\n\x00\x7f\u00e4\udcff\U0001f600'
     observations.Notes(str(tmp_path / "r"), "1").write({"changes": [[text, True, None, -3]]})
     found = observations.read(str(tmp_path / "r"))

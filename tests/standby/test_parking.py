@@ -20,7 +20,7 @@ Park = Callable[..., Parked]
 
 @pytest.fixture
 def site(tmp_path: Path, environ: dict[str, str]) -> Path:
-    """A folder of installed packages that this test may change: the user's own, by ~/.local."""
+    """A folder of installed packages that this test may change: the user's own, in ~/.local."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     folder = tmp_path / ".local" / "lib" / version / "site-packages"
     folder.mkdir(parents=True)
@@ -33,7 +33,7 @@ def python() -> str:
 
 
 def record_of(path: Path, modules: dict[str, Path], **environment: str | None) -> Path:
-    """A record as the last attempt would have left it, for `python()`."""
+    """Write a record for `python()`, as the last attempt would have left it."""
     code = "import sys, json; print(json.dumps([sys.version, sys.prefix]))"
     version, prefix = json.loads(subprocess.check_output([python(), "-c", code]))
     lines = "\n".join(f"{name}\t{file}" for name, file in modules.items())
@@ -61,7 +61,7 @@ def record_of(path: Path, modules: dict[str, Path], **environment: str | None) -
 
 
 def script(folder: Path, text: str = "print('ran')") -> list[str]:
-    """A program of one line."""
+    """Write a program of one line, and return its command."""
     (folder / "train.py").write_text(text)
     return [python(), "train.py"]
 
@@ -85,7 +85,7 @@ def test_the_record_is_preloaded_without_own_files(tmp_path: Path, site: Path, p
 def test_what_attach_needs_is_preloaded_wherever_it_lies(
     way: str, tmp_path: Path, site: Path, environ: dict[str, str], park: Park
 ) -> None:
-    """This package is no program of the user's, though an editable install points beside it."""
+    """This package does not count as the user's program, even as an editable install beside it."""
     root = Path(supervisor.__file__).parents[1]
     if way == "PYTHONPATH":
         environ["PYTHONPATH"] = str(root)
@@ -115,7 +115,7 @@ def test_a_changed_file_is_refused(tmp_path: Path, site: Path, park: Park) -> No
 
 
 def test_a_new_package_is_refused(tmp_path: Path, site: Path, park: Park) -> None:
-    """What was installed since may have changed what the others import."""
+    """A package installed since may have changed what the others import."""
     parked = park(script(tmp_path), preload=["json"])
     parked.hear()
     (site / "optional.py").write_text("")
@@ -123,7 +123,7 @@ def test_a_new_package_is_refused(tmp_path: Path, site: Path, park: Park) -> Non
 
 
 def test_the_look_at_files_may_come_first(tmp_path: Path, site: Path, park: Park) -> None:
-    """A launcher that knows of a launch a moment before may have the files looked at then."""
+    """A launcher that knows of a launch a moment before may have the files checked then."""
     (site / "heavy.py").write_text("")
     parked = park(script(tmp_path), preload=["heavy"])
     parked.hear()
@@ -139,7 +139,7 @@ def test_the_look_at_files_may_come_first(tmp_path: Path, site: Path, park: Park
 
 
 def test_what_the_program_sets_is_refused(tmp_path: Path, site: Path, park: Park) -> None:
-    """Environment that the program sets itself, unless importing sets it as well."""
+    """A variable that the program sets is refused, unless its imports set it as well."""
     (site / "setting.py").write_text("import os\nos.environ['BY_IMPORT'] = '1'")
     digest = digests.digest("1")
     files = {"setting": site / "setting.py"}
@@ -164,16 +164,16 @@ def test_what_the_program_sets_is_refused(tmp_path: Path, site: Path, park: Park
 def test_a_changed_environment_is_refused(
     change: dict[str, str], reason: str, tmp_path: Path, environ: dict[str, str], park: Park
 ) -> None:
-    """Whatever differs from the environment of the imports, but the supervisor's own variables."""
+    """Any variable that changed since the imports is refused, except the supervisor's own."""
     parked = park(script(tmp_path), preload=["json"])
     parked.hear()
     assert parked.go(tmp_path / "log", environ={**environ, **change}) == {"refused": reason}
 
 
 def test_another_command_or_directory_is_refused(tmp_path: Path, park: Park) -> None:
-    """Other interpreter options, another Python or folder are not what was prepared."""
+    """Other interpreter options, another Python or another directory are refused."""
     other = [python(), "-u", "train.py"], [sys.executable, "train.py"], ["bash", "train.sh"]
-    reasons = "the command has changed", "the command is of another", "bash is not Python"
+    reasons = "the command has changed", "the command uses another", "bash is not Python"
     for argv, reason in zip(other, reasons, strict=True):
         parked = park(script(tmp_path), preload=["json"])
         parked.hear()
@@ -182,7 +182,7 @@ def test_another_command_or_directory_is_refused(tmp_path: Path, park: Park) -> 
     parked.hear()
     (tmp_path / "sub").mkdir()
     refused = parked.go(tmp_path / "log", cwd=tmp_path / "sub")
-    assert refused == {"refused": "the working directory is another one"}
+    assert refused == {"refused": "the working directory has changed"}
 
 
 def test_a_file_that_shadows_a_preloaded_module_is_refused(tmp_path: Path, park: Park) -> None:
@@ -198,7 +198,7 @@ def test_a_file_that_shadows_a_preloaded_module_is_refused(tmp_path: Path, park:
 def test_installed_packages_that_import_own_files_are_refused(
     tmp_path: Path, site: Path, environ: dict[str, str], park: Park
 ) -> None:
-    """An editable install reached from an installed package is not run before go either."""
+    """An editable install that an installed package imports is not run before go, either."""
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "mine.py").write_text("")
     (site / "heavy.py").write_text(
@@ -210,7 +210,7 @@ def test_installed_packages_that_import_own_files_are_refused(
 
 @pytest.mark.root
 def test_an_open_device_file_is_refused(tmp_path: Path, site: Path, park: Park) -> None:
-    """Nothing of an accelerator may be held before go."""
+    """A parked interpreter must not hold anything of an accelerator before go."""
     device = Path("/dev/nvidia-parked-test")
     os.mknod(device, 0o600 | 0o020000, os.makedev(1, 3))
     try:
@@ -222,7 +222,7 @@ def test_an_open_device_file_is_refused(tmp_path: Path, site: Path, park: Park) 
 
 
 def test_it_ends_with_the_launcher(tmp_path: Path, site: Path, park: Park) -> None:
-    """At the end of the control socket it ends, even with SIGTERM taken by an import."""
+    """The end of the control socket ends it, even if an import has taken SIGTERM."""
     (site / "stubborn.py").write_text(
         "import signal\nsignal.signal(signal.SIGTERM, lambda *a: None)"
     )
@@ -246,7 +246,7 @@ def test_a_signal_ends_it(tmp_path: Path, park: Park) -> None:
 def test_no_second_trainer_without_the_hook(
     tmp_path: Path, environ: dict[str, str], park: Park
 ) -> None:
-    """A wrapper that hides the hook leaves a program that does not exist, never the user's."""
+    """A wrapper that hides the hook runs a program that does not exist, never the user's."""
     wrapper = tmp_path / "python3"
     wrapper.write_text(f'#!/bin/sh\nunset PYTHONPATH\nexec {python()} "$@"\n')
     wrapper.chmod(0o755)
@@ -260,18 +260,18 @@ def test_no_second_trainer_without_the_hook(
 
 
 def test_a_wrapper_that_stays_is_refused(tmp_path: Path, park: Park) -> None:
-    """What the launcher would hold by its pid and its control socket is not the interpreter."""
+    """The launcher's pid would be the wrapper's, not the interpreter's."""
     wrapper = tmp_path / "python3"
     wrapper.write_text(f'#!/bin/sh\n{python()} "$@"\nexit $?\n')
     wrapper.chmod(0o755)
     (tmp_path / "train.py").write_text("")
     parked = park([str(wrapper), "train.py"], preload=["json"])
-    reason = "another process stands between it and the launcher"
+    reason = "its parent process is not the launcher"
     assert parked.hear() == {"refused": reason}
 
 
 def test_a_wrapper_is_become(tmp_path: Path, environ: dict[str, str], park: Park) -> None:
-    """Behind a shell wrapper (pyenv's shims) that adds to the environment it is as cold."""
+    """Behind a shell wrapper (pyenv's shims) that sets a variable, the program runs as cold."""
     wrapper = tmp_path / "python3"
     helper = f"{python()} -c 'print(1)' > {tmp_path}/helped"
     wrapper.write_text(f'#!/bin/sh\n{helper}\nexport ADDED=1\nexec {python()} "$@"\n')
@@ -302,7 +302,7 @@ def test_customizations_of_site_still_run(tmp_path: Path, site: Path, park: Park
 
 
 def test_without_a_log_the_output_stays(tmp_path: Path, park: Park) -> None:
-    """With no log the program writes where the parked one was started to."""
+    """Without a log, the program writes to the parked interpreter's own output."""
     parked = park(script(tmp_path), preload=["json"])
     parked.hear()
     assert parked.go(None) == {"going": True}
@@ -311,14 +311,14 @@ def test_without_a_log_the_output_stays(tmp_path: Path, park: Park) -> None:
 
 
 def test_a_log_that_cannot_be_opened_is_refused(tmp_path: Path, park: Park) -> None:
-    """The way back is open as long as anything can fail."""
+    """A go is refused as long as anything can fail."""
     parked = park(script(tmp_path), preload=["json"])
     parked.hear()
     assert "No such file" in parked.go(tmp_path / "none" / "log")["refused"]
 
 
 def test_it_is_the_first_to_go_when_memory_is_short(tmp_path: Path, park: Park) -> None:
-    """Until go the kernel prefers it to the trainer (oom_score_adj), with its priority back."""
+    """Until go the kernel kills it before the trainer (oom_score_adj); its priority is back."""
     parked = park(script(tmp_path, "input()"), preload=["json"])
     parked.hear()
     assert Path(f"/proc/{parked.pid}/oom_score_adj").read_text() == "1000\n"
@@ -326,7 +326,7 @@ def test_it_is_the_first_to_go_when_memory_is_short(tmp_path: Path, park: Park) 
 
 
 def test_no_mark_of_a_run_before_go(tmp_path: Path, environ: dict[str, str], park: Park) -> None:
-    """A sweep for leftovers of the attempt does not find it; after go, it does."""
+    """A search for the attempt's leftovers finds it only after go."""
     own = {"SUPERVISOR_RUN_ID": "r-7", "SUPERVISOR_ATTEMPT": "2"}
     parked = park(
         script(tmp_path, "import time; time.sleep(60)"), {**environ, **own}, preload=["json"]

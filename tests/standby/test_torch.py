@@ -1,4 +1,4 @@
-"""A training program with torch preloaded: loaders of both kinds, and the same weights."""
+"""A training program with torch preloaded: data loaders of each method, and the same weights."""
 
 import json
 import sys
@@ -80,7 +80,7 @@ def test_training_is_the_same(
 def test_a_context_is_held_in_standby(
     tmp_path: Path, environ: dict[str, str], park: Callable[..., Parked]
 ) -> None:
-    """With `standby: cuda` a context exists before go; without, no device file is open."""
+    """With `standby: cuda` a context exists before go; without it, no device file is open."""
     (tmp_path / "train.py").write_text(
         "import torch\nprint(torch.cuda.is_initialized(), torch.ones(2).cuda().sum().item())\n"
     )

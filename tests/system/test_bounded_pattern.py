@@ -1,4 +1,4 @@
-"""A user's regular expression takes no longer than it may; a shape is judged on the safe side."""
+"""A user's regular expression takes no longer than allowed; doubtful shapes count as slow."""
 
 import signal
 import threading
@@ -31,7 +31,7 @@ ORDINARY = [
 
 @pytest.mark.parametrize("pattern", BACKTRACKING)
 def test_a_match_that_backtracks_is_ended(pattern: str) -> None:
-    """A short text that its shape suggests shows it, and the timer ends it."""
+    """A short text derived from the pattern's shape makes it backtrack, and the timer ends it."""
     compiled, begun = BoundedPattern(pattern), time.process_time()
     texts = list(hostile_texts(pattern, 250))
     with pytest.raises(PatternTimeoutError):
@@ -41,7 +41,7 @@ def test_a_match_that_backtracks_is_ended(pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", ORDINARY)
 def test_an_ordinary_pattern_is_ended_on_nothing(pattern: str) -> None:
-    """Neither short nor long hostile text takes it a tenth of a second."""
+    """No hostile text, short or long, takes an ordinary pattern a tenth of a second."""
     compiled = BoundedPattern(pattern)
     for are_long in (False, True):
         for text in hostile_texts(pattern, 2000, are_long=are_long):
@@ -50,18 +50,18 @@ def test_an_ordinary_pattern_is_ended_on_nothing(pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", BACKTRACKING)
 def test_no_backtracking_shape_counts_as_quick(pattern: str) -> None:
-    """Where no timer works, the shape alone decides."""
+    """If no timer works, the shape alone decides."""
     assert not is_surely_quick(pattern)
 
 
 @pytest.mark.parametrize("pattern", ORDINARY)
 def test_ordinary_shapes_count_as_quick(pattern: str) -> None:
-    """Such are applied in any thread."""
+    """A pattern that is quick by its shape is applied in any thread."""
     assert is_surely_quick(pattern)
 
 
 def test_no_other_thread_is_held_up() -> None:
-    """A signal cannot end a match there: only what is quick by its shape is applied."""
+    """No signal can end a match in another thread: there, only patterns quick by shape are used."""
     results: list[object] = []
 
     def work() -> None:

@@ -17,7 +17,7 @@ from supervisor.worker import system_call
 
 
 def test_this_process_is_alive() -> None:
-    """Our own identity is whole and alive."""
+    """Our own identity is complete and alive."""
     me = identity.current()
     assert me == identity.identify(os.getpid())
     assert me.pid == os.getpid()
@@ -30,13 +30,13 @@ def test_this_process_is_alive() -> None:
     [{"machine_id": "other"}, {"boot_id": "other"}, {"start_ticks": 1}, {"pid": 2**22 + 1}],
 )
 def test_whoever_differs_in_anything_is_not_alive(change: dict[str, object]) -> None:
-    """Another machine, another boot, a reused pid, no such pid."""
+    """Another machine, another boot, a reused pid, or no such pid is not alive."""
     other = identity.current()._replace(**change)
     assert not identity.is_alive(other)
 
 
 def test_a_zombie_is_not_alive() -> None:
-    """A process that has ended and was not reaped does not run."""
+    """A process that has ended and was not reaped is not alive."""
     child = subprocess.Popen(["sleep", "1000"])
     them = identity.identify(child.pid)
     assert them is not None
@@ -50,7 +50,7 @@ def test_a_zombie_is_not_alive() -> None:
 
 
 def test_a_process_without_its_main_thread_is_alive() -> None:
-    """Its leader is a zombie, but other threads work on."""
+    """The process's leader thread is a zombie, but other threads work on."""
     text = """\
 import ctypes, threading, time
 threading.Thread(target=time.sleep, args=(1000,)).start()
@@ -74,7 +74,7 @@ WAYS = ("functions", "system calls", "refused", "only opened")
 
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How a process is held: see supervisor/worker/system_call.py."""
+    """The way to hold a process: see supervisor/worker/system_call.py."""
 
     def refuse(*_: int) -> int:
         raise OSError(errno.EPERM, "refused")
@@ -92,7 +92,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.usefixtures("way")
 def test_a_signal_reaches_exactly_that_process() -> None:
-    """Whatever Python and kernel offer; one with the same pid that began at another time, never."""
+    """With any Python and kernel, a process with that pid but another start time gets no signal."""
     child = subprocess.Popen(["sleep", "1000"])
     them = identity.identify(child.pid)
     assert them is not None
@@ -106,7 +106,7 @@ def test_a_signal_reaches_exactly_that_process() -> None:
 
 
 def test_a_pidfd_by_the_system_call_tells_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is the same descriptor; a process that is gone is said to be."""
+    """The descriptor is the same, and opening one for an ended process raises."""
     monkeypatch.delattr(os, "pidfd_open")
     child = subprocess.Popen(["sleep", "1000"])
     pidfd = system_call.open_pidfd(child.pid)
@@ -120,7 +120,7 @@ def test_a_pidfd_by_the_system_call_tells_the_end(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_python_without_ctypes_signals_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Built without libffi as well: that is one more that has no pidfd, and no crash."""
+    """Python without libffi sends the signal by pid, as other Pythons without pidfd do."""
     monkeypatch.delattr(os, "pidfd_open")
     monkeypatch.delattr(os, "memfd_create")
     monkeypatch.setitem(sys.modules, "ctypes", None)
@@ -134,7 +134,7 @@ def test_a_python_without_ctypes_signals_by_number(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_memory_file_by_the_system_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a file without a name that no program inherits."""
+    """The file has no name, and no program inherits it."""
     monkeypatch.delattr(os, "memfd_create")
     fd = system_call.memory_file("here")
     os.write(fd, b"kept")
@@ -145,7 +145,7 @@ def test_a_memory_file_by_the_system_call(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_name_cannot_forge_a_start_time() -> None:
-    """comm may hold spaces and parentheses."""
+    """A process's comm may hold spaces and parentheses."""
     text = """\
 import sys
 open("/proc/self/comm", "w").write("a) R 1 (b) 2 3")

@@ -1,4 +1,4 @@
-"""One JSON object a line: split reads, partial writes, and a connection that either side ends."""
+"""One JSON object a line: split reads, partial writes, and connections that either side ends."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from supervisor.system.json_lines import LONGEST_LINE_BYTES, Decoder, JsonLines,
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Environment values that were no UTF-8 come as lone surrogates.
+# Environment values that are no UTF-8 arrive as lone surrogates.
 words = st.text(st.characters(codec=None, exclude_categories=()), max_size=20)
 messages = st.lists(st.dictionaries(words, words | st.integers() | st.none(), max_size=4))
 
 
 @given(messages, st.lists(st.integers(0, 200)))
 def test_every_cut_gives_the_same_messages(sent: list[dict[str, object]], cuts: list[int]) -> None:
-    """What was encoded comes out, in order and once."""
+    """All encoded messages come out, in order and once."""
     stream = b"".join(encode(message) for message in sent)
     decoder = Decoder()
     received = []
@@ -38,7 +38,7 @@ def test_every_cut_gives_the_same_messages(sent: list[dict[str, object]], cuts: 
 
 @given(st.binary(max_size=300))
 def test_garbage_never_raises_and_never_swallows_the_next(garbage: bytes) -> None:
-    """Any bytes, then a newline: the message after them is whole."""
+    """After any bytes and a newline, the next message is whole."""
     decoder = Decoder()
     decoder.feed(garbage)
     decoder.feed(b"\n")
@@ -46,7 +46,7 @@ def test_garbage_never_raises_and_never_swallows_the_next(garbage: bytes) -> Non
 
 
 def test_a_line_too_long_is_left_out() -> None:
-    """It does not stay in memory, and counts as one piece of garbage."""
+    """The long line does not stay in memory, and counts as one piece of garbage."""
     decoder = Decoder()
     assert decoder.feed(b'{"a": "') == []
     for _ in range(LONGEST_LINE_BYTES // (1 << 20) + 2):
@@ -56,7 +56,7 @@ def test_a_line_too_long_is_left_out() -> None:
 
 
 def test_what_is_no_object_is_left_out() -> None:
-    """Numbers, lists, deep nesting: valid JSON or not, no message."""
+    """Numbers, lists and deep nesting, valid JSON or not, are no messages."""
     decoder = Decoder()
     lines = [b"1", b"[]", b"null", b"[" * 100_000, b"{", json.dumps({"a": 1}).encode()]
     assert decoder.feed(b"\n".join(lines) + b"\n") == [{"a": 1}]
@@ -65,7 +65,7 @@ def test_what_is_no_object_is_left_out() -> None:
 
 @pytest.fixture
 def pair() -> Iterator[tuple[JsonLines, socket.socket]]:
-    """Our end, which does not block, and the other as a plain socket."""
+    """Our end, which does not block, and the other end as a plain socket."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     lines = JsonLines(ours.detach())
@@ -78,7 +78,7 @@ Pair = tuple[JsonLines, socket.socket]
 
 
 def test_a_line_in_two_reads_is_one_message(pair: Pair) -> None:
-    """Nothing is returned for its first half, and nothing is lost of it."""
+    """The first half gives no message, and is not lost."""
     lines, theirs = pair
     theirs.sendall(b'{"is": "he')
     assert lines.read(1) == []
@@ -90,7 +90,7 @@ def test_a_line_in_two_reads_is_one_message(pair: Pair) -> None:
 
 
 def test_what_a_full_socket_does_not_take_goes_later(pair: Pair) -> None:
-    """EAGAIN and partial writes: every message comes out whole, once and in order."""
+    """With EAGAIN and partial writes, every message arrives whole, once and in order."""
     lines, theirs = pair
     sent = [{"number": number, "text": "x" * 50_000} for number in range(40)]
     for message in sent:
@@ -106,7 +106,7 @@ def test_what_a_full_socket_does_not_take_goes_later(pair: Pair) -> None:
 
 
 def test_every_byte_may_be_a_write_of_its_own(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A write that takes a part is gone on with behind that part."""
+    """A partial write is continued after the part that went."""
     lines, theirs = pair
     write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:1]))
@@ -115,7 +115,7 @@ def test_every_byte_may_be_a_write_of_its_own(pair: Pair, monkeypatch: pytest.Mo
 
 
 def test_garbage_is_counted_and_costs_nothing_else(pair: Pair) -> None:
-    """Bytes that are no message, one line that is none, and a message in one read."""
+    """Stray bytes and a line that is no message are counted, and the message after them arrives."""
     lines, theirs = pair
     theirs.sendall(b'\xff\x00\n[1]\n{"is": "hello"}\n')
     assert lines.read(1) == [{"is": "hello"}]
@@ -123,7 +123,7 @@ def test_garbage_is_counted_and_costs_nothing_else(pair: Pair) -> None:
 
 
 def test_an_oversized_line_is_left_out(pair: Pair) -> None:
-    """It comes in many reads, is no message, and the next one is."""
+    """A line that is too long comes in many reads and is no message, and the next line is."""
     lines, theirs = pair
     text = encode({"is": "x" * (LONGEST_LINE_BYTES + (1 << 20))}) + encode({"is": "next"})
     writer = threading.Thread(target=theirs.sendall, args=(text,))
@@ -137,7 +137,7 @@ def test_an_oversized_line_is_left_out(pair: Pair) -> None:
 
 
 def test_what_a_peer_had_said_is_read_before_its_end(pair: Pair) -> None:
-    """A write that fails tells that it is gone, and its last words are still there."""
+    """A failed write shows that the peer is gone, and its last words are still read."""
     lines, theirs = pair
     theirs.sendall(encode({"is": "last"}))
     theirs.close()
@@ -150,7 +150,7 @@ def test_what_a_peer_had_said_is_read_before_its_end(pair: Pair) -> None:
 
 
 def test_the_end_of_a_peer_is_told_once_all_is_read(pair: Pair) -> None:
-    """An end in the middle of a line is an end: the half line is no message."""
+    """An end in the middle of a line is an end, and the half line is no message."""
     lines, theirs = pair
     theirs.sendall(encode({"is": "last"}) + b'{"is": "cut o')
     theirs.close()
@@ -164,14 +164,17 @@ def test_the_end_of_a_peer_is_told_once_all_is_read(pair: Pair) -> None:
 def test_a_peer_that_never_stops_writing_is_left_in_time(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`read` returns all the same: the loop that called it has others to serve."""
+    """`read` returns in time, because the calling loop has others to serve."""
     lines, _ = pair
     monkeypatch.setattr(os, "read", lambda fd, most: b'{"is": "more"}\n')
     assert 0 < len(lines.read()) < 10_000
 
 
 def test_on_a_descriptor_that_blocks_it_waits() -> None:
-    """As the parked interpreter has it: `read` returns with the message, `write` once it went."""
+    """On a blocking descriptor `read` waits for a message and `write` until all went.
+
+    The parked interpreter uses it so.
+    """
     ours, theirs = socket.socketpair()
     lines = JsonLines(ours.detach())
     large = {"text": "x" * (4 << 20)}

@@ -1,4 +1,4 @@
-"""Lines that a terminal, a pipe or a log takes at once; nothing here may wait."""
+"""Lines that a terminal, a pipe or a log takes at once; no write may wait."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from supervisor.system.line_writer import LONGEST_BYTES, write_lines
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    """A pipe's two ends, the reading one never waited at."""
+    """The two ends of a pipe, whose reading end never blocks."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     yield reader, writer
@@ -20,7 +20,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def read_all(reader: int) -> bytes:
-    """What stands in a pipe."""
+    """All bytes in a pipe."""
     data = b""
     try:
         while more := os.read(reader, 1 << 20):
@@ -31,7 +31,7 @@ def read_all(reader: int) -> bytes:
 
 
 def test_what_a_full_pipe_does_not_take_is_left_out_in_whole_lines(pipe: tuple[int, int]) -> None:
-    """The number returned is that of the lines which a reader finds, each of them whole."""
+    """The number returned is that of the whole lines that a reader finds."""
     reader, writer = pipe
     lines = [f"{number} " + "x" * 1000 for number in range(200)]
     written = write_lines(writer, lines)
@@ -43,7 +43,7 @@ def test_what_a_full_pipe_does_not_take_is_left_out_in_whole_lines(pipe: tuple[i
 
 
 def test_a_full_pipe_that_others_made_non_blocking(pipe: tuple[int, int]) -> None:
-    """EAGAIN is no reader that has gone: later lines are written again."""
+    """EAGAIN does not mean a reader that has gone: later lines are written again."""
     reader, writer = pipe
     os.set_blocking(writer, False)
     written = write_lines(writer, ["x" * 1000] * 200)
@@ -56,7 +56,7 @@ def test_a_full_pipe_that_others_made_non_blocking(pipe: tuple[int, int]) -> Non
 def test_a_pipe_that_another_process_fills_after_the_look(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """EAGAIN between poll and write: what was written before it counts, the rest does not."""
+    """At EAGAIN between poll and write, only the lines written before it count."""
     reader, writer = pipe
     write, calls = os.write, iter([True, False])
 
@@ -80,7 +80,7 @@ def test_a_write_that_takes_a_part_goes_on(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_line_that_is_too_long_is_cut_and_ends(pipe: tuple[int, int]) -> None:
-    """It fits what a pipe takes at once, says that it was cut, and the next one is a line again."""
+    """The line fits a pipe's atomic write and says that it was cut, and the next line is whole."""
     reader, writer = pipe
     fits = "y" * (LONGEST_BYTES - 1)
     assert write_lines(writer, ["x" * LONGEST_BYTES, fits, "next"]) == 3
@@ -97,7 +97,7 @@ def test_a_name_that_is_no_utf8_can_be_written(pipe: tuple[int, int]) -> None:
 
 
 def test_a_reader_that_has_gone_is_told(pipe: tuple[int, int]) -> None:
-    """EPIPE reaches the caller, also where the pipe was full when its reader went."""
+    """EPIPE reaches the caller, also if the pipe was full when its reader went."""
     reader, writer = os.pipe()
     write_lines(writer, ["x" * 1000] * 200)
     os.close(reader)

@@ -15,7 +15,7 @@ from supervisor.system.self_pipe import SelfPipe
 
 @pytest.fixture
 def pipe() -> Iterator[SelfPipe]:
-    """One that no signal comes to."""
+    """A self-pipe to which no signal comes."""
     made = SelfPipe()
     yield made
     made.close()
@@ -27,7 +27,7 @@ def is_readable(pipe: SelfPipe) -> bool:
 
 
 def test_a_ring_of_a_thread_wakes_until_it_is_drained(pipe: SelfPipe) -> None:
-    """However often it rang, one `drain` takes it all, and the next finds nothing."""
+    """One `drain` takes all rings, and the next finds nothing."""
     assert not is_readable(pipe)
     ringer = threading.Thread(target=lambda: [pipe.ring() for _ in range(3)])
     ringer.start()
@@ -39,7 +39,7 @@ def test_a_ring_of_a_thread_wakes_until_it_is_drained(pipe: SelfPipe) -> None:
 
 
 def test_a_full_pipe_is_a_pipe_that_rings(pipe: SelfPipe) -> None:
-    """Who rings never waits, and is told of no error; all of it is drained at once."""
+    """A ring in a full pipe neither waits nor raises, and one drain takes everything."""
     for _ in range(100_000):
         pipe.ring()
     assert is_readable(pipe)
@@ -50,7 +50,7 @@ def test_a_full_pipe_is_a_pipe_that_rings(pipe: SelfPipe) -> None:
 
 
 def test_a_ring_after_the_end_writes_nowhere() -> None:
-    """The numbers of its descriptors may be another file's by then."""
+    """The closed descriptors' numbers may belong to another file by then."""
     pipe = SelfPipe()
     freed = pipe.fileno()
     pipe.close()
@@ -89,7 +89,7 @@ print("alive")
 
 
 def test_signals_come_as_their_numbers_and_do_nothing_else() -> None:
-    """In their order, each one; one more in a full pipe neither ends nor blocks the process."""
+    """Each signal arrives in order; one more in a full pipe neither ends nor blocks the process."""
     done = subprocess.run(
         [sys.executable, "-c", CAUGHT], capture_output=True, text=True, timeout=60, check=False
     )

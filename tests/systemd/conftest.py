@@ -9,7 +9,7 @@ import pytest
 
 
 class Listener:
-    """What systemd would hear."""
+    """Receives what systemd would receive."""
 
     def __init__(self, address: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -17,7 +17,7 @@ class Listener:
         self.socket.setblocking(False)
 
     def heard(self) -> list[str]:
-        """All datagrams since the last call; descriptors in them are closed, as systemd does."""
+        """All datagrams since the last call; closes their descriptors, as systemd does."""
         found = []
         while True:
             try:
@@ -31,7 +31,7 @@ class Listener:
 
 @pytest.fixture
 def listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
-    """A listener that NOTIFY_SOCKET names, with a watchdog of nine seconds."""
+    """A listener that NOTIFY_SOCKET names, with a watchdog of 9 s."""
     listener = Listener(str(tmp_path / "notify"))
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     monkeypatch.setenv("WATCHDOG_USEC", "9000000")

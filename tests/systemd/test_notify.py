@@ -1,4 +1,4 @@
-"""Datagrams to systemd: whole, never blocking, and heard before an exit."""
+"""Datagrams to systemd: whole, never blocking, and received before an exit."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ def test_assignments_are_one_datagram(listener: Listener) -> None:
 
 
 def test_nobody_listens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without systemd, and with one that is gone, nothing happens."""
+    """Without systemd, or with a socket that is gone, nothing is sent."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     assert not sd_notify.notify("READY=1")
     assert not sd_notify.wait_until_heard()
@@ -28,7 +28,7 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 
 def test_a_full_queue_never_blocks(listener: Listener) -> None:
-    """systemd that does not read costs messages, not time."""
+    """A systemd that does not read costs messages, not time."""
     for _ in range(5000):
         if not sd_notify.notify("WATCHDOG=1"):
             break
@@ -49,7 +49,7 @@ def test_abstract_address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_barrier_waits_for_the_reader(listener: Listener) -> None:
-    """It returns when the other side has closed the descriptor, and not before."""
+    """The barrier returns once the reader has closed the descriptor, and not before."""
     assert not sd_notify.wait_until_heard(0.05)
     listener.heard()
     answers: list[bool] = []
@@ -66,7 +66,7 @@ def test_barrier_waits_for_the_reader(listener: Listener) -> None:
 def test_journal_is_known_by_device_and_inode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An inherited JOURNAL_STREAM says nothing of a descriptor that leads elsewhere."""
+    """An inherited JOURNAL_STREAM does not hold for a descriptor of another file."""
     with (tmp_path / "a").open("w") as journal, (tmp_path / "b").open("w") as other:
         facts = os.fstat(journal.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{facts.st_dev}:{facts.st_ino}")

@@ -1,4 +1,4 @@
-"""The launcher's watch over the deciding loop, with a clock that the test turns."""
+"""The launcher's watch over the daemon's loop, with a clock that the test turns."""
 
 import pytest
 
@@ -13,7 +13,7 @@ class Clock:
     now = 100.0
 
     def monotonic(self) -> float:
-        """What time.monotonic is to the module."""
+        """Replaces time.monotonic in the module."""
         return self.now
 
 
@@ -26,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_silent_daemon_is_told_once(clock: Clock, listener: Listener) -> None:
-    """A third of systemd's patience without a sign, and not before a first sign."""
+    """The daemon is silent after a third of systemd's time, once it has given a first sign."""
     watched = DaemonWatchdog()
     watched.begin()
     clock.now += 1000
@@ -42,7 +42,7 @@ def test_silent_daemon_is_told_once(clock: Clock, listener: Listener) -> None:
 
 
 def test_a_launcher_that_was_frozen_itself_waits_again(clock: Clock, listener: Listener) -> None:
-    """Waking late, it gives the daemon, frozen with it, its time again."""
+    """A launcher that wakes late gives the daemon, which was frozen with it, its time again."""
     watched = DaemonWatchdog()
     watched.heard()
     clock.now += 60
@@ -51,7 +51,7 @@ def test_a_launcher_that_was_frozen_itself_waits_again(clock: Clock, listener: L
 
 
 def test_lost_daemon_is_spoken_for_until_another_is_heard(clock: Clock, listener: Listener) -> None:
-    """systemd hears why, and a sign of life in time, as long as the launcher deals with it."""
+    """The launcher sends systemd the reason, and signs of life, until another daemon lives."""
     watched = DaemonWatchdog()
     watched.lost("the daemon exited with 1")
     assert listener.heard() == ["STATUS=the daemon exited with 1\nWATCHDOG=1"]
@@ -65,7 +65,7 @@ def test_lost_daemon_is_spoken_for_until_another_is_heard(clock: Clock, listener
 
 
 def test_without_systemd_a_minute(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A frozen daemon is replaced anywhere; nobody is spoken to."""
+    """Without systemd the daemon has a minute, and no datagram is sent."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     watched = DaemonWatchdog()
     watched.lost("gone")

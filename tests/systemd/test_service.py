@@ -1,4 +1,4 @@
-"""What the deciding loop says of a run, state by state."""
+"""What the daemon's loop reports of a run to systemd, state by state."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ RUNNING = State(
 
 
 def test_status_line() -> None:
-    """State, attempt, step; what it is doing where that is no step; why it ended."""
+    """The line has state, attempt and step, or an unusual phase, or why the run ended."""
     assert status_text(RUNNING, None) == (
         "running: attempt 3, step 1,205, newest checkpoint at step 1,200"
     )
@@ -34,7 +34,7 @@ def test_status_line() -> None:
 
 
 def test_first_word_is_ready_and_signs_follow(listener: Listener) -> None:
-    """READY once, the status when it changes, a sign of life to systemd and the launcher."""
+    """READY is sent once, the status when it changes, signs of life each second."""
     orders: list[object] = []
     manager = ServiceManager(orders.append, "/r")
     manager.turned(RUNNING, None, 100.0)
@@ -52,7 +52,7 @@ def test_first_word_is_ready_and_signs_follow(listener: Listener) -> None:
     ("by", "is_final"), [(StopSource.SIGTERM, True), (StopSource.INTENT, False)]
 )
 def test_stop_asks_for_time(listener: Listener, by: StopSource, is_final: bool) -> None:
-    """As long as it lasts; STOPPING only where nobody can take the stop back."""
+    """Each look asks for more time; STOPPING is sent only if nobody can take the stop back."""
     manager = ServiceManager(lambda order: None, "/r")
     draining = replace(RUNNING, run=RunState.DRAINING, stop=Stop(by, 100.0))
     for now in (100.0, 101.0, 102.0):
@@ -64,7 +64,7 @@ def test_stop_asks_for_time(listener: Listener, by: StopSource, is_final: bool) 
 
 @pytest.mark.parametrize("run", sorted(TERMINAL))
 def test_last_word(listener: Listener, run: RunState, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Why it ended; READY only where the end is no failure, and for held ones what to type."""
+    """The last message says why the run ended, and for held runs what to type."""
     monkeypatch.setattr("supervisor.system.sd_notify.wait_until_heard", lambda: True)
     manager = ServiceManager(lambda order: None, "/r")
     manager.ended(replace(RUNNING, run=run, reason="because"))
@@ -77,13 +77,13 @@ def test_last_word(listener: Listener, run: RunState, monkeypatch: pytest.Monkey
 
 
 def test_reload_has_no_last_word(listener: Listener) -> None:
-    """Another daemon goes on: systemd must not take that for an end."""
+    """After a reload another daemon goes on, so systemd must not see an end."""
     ServiceManager(lambda order: None, "/r").ended(RUNNING)
     assert listener.heard() == []
 
 
 def test_priorities() -> None:
-    """What needs a human is an error, what was mended a warning."""
+    """A state that needs a human is an error, a repaired failure a warning."""
     expected = {
         RunState.HELD: journal_stream.ERROR,
         RunState.BACKOFF: journal_stream.WARNING,

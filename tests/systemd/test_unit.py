@@ -1,4 +1,4 @@
-"""The unit that is written, and what is refused before it would be."""
+"""The unit that is written, and what is refused before."""
 
 import json
 import os
@@ -29,12 +29,12 @@ ROOT = Path(__file__).resolve().parents[2]
     [("supervisor@.service", SYSTEM_TEMPLATE), ("user/supervisor@.service", USER_TEMPLATE)],
 )
 def test_templates_are_not_stale(place: str, unit: Unit) -> None:
-    """`systemd/` is what the command would write, with places to fill in."""
+    """`systemd/` is what the command would write, with placeholders."""
     assert (ROOT / "systemd" / place).read_text() == template_text(unit)
 
 
 def test_paths_with_spaces_and_signs_are_quoted() -> None:
-    """A space, a percent sign or a dollar in a path reaches the process as it is."""
+    """A space, a percent sign or a dollar in a path arrives unchanged."""
     unit = Unit(
         description="100 % done",
         program=("/opt/my env/bin/supervisor",),
@@ -52,18 +52,18 @@ def test_paths_with_spaces_and_signs_are_quoted() -> None:
     assert "TimeoutStopSec=150" in lines
 
 
-# What no name may bring in: line ends of systemd and of others, escapes, other reading orders, and
-# bytes that are no text.
+# Characters that no name may bring in: line ends of systemd and of others, escapes, characters that
+# change the reading order, and bytes that are no text.
 INTRUDERS = ["\n", "\r", "\x00", "\x1b", "\x7f", "\x85", "\u2028", "\u2029", "\u202e", "\udcff"]
 
 
 @pytest.mark.parametrize("character", INTRUDERS)
 @pytest.mark.parametrize("field", ["config", "directory", "path", "program", "mounts", "run_as"])
 def test_no_name_becomes_a_line(field: str, character: str) -> None:
-    """Whatever comes from a name stands in one line, or there is no unit."""
+    """A name stays within one line, or there is no unit."""
     name = f"/data/a{character}ExecStartPre=!touch pwned"
     unit = Unit("x", ("/bin/s",), "/c.yaml", "/data", 60.0, for_user=False, run_as="me", path="/b")
-    with pytest.raises(SupervisorError, match="cannot stand in such a file") as caught:
+    with pytest.raises(SupervisorError, match="cannot stand in the file to be written") as caught:
         unit_text(replace(unit, **{field: (name,) if field in ("program", "mounts") else name}))
     assert caught.value.code is ExitCode.CONFIGURATION
     assert character not in caught.value.message
@@ -71,7 +71,7 @@ def test_no_name_becomes_a_line(field: str, character: str) -> None:
 
 @pytest.mark.parametrize("directory", ["/data/a\\", "/data/a ", "/data/a\\\\"])
 def test_a_directory_that_a_unit_cannot_name_is_refused(directory: str) -> None:
-    """A backslash at the end would take the next line with it, a space would get lost."""
+    """A backslash at the end would join the next line, a space would be lost."""
     unit = Unit("x", ("/bin/s",), "/c.yaml", directory, 60.0, for_user=False)
     with pytest.raises(SupervisorError, match="backslash or a space"):
         unit_text(unit)
@@ -84,20 +84,20 @@ def call(directory: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> Resul
 
 
 def refusal(result: Result) -> SupervisorError:
-    """Why it was refused."""
+    """The error of a refused command."""
     assert isinstance(result.exception, SupervisorError), result.output
     return result.exception
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A directory with a configuration that works."""
+    """A directory with a valid configuration."""
     (tmp_path / "config.yaml").write_text("name: unit\ncommand: [sh, -c, exit]\n")
     return tmp_path
 
 
 def test_print_has_absolute_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing in it depends on where or by whom it is read."""
+    """The unit does not depend on where or by whom it is read."""
     result = call(folder, monkeypatch, "print", "config.yaml")
     assert result.exit_code == 0, result.exception
     assert f"WorkingDirectory={folder}" in result.stdout
@@ -121,7 +121,7 @@ def test_print_for_programs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_wrong_configuration_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With exit code 78, as `run` would."""
+    """A wrong configuration exits 78, as with `run`."""
     (folder / "config.yaml").write_text("commnad: [true]\n")
     error = refusal(call(folder, monkeypatch, "print", "config.yaml"))
     assert error.code == ExitCode.CONFIGURATION
@@ -129,7 +129,7 @@ def test_wrong_configuration_is_refused(folder: Path, monkeypatch: pytest.Monkey
 
 
 def test_what_check_finds_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that is not there would only fail at the next boot."""
+    """A missing command would otherwise fail only at the next boot."""
     (folder / "config.yaml").write_text("name: unit\ncommand: [no-such-program]\n")
     error = refusal(call(folder, monkeypatch, "print", "config.yaml"))
     assert "no-such-program is not found" in error.message
@@ -138,27 +138,27 @@ def test_what_check_finds_is_refused(folder: Path, monkeypatch: pytest.MonkeyPat
 def test_a_place_that_is_read_only_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ProtectSystem=full would have the run fail where `supervisor run` does not."""
+    """With ProtectSystem=full the run could not write there, although `run` could."""
     (folder / "config.yaml").write_text("name: unit\ncommand: [sh]\nrun_dir: /etc/runs\n")
     error = refusal(call(folder, monkeypatch, "print", "config.yaml"))
-    assert "/etc read-only" in error.message or "not writable" in error.message
+    assert "/etc is read-only" in error.message or "not writable" in error.message
 
 
 def test_unknown_account_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything is written."""
+    """An unknown account is refused before anything is written."""
     error = refusal(call(folder, monkeypatch, "print", "config.yaml", "--run-as", "no-such-one"))
     assert "no such account" in error.message
 
 
 def test_install_needs_systemd(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a container without it, the way without a unit is named."""
+    """In a container without systemd the error names a way without a unit."""
     monkeypatch.setattr(command, "BOOTED", folder / "absent")
     error = refusal(call(folder, monkeypatch, "install", "config.yaml"))
     assert "systemd does not run this machine" in error.message
 
 
 def test_install_for_the_system_needs_root(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Said before systemd would say it."""
+    """`install` names the missing rights before systemd would refuse the unit."""
     monkeypatch.setattr(command, "BOOTED", folder)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     error = refusal(call(folder, monkeypatch, "install", "config.yaml"))
@@ -166,7 +166,7 @@ def test_install_for_the_system_needs_root(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_a_unit_that_differs_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Changes of an administrator are not lost to a second install."""
+    """A second install does not lose an administrator's changes."""
     monkeypatch.setattr(command, "BOOTED", folder)
     monkeypatch.setattr(command, "_reload_systemd", lambda control: None)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "xdg"))

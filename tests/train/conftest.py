@@ -1,4 +1,4 @@
-"""The trainer as its users start it, a model that trains a step in milliseconds, and comparison."""
+"""The trainer as users start it, a model that trains a step in milliseconds, and comparisons."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ from tests.train.forge import Forge, Fork
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHT_FILES = ("model.pt", "optimizer.pt", "scheduler.pt", "ema_model.pt")
 
-# 43 batches an epoch, two to a step: 21 steps an epoch, and one batch over
+# 43 batches an epoch, two to a step: 21 steps an epoch, and one batch remains.
 TINY: dict[str, Any] = {
     "output_dir": "outputs",
     "seed": 7,
@@ -38,7 +38,7 @@ CORPUS = "".join(f"The {n}th line says {n * n % 97} and {n * 31 % 89}.\n" for n 
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `changes`, section by section."""
+    """Return `base` with the values of `changes`, section by section."""
     return {
         **base,
         **{
@@ -48,7 +48,7 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-# Imported by every Python that is started with its folder on the path.
+# Every Python that is started with this file's folder on its path imports it.
 HOLD = """\
 import os, time
 from train.log import Log
@@ -62,7 +62,7 @@ Log.say = say_and_hold
 
 
 class RunningTrainer:
-    """A trainer whose lines can be waited for."""
+    """A running trainer, whose lines a test can wait for."""
 
     def __init__(self, process: "subprocess.Popen[str] | Fork", gate: Path) -> None:
         self.process = process
@@ -79,7 +79,7 @@ class RunningTrainer:
         self._queue.put(None)
 
     def wait_for(self, text: str, timeout_s: float = 90) -> bool:
-        """Read on until a line holds `text`; False if the trainer ended before."""
+        """Read until a line holds `text`; return False if the trainer ended before."""
         deadline = time.monotonic() + timeout_s
         while True:
             line = self._queue.get(timeout=max(0.01, deadline - time.monotonic()))
@@ -91,11 +91,11 @@ class RunningTrainer:
                 return True
 
     def let_go(self) -> None:
-        """Have it go on from where it holds."""
+        """Let the trainer go on from where it holds."""
         self._gate.touch()
 
     def end(self, timeout_s: float = 90) -> int:
-        """Wait for the end; returns the exit code."""
+        """Wait for the end, and return the exit code."""
         code = self.process.wait(timeout_s)
         while (line := self._queue.get(timeout=60)) is not None:
             self.lines.append(line)
@@ -103,11 +103,11 @@ class RunningTrainer:
 
     @property
     def output(self) -> str:
-        """What it said so far."""
+        """All that the trainer has printed so far."""
         return "".join(self.lines)
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Kill the trainer, and leave nothing behind."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -132,8 +132,8 @@ def start_cold(command: list[str], cwd: Path, env: dict[str, str]) -> "subproces
 class Workplace:
     """A directory with a corpus, where the trainer runs with the tiny config and changes to it.
 
-    Without a forge its trainers are started as users start them, each with an interpreter that is
-    new: what others are compared with is.
+    Without a forge each trainer is started with a new interpreter, as users start it. The runs that
+    others are compared with are made so.
     """
 
     def __init__(self, path: Path, forge: Forge | None = None) -> None:
@@ -148,7 +148,7 @@ class Workplace:
         return self.path / "outputs"
 
     def configure(self, changes: dict[str, Any] | None = None) -> Path:
-        """Write the config; its path."""
+        """Write the config, and return its path."""
         path = self.path / "config.yaml"
         path.write_text(yaml.safe_dump(merge(TINY, changes or {})))
         return path
@@ -161,7 +161,7 @@ class Workplace:
         return clean | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | (changes or {})
 
     def holding(self, text: str) -> dict[str, str]:
-        """The environment in which a trainer stands after a line with that text."""
+        """The environment in which a trainer stops after a line with that text."""
         site = self.path / "site"
         site.mkdir(exist_ok=True)
         (site / "sitecustomize.py").write_text(HOLD)
@@ -176,7 +176,7 @@ class Workplace:
         prefix: list[str] | None = None,
         hold: str | None = None,
     ) -> RunningTrainer:
-        """Start the trainer and return at once; `hold`: it stands after a line with that text."""
+        """Start the trainer and return at once; it stops after a line that holds `hold`."""
         self.configure(changes)
         command = self.command(*arguments)
         more = self.environment({**self.holding(hold), **(env or {})} if hold else env)
@@ -196,7 +196,7 @@ class Workplace:
         prefix: list[str] | None = None,
         code: int = 0,
     ) -> str:
-        """Run the trainer to its end and check its exit code; returns what it said."""
+        """Run the trainer to its end, check its exit code, and return its output."""
         trainer = self.start(*arguments, changes=changes, env=env, prefix=prefix)
         ended = trainer.end()
         assert ended == code, trainer.output
@@ -213,7 +213,7 @@ class Workplace:
 
 @pytest.fixture(scope="session")
 def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
-    """What trainers are forked from."""
+    """The process from which trainers are forked."""
     forge = Forge(Workplace(tmp_path_factory.mktemp("forge")).environment())
     yield forge
     forge.close()
@@ -237,7 +237,7 @@ def cold_workplace(tmp_path: Path) -> Iterator[Workplace]:
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    """One uninterrupted run of the tiny config: 42 steps in 2 epochs. Copy, never change it."""
+    """One uninterrupted run of the tiny config, 42 steps in 2 epochs. Tests never change it."""
     place = Workplace(tmp_path_factory.mktemp("reference"))
     place.run()
     place.close()
@@ -246,7 +246,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 
 @pytest.fixture(scope="session")
 def assert_same_training() -> Callable[[Path, Path], None]:
-    """Two output directories end in the same weights, states and loss curve, bit for bit."""
+    """Return a function that asserts equal weights, states and loss curves, bit for bit."""
     import torch
 
     def same(one: Any, other: Any, where: str) -> None:

@@ -1,6 +1,6 @@
-"""Trainers forked from a process that has torch loaded: loading it costs 3 s of a core each time.
+"""Trainers forked from a process that has loaded torch, as loading takes 3 s of a core each time.
 
-As a program it is that process. It computes nothing, so it has one thread when it forks, and a
+As a program this module is that process. It computes nothing, so it has one thread when it forks. A
 fork goes on as `python -m train` does, up to the interpreter's own end.
 """
 
@@ -20,10 +20,10 @@ from supervisor.worker.system_call import open_pidfd
 
 
 class Fork:
-    """A forked trainer, as its starter sees it; what Popen does that the tests need."""
+    """A forked trainer as its starter sees it, with the methods of Popen that the tests need."""
 
     def __init__(self, order: dict[str, Any], to: socket.socket) -> None:
-        """Have the forge start a trainer."""
+        """Make the forge start a trainer."""
         self.returncode: int | None = None
         self._line, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         end, output = os.pipe()
@@ -36,7 +36,7 @@ class Fork:
         self.pid = int(self._line.recv(64))
 
     def wait(self, timeout_s: float | None = None) -> int:
-        """Its exit code as Popen has it; subprocess.TimeoutExpired if it lives."""
+        """Return its exit code as Popen does. Raises subprocess.TimeoutExpired if it lives."""
         if self.returncode is None:
             self._line.settimeout(timeout_s)
             try:
@@ -47,28 +47,28 @@ class Fork:
         return self.returncode
 
     def poll(self) -> int | None:
-        """Its exit code, None while it lives."""
+        """Return its exit code, or None while it lives."""
         try:
             return self.wait(0)
         except subprocess.TimeoutExpired:
             return None
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Signal it, if it lives."""
+        """Send a signal to the trainer, if it lives."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
     def terminate(self) -> None:
-        """SIGTERM."""
+        """Send SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
 
 class Forge:
-    """The process that has torch loaded, started at the first order."""
+    """The process that has loaded torch, started at the first order."""
 
     def __init__(self, environ: dict[str, str]) -> None:
         self._environ = environ
@@ -76,7 +76,7 @@ class Forge:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, words: list[str], cwd: Path, environ: dict[str, str]) -> Fork:
-        """`python -m train` with these words, in a session of its own."""
+        """Start `python -m train` with these words, in a session of its own."""
         if self._line is None:
             self._line, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._process = subprocess.Popen(
@@ -89,14 +89,14 @@ class Forge:
         return Fork({"words": words, "cwd": str(cwd), "environ": environ}, self._line)
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         if self._line is not None and self._process is not None:
             self._line.close()
             self._process.wait(60)
 
 
 def next_order(line: socket.socket) -> dict[str, Any]:
-    """Fork a trainer for each order, and tell how it ended; returns in the trainer alone."""
+    """Fork a trainer for each order and report its end; return the order, only in the trainer."""
     living: dict[int, tuple[int, socket.socket]] = {}
     poller = select.poll()
     poller.register(line, select.POLLIN)
@@ -132,7 +132,7 @@ def next_order(line: socket.socket) -> dict[str, Any]:
 
 
 def become(order: dict[str, Any]) -> None:
-    """Be what a new interpreter with these words would be."""
+    """Become what a new interpreter with these words would be."""
     import runpy
 
     import numpy as np
@@ -144,7 +144,7 @@ def become(order: dict[str, Any]) -> None:
     more = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = [order["cwd"], *more, *sys.path[1:]]
     sys.argv = ["train", *order["words"]]
-    np.random.seed()  # a new interpreter's is its own; `random` sees to it itself
+    np.random.seed()  # a new interpreter has its own seed; `random` sees to that itself
     sys.modules.pop("sitecustomize", None)
     with contextlib.suppress(ImportError):
         import sitecustomize  # noqa: F401
@@ -156,6 +156,6 @@ if __name__ == "__main__":
 
     import train.session  # noqa: F401
 
-    # No collection of a fork looks at, and by that copies, what it shares with the others.
+    # A garbage collection in a fork would touch, and so copy, the memory that forks share.
     gc.freeze()
     become(next_order(socket.socket(fileno=int(sys.argv[1]))))

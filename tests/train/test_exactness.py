@@ -1,4 +1,4 @@
-"""Killed any number of times, a run ends in the same bits as one that nobody touched."""
+"""A run that is killed any number of times ends in the same bits as an untouched run."""
 
 import random
 import signal
@@ -53,7 +53,7 @@ OWN: dict[str, Any] = {
 def test_random_kills_change_no_bit(
     workplace: Workplace, tmp_path: Path, assert_same_training: Same
 ) -> None:
-    """SIGKILL at random moments, in steps, evaluations and saves; workers, bf16, EMA, dropout."""
+    """SIGKILL at random moments changes no bit, with workers, bf16, EMA and dropout."""
     untouched = Workplace(tmp_path / "untouched")
     untouched.run(changes=EVERYTHING)
     untouched.close()
@@ -62,7 +62,7 @@ def test_random_kills_change_no_bit(
     for _ in range(5):
         trainer = workplace.start("--resume", "auto", changes=EVERYTHING)
         assert trainer.wait_for("tokens/s"), trainer.output
-        # from within the first steps to after the end of the epoch
+        # The waits reach from the first steps to after the end of the epoch.
         for _ in range(chance.randrange(16)):
             trainer.wait_for("tokens/s")
         time.sleep(chance.random() * 0.02)  # anywhere in a step or a save, on purpose
@@ -76,7 +76,7 @@ def test_random_kills_change_no_bit(
 def test_killed_inside_a_save(
     reference: Workplace, workplace: Workplace, assert_same_training: Same
 ) -> None:
-    """Half a checkpoint is never taken for one, and its remains are cleared away."""
+    """Half a checkpoint never counts as one, and its remains are removed."""
     workplace.outputs.mkdir()
     trainer = workplace.start()
     deadline = time.monotonic() + 50
@@ -94,7 +94,7 @@ def test_killed_inside_a_save(
 def test_augmentation_is_the_same_with_workers_and_after_a_resume(
     workplace: Workplace, tmp_path: Path, assert_same_training: Same
 ) -> None:
-    """What the user's dataset and model draw depends on the batch, not on who computes it."""
+    """Random numbers of the user's dataset and model depend on the batch, not on the worker."""
     (workplace.path / "augmented.py").write_text(AUGMENTED)
     untouched = Workplace(tmp_path / "untouched")
     (untouched.path / "augmented.py").write_text(AUGMENTED)
@@ -119,7 +119,7 @@ def test_evaluation_leaves_training_alone(reference: Workplace, workplace: Workp
 def test_fp16_with_its_scaler_goes_on_exactly(
     workplace: Workplace, tmp_path: Path, assert_same_training: Same
 ) -> None:
-    """The loss scale is part of the state."""
+    """The loss scale is part of the saved state."""
     fp16: dict[str, Any] = {"training": {"precision": "fp16", "epochs": 1}}
     untouched = Workplace(tmp_path / "untouched")
     untouched.run(changes=fp16)

@@ -32,7 +32,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_does_not_stop_training(
     reference: Workplace, workplace: Workplace, small_disk: Path, assert_same_training: Same
 ) -> None:
-    """Each failed save is one line, nothing of it stays, and the next one tries again."""
+    """Each failed save prints one line and leaves nothing, and the next save tries again."""
     output = workplace.outputs
     output.symlink_to(small_disk)
     filler = small_disk / "filler"
@@ -48,7 +48,7 @@ def test_a_full_disk_does_not_stop_training(
 
 
 def test_a_last_save_that_fails_is_no_success(workplace: Workplace) -> None:
-    """With files limited in size nothing can be saved: training goes on to the end, and exits 1."""
+    """With a limit on file sizes nothing is saved: training goes on to the end, then exits 1."""
     trainer = workplace.start(prefix=["prlimit", "--fsize=12000"])
     assert trainer.end() == 1, trainer.output
     failed = [line for line in trainer.lines if "checkpoint save FAILED step=" in line]
@@ -69,11 +69,11 @@ def test_an_emergency_save_that_fails_says_so(workplace: Workplace) -> None:
     }
     trainer = workplace.start(changes=changes)
     assert trainer.wait_for("step 7/")
-    # both slots are laid out: the limit that follows holds for memory's files as well
+    # Both slots are laid out first, because the limit set below also holds for memory's files.
     while len(read_whole(own_root(workplace.outputs)[0])) < 2:
         assert trainer.process.poll() is None
         time.sleep(0.01)
-    # what writes to the disk is the trainer's child, of whichever thread
+    # The process that writes to the disk is a child of one of the trainer's threads.
     lists = Path(f"/proc/{trainer.process.pid}/task").glob("*/children")
     children = [int(word) for path in lists for word in path.read_text().split()]
     assert children
@@ -84,8 +84,8 @@ def test_an_emergency_save_that_fails_says_so(workplace: Workplace) -> None:
     assert trainer.end() == 1, trainer.output
     assert "error: checkpoint save FAILED step=" in trainer.output
     assert {path.name for path in workplace.outputs.glob(".staging-*")} == set()
-    # Where memory's own files did not hit the limit it stays there, and that is said;
-    # `supervisor clean` shows it.
+    # If memory's own files did not hit the limit, the snapshot stays in memory and the output says
+    # so; `supervisor clean` shows it.
     memory = own_root(workplace.outputs)[0]
     assert memory.is_dir() is (f"a snapshot stays in {memory}" in trainer.output)
     shutil.rmtree(memory, ignore_errors=True)

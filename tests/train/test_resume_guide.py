@@ -1,4 +1,4 @@
-"""The resume guide, line by line, through the commands that it names."""
+"""The resume guide, line by line, with the commands that it names."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def take_over(reference: Workplace, place: Workplace, *names: str) -> None:
 
 
 def snapshot(directory: Path) -> dict[str, tuple[int, int]]:
-    """Names, sizes and times of all there is below a directory."""
+    """The names, sizes and times of all files below a directory."""
     return {
         str(path.relative_to(directory)): (path.stat().st_size, path.stat().st_mtime_ns)
         for path in directory.rglob("*")
@@ -35,7 +35,7 @@ def snapshot(directory: Path) -> dict[str, tuple[int, int]]:
 def test_any_checkpoint_resumes_exactly(
     reference: Workplace, workplace: Workplace, assert_same_training: Same, name: str
 ) -> None:
-    """Weights, optimizer, schedule, EMA and progress come back from an epoch's end and inside."""
+    """Weights, optimizer, schedule, EMA and progress come back, at an epoch's end or inside."""
     take_over(reference, workplace, name)
     step = json.loads((workplace.outputs / name / "training_state.json").read_text())["global_step"]
     lines = (reference.outputs / "metrics.jsonl").read_text().splitlines(keepends=True)
@@ -66,7 +66,7 @@ def test_the_script_takes_the_same_arguments(
 
 
 def test_the_script_is_replaced_by_the_trainer(workplace: Workplace) -> None:
-    """The shell is gone once the trainer runs, so that a stop reaches it."""
+    """The shell is gone once the trainer runs, so that a stop reaches the trainer."""
     code = "import os; print(os.getpid())"
     fake = workplace.path / "python"
     fake.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}"\n')
@@ -82,7 +82,7 @@ def test_the_script_is_replaced_by_the_trainer(workplace: Workplace) -> None:
 
 
 def test_a_checkpoint_holds_the_files_of_the_guide(reference: Workplace) -> None:
-    """Five files, both name forms; checkpoint-epoch-N says current_epoch N-1."""
+    """The files are five, in both name forms; checkpoint-epoch-N has current_epoch N-1."""
     for name in ("checkpoint-epoch-1", "checkpoint-20"):
         names = {path.name for path in (reference.outputs / name).iterdir()}
         assert names >= {*WEIGHT_FILES, "training_state.json", "manifest.json"}
@@ -99,7 +99,7 @@ def test_a_checkpoint_holds_the_files_of_the_guide(reference: Workplace) -> None
 
 
 def without_what_is_ours(reference: Workplace, source: str, target: Path, epoch: int) -> None:
-    """A checkpoint as somebody else writes it: the guide's files, by plain torch calls."""
+    """Write a checkpoint as another trainer does: the guide's files, by plain torch calls."""
     target.mkdir(parents=True)
     path = reference.outputs / source
     model = torch.nn.ParameterList()
@@ -135,7 +135,7 @@ def test_a_foreign_directory_of_five_files_resumes(
     epoch: int,
     place: str,
 ) -> None:
-    """It goes on at the next batch; without dropout it is even the same run, bit for bit."""
+    """Training goes on at the next batch; without dropout the run is the same, bit for bit."""
     quiet = {"model": {"dropout": 0.0}}
     if name == "backup":
         without_what_is_ours(reference, source, workplace.path / name, epoch)
@@ -158,7 +158,7 @@ def test_a_foreign_directory_of_five_files_resumes(
 def test_compiled_and_plain_checkpoints_load_in_either_direction(
     reference: Workplace, workplace: Workplace, assert_same_training: Same
 ) -> None:
-    """With the `_orig_mod.` prefix into a plain model, and without it into a compiled one."""
+    """A plain model loads names with the `_orig_mod.` prefix, a compiled one names without it."""
     compiled = {"training": {"compile": True, "compile_backend": "eager"}}
     take_over(reference, workplace, "checkpoint-40")
     path = workplace.outputs / "checkpoint-40"
@@ -178,7 +178,7 @@ def test_compiled_and_plain_checkpoints_load_in_either_direction(
 
 @pytest.mark.timeout(400)
 def test_a_model_with_a_compiled_part_takes_a_plain_checkpoint(workplace: Workplace) -> None:
-    """The user's own model compiles a part itself: its names have the prefix in the middle."""
+    """If the user's model compiles a part itself, the prefix is in the middle of names."""
     (workplace.path / "mine.py").write_text(
         "import torch\n"
         "class Mine(torch.nn.Module):\n"
@@ -207,7 +207,7 @@ def test_a_model_with_a_compiled_part_takes_a_plain_checkpoint(workplace: Workpl
 def test_a_checkpoint_of_a_device_that_is_not_here_loads(
     reference: Workplace, workplace: Workplace
 ) -> None:
-    """Tensors that were saved on cuda:3 load where there is no such device."""
+    """Tensors that were saved on cuda:3 load on a machine without that device."""
     take_over(reference, workplace, "checkpoint-40")
     path = workplace.outputs / "checkpoint-40"
     (path / "manifest.json").unlink()
@@ -224,7 +224,7 @@ def test_a_checkpoint_of_a_device_that_is_not_here_loads(
 
 
 def test_a_changed_model_is_a_clear_error(reference: Workplace, workplace: Workplace) -> None:
-    """Missing and unexpected keys and shapes are listed, 78, and nothing is written."""
+    """All missing and unexpected keys and shapes are listed; the exit is 78, nothing is written."""
     take_over(reference, workplace, "checkpoint-40")
     before = snapshot(workplace.path / "outputs")
     deeper = {"model": {"layers": 2, "width": 24}}
@@ -247,7 +247,7 @@ def test_a_changed_model_is_a_clear_error(reference: Workplace, workplace: Workp
 
 @pytest.mark.parametrize("how", ["argument", "supervisor"])
 def test_a_path_that_does_not_exist(workplace: Workplace, how: str) -> None:
-    """An error that names it, exit code not 0, nothing written."""
+    """The error names the path, the exit code is not 0, and nothing is written."""
     workplace.configure()
     before = snapshot(workplace.path)
     if how == "argument":
@@ -272,7 +272,7 @@ def test_a_path_that_does_not_exist(workplace: Workplace, how: str) -> None:
 def test_without_training_state(
     reference: Workplace, workplace: Workplace, source: str, name: str, place: str
 ) -> None:
-    """A warning; the name says the epoch, else 0; model and optimizer state are kept."""
+    """A warning is printed, the name gives the epoch or 0, and model and optimizer are loaded."""
     path = workplace.path / name
     shutil.copytree(reference.outputs / source, path)
     (path / "training_state.json").unlink()
@@ -289,18 +289,16 @@ def test_without_training_state(
 
 
 def test_the_newest_five_are_kept_and_it_goes_on_from_the_newest(workplace: Workplace) -> None:
-    """save_steps, keep, train.log, and `--resume auto` after an interruption."""
+    """save_steps, keep and train.log work, and `--resume auto` after an interruption."""
     habits = {"checkpoints": {"save_steps": 4, "keep": 5, "every_epoch": False}}
     left = workplace.outputs / ".set-aside" / ".deleting-checkpoint-4"
-    left.mkdir(parents=True)  # of a removal that was killed
+    left.mkdir(parents=True)  # left by a removal that was killed
     (left / "model.pt").touch()
     workplace.run("--set", "training.max_steps=31", "--resume", "auto", changes=habits)
     kept = {path.name for path in workplace.outputs.glob("checkpoint-*")}
     assert kept == {f"checkpoint-{step}" for step in (16, 20, 24, 28, 31)}
     assert not left.parent.exists()
-    assert "is there from an earlier run: add --resume auto" in workplace.run(
-        changes=habits, code=78
-    )
+    assert "exists from an earlier run: add --resume auto" in workplace.run(changes=habits, code=78)
     output = workplace.run("--set", "training.max_steps=33", "--resume", "auto", changes=habits)
     assert "resuming from outputs/checkpoint-31 at step 31" in output
     log = (workplace.outputs / "train.log").read_text()
@@ -312,7 +310,7 @@ def test_the_newest_five_are_kept_and_it_goes_on_from_the_newest(workplace: Work
 def test_a_damaged_checkpoint_is_passed_over_or_refused(
     reference: Workplace, workplace: Workplace
 ) -> None:
-    """`--resume auto` takes the next one; named by hand it is an error that says what is wrong."""
+    """`--resume auto` takes the next one; a damaged one named by hand is an error with a reason."""
     take_over(reference, workplace, "checkpoint-40", "checkpoint-35")
     weights = workplace.outputs / "checkpoint-40" / "model.pt"
     content = bytearray(weights.read_bytes())
@@ -326,7 +324,7 @@ def test_a_damaged_checkpoint_is_passed_over_or_refused(
 
 
 def test_a_rollback_does_not_undo_itself(reference: Workplace, workplace: Workplace) -> None:
-    """Resuming from an older one sets the later ones aside, so that auto does not find them."""
+    """A resume from an older checkpoint sets later ones aside, so that auto does not find them."""
     take_over(reference, workplace, "checkpoint-40", "checkpoint-20", "checkpoint-30")
     workplace.run("--resume", "outputs/checkpoint-20", "--set", "training.max_steps=22")
     aside = workplace.outputs / ".set-aside" / "superseded"

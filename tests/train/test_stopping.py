@@ -1,4 +1,4 @@
-"""Told to stop, the trainer saves and leaves with 75; whatever it is doing."""
+"""A trainer that gets a stop saves and exits with 75, whatever it is doing."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tests.train.conftest import RunningTrainer, Workplace, newest_checkpoint, s
 
 Same = Callable[[Path, Path], None]
 
-# 30 ms a batch for whatever is asked to be slow
+# The dataset takes `slow` seconds for each sample.
 SLOW = """
 import time, torch
 
@@ -43,7 +43,7 @@ def backend(graph, inputs):
 
 
 def slow(place: Workplace, train_s: float, validation_s: float) -> dict[str, Any]:
-    """The user's dataset with that much time a sample."""
+    """The user's dataset, with this much time for a sample."""
     (place.path / "slow.py").write_text(SLOW)
     arguments = {"train": train_s, "validation": validation_s}
     return {"text": None, "factory": "slow:split", "args": arguments, "block_size": 8}
@@ -52,7 +52,7 @@ def slow(place: Workplace, train_s: float, validation_s: float) -> dict[str, Any
 def finish_like_the_reference(
     reference: Workplace, place: Workplace, same: Same, trainer: RunningTrainer
 ) -> None:
-    """The stopped run has saved at its last step, and goes on to the same end."""
+    """Assert that the stopped run saved its last step, and that its resumption ends alike."""
     assert trainer.end() == 75, trainer.output
     checkpoint = newest_checkpoint(place.outputs)
     manifest = json.loads((checkpoint / "manifest.json").read_text())
@@ -79,7 +79,7 @@ def test_a_stop_saves_and_exits_75(
 
 
 def test_workers_survive_a_stop_to_the_whole_group(workplace: Workplace) -> None:
-    """SIGTERM and SIGUSR1 to every process: the trainer still saves, and no process stays."""
+    """After SIGTERM and SIGUSR1 to every process, the trainer saves and no process stays."""
     data = slow(workplace, 0.01, 0) | {"workers": 2}
     trainer = workplace.start(changes={"data": data, "evaluation": {"steps": 0}})
     assert trainer.wait_for("step 3/")
@@ -99,7 +99,7 @@ def test_workers_survive_a_stop_to_the_whole_group(workplace: Workplace) -> None
 
 
 def test_a_stop_in_an_evaluation(workplace: Workplace, tmp_path: Path) -> None:
-    """The evaluation, which would take a minute, is given up, and made when the run goes on."""
+    """The evaluation, of a minute, is abandoned, and is made when the run goes on."""
     changes = {
         "data": slow(workplace, 0, 0.15),
         "training": {"max_steps": 6},
@@ -121,7 +121,7 @@ def test_a_stop_in_an_evaluation(workplace: Workplace, tmp_path: Path) -> None:
 
 
 def test_a_stop_while_compiling(workplace: Workplace) -> None:
-    """The first step is given up between two compilations: nothing has changed, nothing to save."""
+    """The first step is abandoned between two compilations: there is nothing to save."""
     data = slow(workplace, 0, 0)
     launcher = workplace.path / "with_backend.py"
     launcher.write_text(
@@ -154,7 +154,7 @@ def handles_stops(pid: int) -> bool:
 
 
 def test_a_stop_before_the_first_step(reference: Workplace, cold_workplace: Workplace) -> None:
-    """A signal while torch is imported is not a death; the checkpoint of before still counts."""
+    """A signal during the import of torch gives exit 75, and the old checkpoint still counts."""
     workplace = cold_workplace
     heartbeats = workplace.path / "heartbeats"
     heartbeats.mkdir()
@@ -177,7 +177,7 @@ def test_a_stop_before_the_first_step(reference: Workplace, cold_workplace: Work
 
 
 def test_the_supervisor_decides_where_to_resume(reference: Workplace, workplace: Workplace) -> None:
-    """Its checkpoint beats a fixed --resume; it prunes and logs, so the trainer does neither."""
+    """The supervisor's checkpoint overrules --resume; the trainer neither prunes nor logs."""
     heartbeats = workplace.path / "heartbeats"
     heartbeats.mkdir()
     output = workplace.run(

@@ -1,4 +1,4 @@
-"""A wrong config costs a second and tells everything at once; a wrong loss is named."""
+"""A wrong config costs a second and lists everything at once; a wrong loss is named."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from train.errors import ConfigurationError
 
 
 def test_all_problems_are_listed(workplace: Workplace) -> None:
-    """Unknown keys with the nearest one, wrong types, one exit code: 78; nothing is written."""
+    """Unknown keys with the nearest one, and wrong types, give exit 78, and nothing is written."""
     output = workplace.run(
         "--set",
         "training.epoch=3",
@@ -35,7 +35,7 @@ def test_all_problems_are_listed(workplace: Workplace) -> None:
 
 
 def test_impossible_values_are_listed(tmp_path: Path) -> None:
-    """Right types and still impossible: all of them, with the limits."""
+    """Values of right types that are impossible are all listed."""
     path = tmp_path / "c.yaml"
     path.write_text(
         "model: {width: 30}\ntraining: {epochs: 0, ema_decay: 1.5}\nlog: {every: 0}\n"
@@ -43,7 +43,7 @@ def test_impossible_values_are_listed(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigurationError) as caught:
         load_config(path, [])
-    keys = {problem.split(":")[0] for problem in caught.value.problems}  # no other is listed
+    keys = {problem.split(":")[0] for problem in caught.value.problems}  # no other key is listed
     assert keys == {
         "model.width",
         "training.epochs",
@@ -54,7 +54,7 @@ def test_impossible_values_are_listed(tmp_path: Path) -> None:
 
 
 def test_numbers_as_people_write_them(tmp_path: Path) -> None:
-    """3e-4 is text to YAML 1.1 and a number to everybody else; overrides are YAML too."""
+    """YAML 1.1 reads 3e-4 as text, and we as a number; overrides are YAML, too."""
     path = tmp_path / "c.yaml"
     path.write_text("optimizer: {learning_rate: 3e-4}\ntraining: {non_finite: warn}\n")
     config = load_config(path, ["training.precision=bf16", "training.max_steps=null"])
@@ -66,7 +66,7 @@ def test_numbers_as_people_write_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["train_config.yaml", "demo_train.yaml"])
 def test_the_shipped_configs_are_right(name: str) -> None:
-    """What the documentation tells people to start with loads."""
+    """The configs that the documentation recommends load."""
     assert load_config(ROOT / "configs" / name, []).checkpoints.keep == 5
 
 
@@ -97,14 +97,14 @@ def test_the_commented_config_names_every_key() -> None:
 def test_what_the_config_names_must_be_there(
     workplace: Workplace, changes: dict[str, Any], message: str
 ) -> None:
-    """A missing text, module or too little data is a configuration error: 78, no traceback."""
+    """A missing text or module, or too little data, exits with 78 and no traceback."""
     output = workplace.run(changes=changes, code=78)
     assert message in output
     assert "Traceback" not in output
 
 
 def test_a_loss_that_is_not_finite_names_its_step(workplace: Workplace) -> None:
-    """FloatingPointError with the exact step, before anything of it is saved."""
+    """FloatingPointError names the exact step, before that step is saved."""
     (workplace.path / "bad.py").write_text(
         "import torch\n"
         "class Bad(torch.nn.Module):\n"

@@ -1,4 +1,4 @@
-"""The trainer's parts, each against what it stands in for."""
+"""The trainer's parts, each compared with the original that it replaces."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ from train.schedule import WarmupCosine
 
 
 def test_the_optimizer_is_torchs_adamw() -> None:
-    """Same weights and same state, bit for bit, after ten steps and a reload."""
+    """Weights and state equal those of torch's AdamW, bit for bit, after ten steps and a reload."""
     torch.manual_seed(0)
     mine, theirs = torch.nn.Linear(5, 3), torch.nn.Linear(5, 3)
     theirs.load_state_dict(mine.state_dict())
@@ -40,7 +40,7 @@ def test_the_optimizer_is_torchs_adamw() -> None:
 
 
 def test_the_schedule_warms_up_and_falls() -> None:
-    """Linear to the peak, cosine to the final ratio, then constant; torch's state is understood."""
+    """The rate rises linearly, falls by cosine, then stays constant; torch's state loads."""
     config = ScheduleConfig(warmup_steps=4, total_steps=None, final_ratio=0.1)
     schedule = WarmupCosine(config, 1.0, 24)
     rates = []
@@ -55,7 +55,7 @@ def test_the_schedule_warms_up_and_falls() -> None:
 
 
 def test_ema_follows_and_keeps_tied_weights_tied() -> None:
-    """decay·average + (1-decay)·weight, under both names of a tied weight, once a step."""
+    """EMA is decay·average + (1-decay)·weight, under both names of a tied weight, once a step."""
     model = torch.nn.Sequential(
         torch.nn.Linear(2, 2, bias=False), torch.nn.Linear(2, 2, bias=False)
     )
@@ -70,7 +70,7 @@ def test_ema_follows_and_keeps_tied_weights_tied() -> None:
 
 
 def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone() -> None:
-    """Another epoch, another order; each sample at most once; torch's own numbers stay put."""
+    """Another epoch has another order, no sample occurs twice, and torch's random state is kept."""
     before = torch.get_rng_state()
     first, again = epoch_order(103, 10, 1, 0), epoch_order(103, 10, 1, 0)
     assert first == again
@@ -82,7 +82,7 @@ def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone() -> None:
 
 
 def write_steps(metrics: Metrics, steps: range) -> None:
-    """Lines for these steps."""
+    """Write lines for these steps."""
     for step in steps:
         metrics.add(StepMetrics(step, 0, torch.tensor(1 / step), 0.1, torch.tensor(2.0)))
     metrics.collect()
@@ -90,13 +90,13 @@ def write_steps(metrics: Metrics, steps: range) -> None:
 
 
 def steps_in(path: Path) -> list[int]:
-    """The steps that the file has, all lines whole."""
+    """The steps in the file, of which all lines are whole."""
     return [json.loads(line)["step"] for line in path.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("count", [10, 5000])
 def test_metrics_are_cut_and_made_again(tmp_path: Path, count: int) -> None:
-    """No step is missing or there twice, whatever tail a killed run has left."""
+    """No step is missing or doubled, whatever tail a killed run has left."""
     path = tmp_path / "metrics.jsonl"
     write_steps(Metrics(path), range(1, count + 1))
     with path.open("a") as file:
@@ -111,7 +111,7 @@ def test_metrics_are_cut_and_made_again(tmp_path: Path, count: int) -> None:
 
 
 def test_the_last_line_can_be_completed(tmp_path: Path) -> None:
-    """An evaluation that a stop has cut off is added to its step's line."""
+    """An evaluation that a stop cut off is added to its step's line later."""
     path = tmp_path / "metrics.jsonl"
     write_steps(Metrics(path), range(1, 4))
     metrics = Metrics(path)
@@ -123,7 +123,7 @@ def test_the_last_line_can_be_completed(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_is_made_up_for(tmp_path: Path) -> None:
-    """Lines that the disk refused are written once, later, in order."""
+    """Lines that the disk refused are written later, once and in order."""
     path = tmp_path / "metrics.jsonl"
     metrics = Metrics(path)
     path.mkdir()
@@ -135,7 +135,7 @@ def test_a_failed_write_is_made_up_for(tmp_path: Path) -> None:
 
 
 def test_the_first_non_finite_loss_is_found(tmp_path: Path) -> None:
-    """JSON has no NaN, so the line says null; the step is known."""
+    """JSON has no NaN, so the line has null, and the first such step is known."""
     metrics = Metrics(tmp_path / "m")
     for step, loss in ((1, 1.0), (2, math.nan), (3, math.inf)):
         metrics.add(StepMetrics(step, 0, torch.tensor(loss), 0.1, torch.tensor(1.0)))
@@ -150,5 +150,5 @@ def test_the_first_non_finite_loss_is_found(tmp_path: Path) -> None:
     ("seconds", "text"), [(41.6, "42s"), (185, "3m05s"), (7620, "2h07m"), (273600, "3d04h")]
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
-    """As people say them."""
+    """Durations are written as people say them."""
     assert duration(seconds) == text

@@ -15,7 +15,7 @@ from tests.upgrade.installation import THIS, Installation, unpack_before
 
 
 class Living(Supervised):
-    """A run that lives through changes of its installation; it begins with the version before."""
+    """A run whose installation changes while it trains; it begins with the previous version."""
 
     weights = "model.pt"
 
@@ -29,60 +29,60 @@ class Living(Supervised):
         self.configure()
 
     def configure(self, *, hold: int | None = None, script: Path = TRAINER, **more: Any) -> None:
-        """Write the configuration; the trainer's Python is the installation's."""
+        """Write the configuration; the trainer uses the installation's Python."""
         super().configure(hold=hold, **{"command": [self.site.python, str(script)], **more})
 
     def upgrade(self) -> None:
-        """Put this version in the place of the other."""
+        """Install this version instead of the previous one."""
         self.site.remove()
         self.site.install(THIS)
 
     def downgrade(self) -> None:
-        """Put the version before in its place."""
+        """Install the previous version again."""
         self.site.remove()
         self.site.install(self.before)
 
     def kill_daemon(self) -> None:
-        """Kill it, and wait for the next one to say that it lives."""
+        """Kill the daemon, and wait until the next one writes the status."""
         daemon = self.status["pids"]["daemon"]
         os.kill(daemon, signal.SIGKILL)
         self.wait_other_daemon(daemon)
 
     def reload(self) -> None:
-        """`supervisor reload`, of the version now installed."""
+        """Run the installed version's `supervisor reload`."""
         daemon = self.status["pids"]["daemon"]
         done = self.command("reload")
         assert done.returncode == 0, done.stderr
         self.wait_other_daemon(daemon)
 
     def wait_other_daemon(self, daemon: int) -> None:
-        """Wait until another one than this writes the status."""
+        """Wait until another daemon writes the status."""
         self.wait(lambda: self.status.get("pids", {}).get("daemon") not in (None, daemon))
 
     def kill_trainer(self, attempt: int) -> None:
-        """Kill it, and wait for the next attempt to have begun."""
+        """Kill the trainer, and wait until the next attempt has begun."""
         os.kill(self.status["pids"]["trainer"], signal.SIGKILL)
         self.wait(lambda: len(self.entries("attempt_started")) == attempt + 1)
 
     @property
     def steps_done(self) -> list[int]:
-        """What the trainers did, step by step, of all attempts."""
+        """The steps that the trainers of all attempts printed."""
         return [int(step) for step in re.findall(r"^step (\d+)", self.log, re.MULTILINE)]
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """What the daemons wrote into supervisor.log."""
+        """The daemons' entries in supervisor.log."""
         return [json.loads(line) for line in self.paths.log.read_text().splitlines()]
 
     def check_quiet(self) -> None:
-        """Nothing that one version said to another was left out, or was a fault."""
+        """Check that neither version left out a message or reported an error."""
         for sign in ("internal error", "the daemon asked for", "no message", "Traceback"):
             assert sign not in self.text, self.text
         wrong = [one for one in self.events if one["level"] in ("error", "critical")]
         assert wrong == []
 
     def check_end(self, attempts: int = 1, *, is_quiet: bool = True) -> None:
-        """The bits of a run to which nothing happened, by so many attempts."""
+        """Check the weights of an uninterrupted run, reached in so many attempts."""
         assert self.finish() == 0
         assert len(self.entries("attempt_started")) == attempts
         assert len(self.entries("attempt_ended")) == attempts
@@ -94,7 +94,7 @@ class Living(Supervised):
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Living]:
-    """A run of the version before, in an installation of its own."""
+    """A run of the previous version, in its own installation."""
     living = Living(tmp_path)
     yield living
     living.close()

@@ -1,7 +1,7 @@
-"""An installation of its own, with `supervisor` of the version before or of this one.
+"""A separate installation, with the previous version of `supervisor` or with this one.
 
-`supervisor-before.tar.xz` is the package as a commit has it, which the archive names itself. Renew
-it with each release, and after each new number in `PROTOCOL`: `make before REV=v1.2.3`.
+`supervisor-before.tar.xz` is the package of a commit, which the archive names. Renew it with each
+release, and after each new number in `PROTOCOL`: `make before REV=v1.2.3`.
 """
 
 import lzma
@@ -19,14 +19,14 @@ THIS = Path(supervisor.__file__).parent
 
 
 def unpack_before(folder: Path) -> Path:
-    """The package of the version before, in a folder."""
+    """Unpack the package of the previous version; its path."""
     with lzma.open(ARCHIVE) as file, tarfile.open(fileobj=file) as archive:
         archive.extractall(folder, filter="data")
     return folder / "supervisor"
 
 
 class Installation:
-    """A virtual environment that borrows what the package depends on from this one."""
+    """A virtual environment that borrows the package's dependencies from the present one."""
 
     def __init__(self, folder: Path) -> None:
         venv.create(folder, symlinks=True)
@@ -40,11 +40,11 @@ class Installation:
     def remove(self) -> None:
         """Uninstall, as the first half of `pip install --upgrade` does.
 
-        A process that imports meanwhile writes bytecode into a folder that is being emptied.
+        It retries, because a process that imports meanwhile writes bytecode into the folder.
         """
         while self.package.exists():
             shutil.rmtree(self.package, ignore_errors=True)
 
     def install(self, package: Path) -> None:
-        """Install this package where none is."""
+        """Install this package, when none is installed."""
         shutil.copytree(package, self.package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,8 +1,8 @@
-"""Between launcher and daemon: it makes of each the word of another version.
+"""Relays between launcher and daemon, and turns each message into another version's.
 
 `python tampering.py VERSION {socket_fd} COMMAND…`, as golden/relay.py. `later`: each message has
-more in it, the hello a higher number, and between them come messages of kinds that nobody knows.
-`earlier`: the hello has no number, and what is null or empty is not said at all.
+more keys, the hello has a higher number, and messages of unknown kinds are added. `earlier`: the
+hello has no number, and null, false and empty values are left out.
 """
 
 import json
@@ -19,10 +19,10 @@ NEWS = {"wherefore": {"because": [1, None, "x"]}, "event": 3.5, "": []}
 
 
 class Later:
-    """What another version, years later, says."""
+    """The messages of a much later version."""
 
     def said(self, line: bytes) -> list[bytes]:
-        """The lines that stand for one."""
+        """The lines that replace one line."""
         told = self.with_news(json.loads(line))
         if "protocol" in told:
             told["protocol"] = 99
@@ -31,7 +31,7 @@ class Later:
         return [json.dumps(one).encode() for one in lines]
 
     def with_news(self, told: Any) -> Any:
-        """A message, or a part of one, with keys that nobody knows."""
+        """A message, or a part of one, with unknown keys."""
         if isinstance(told, list):
             return [self.with_news(one) for one in told]
         if not isinstance(told, dict):
@@ -41,10 +41,10 @@ class Later:
 
 
 class Earlier:
-    """What another version, years ago, said."""
+    """The messages of a much earlier version."""
 
     def said(self, line: bytes) -> list[bytes]:
-        """The lines that stand for one."""
+        """The lines that replace one line."""
         told = {
             key: one
             for key, one in json.loads(line).items()

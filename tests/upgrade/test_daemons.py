@@ -1,4 +1,4 @@
-"""The launcher of the version before with the tree of this one: training does not notice."""
+"""The previous version's launcher with this version's files: training goes on undisturbed."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from tests.e2e.conftest import TRAINER
 from tests.upgrade.conftest import Living
 from tests.upgrade.installation import THIS
 
-# A trainer that has begun, and does not beat before it may. What it needs is imported by then.
+# A trainer that has attached, but beats only when it may. It has imported what it needs by then.
 LATE = f"""
 import os, runpy, time
 from supervisor.checkpoint.commit import CheckpointWriter
@@ -26,7 +26,7 @@ STEPS = list(range(1, 41))
 
 
 def test_the_two_trees_differ(run: Living) -> None:
-    """Each has modules that the other has not: what is imported late is of one of both."""
+    """Each tree has modules that the other lacks, so a late import belongs to one version."""
     then, now = (
         {str(path.relative_to(tree)) for path in tree.rglob("*.py")} for tree in (run.before, THIS)
     )
@@ -36,7 +36,7 @@ def test_the_two_trees_differ(run: Living) -> None:
 
 @pytest.mark.parametrize("way", ["kill", "reload"])
 def test_another_daemon_takes_over(run: Living, way: str) -> None:
-    """Killed, or reloaded: the trainer keeps its pid, and its steps are done once each."""
+    """A daemon is killed or reloaded: the trainer keeps its pid, and each step is done once."""
     run.configure(hold=15)
     run.start()
     trainer = run.wait_step(15)
@@ -49,7 +49,7 @@ def test_another_daemon_takes_over(run: Living, way: str) -> None:
 
 
 def test_another_daemon_launches_and_stops(run: Living) -> None:
-    """Its orders are the old launcher's to obey: a launch, a stop, the exit, and a next run."""
+    """The old launcher obeys the new daemon's orders to launch, stop and exit."""
     run.configure(hold=35)
     process = run.start()
     run.wait_step(35)
@@ -67,7 +67,7 @@ def test_another_daemon_launches_and_stops(run: Living) -> None:
 
 
 def test_a_daemon_that_nobody_replaces(run: Living) -> None:
-    """It goes on: of the new version are the trainers, and the children that read for it."""
+    """The old daemon goes on; trainers and its reading children are of the new version."""
     run.configure(hold=35)
     run.start()
     run.wait_step(35)
@@ -83,9 +83,9 @@ def test_a_daemon_that_nobody_replaces(run: Living) -> None:
 
 
 def test_while_nothing_is_installed(run: Living) -> None:
-    """The first beat, and the daemon's death, between the old files' end and the new ones' begin.
+    """The first beat and the daemon's death come while no version is installed.
 
-    What nobody can start is tried again; what was to be imported late was not needed.
+    A daemon that cannot start is retried; no late import was needed.
     """
     script = run.folder / "late.py"
     script.write_text(LATE)
@@ -106,7 +106,7 @@ def test_while_nothing_is_installed(run: Living) -> None:
 
 
 def test_an_upgrade_that_breaks_the_daemon(run: Living) -> None:
-    """The old launcher has the new tree write that there is no daemon, and `status` reads it."""
+    """The old launcher writes `no-daemon` with the new files, and `status` reads it."""
     run.configure(hold=15)
     run.start()
     run.wait_step(15)
@@ -129,7 +129,7 @@ def test_an_upgrade_that_breaks_the_daemon(run: Living) -> None:
 
 @pytest.mark.slow
 def test_back_to_the_version_before_and_on_again(run: Living) -> None:
-    """An upgrade that is taken back: either daemon goes on with what the other has on record."""
+    """After an upgrade and back each daemon continues from the other version's ledger."""
     run.upgrade()
     run.configure(hold=15)
     run.start()

@@ -1,7 +1,7 @@
-"""What a process that lives through an upgrade imports late: all of it is here, with its reason.
+"""Lists all late imports of processes that live through an upgrade, with their reasons.
 
-A module that is imported after the files were replaced is of the other version than those that
-import it, and while they are being replaced it is not there at all.
+A module imported after the files were replaced is of another version than its importer. While the
+files are being replaced, the module does not exist.
 """
 
 import ast
@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("supervisor", "train")
-# The processes that live long, by the module that each begins with.
+# The long-lived processes, by the modules with which each begins.
 PROCESSES = {
     "the launcher": ("supervisor.launcher.__main__",),
     "the daemon": ("supervisor.daemon.__main__",),
@@ -35,25 +35,25 @@ AT_ITS_START = {
     ("train.__main__", "train.session"),
     ("supervisor.worker", "supervisor.worker.rank"),
 }
-# By what else each is there by then.
+# The value is the module that has imported the late module earlier.
 THERE_BY_THEN = {
     ("supervisor.cli.record", "supervisor.cli.show.slurm_queue"): "supervisor.cli.show.view",
     ("supervisor.cli.record", "supervisor.cli.runtime_directories"): "supervisor.cli.show.view",
     ("supervisor.cli.record", "supervisor.cli.still_running"): "supervisor.cli.show.view",
 }
-# By `read_history`, which only commands call that end at once.
+# `read_history` imports these, and only short commands call it.
 IN_COMMANDS = {
     ("supervisor.cli.record", "supervisor.core.replay"),
     ("supervisor.cli.record", "supervisor.rundir.ledger_entries"),
 }
-# Behind its first answer, which comes with the daemon's begin, the reader imports all the others.
+# The first answer comes at the daemon's start; with it the reader imports all of these.
 BEHIND_ITS_FIRST_ANSWER = {
     ("supervisor.survey.__main__", "supervisor.memory.snapshot_proof"),
     ("supervisor.survey.memory_tier", "supervisor.memory.slots"),
     ("supervisor.survey.memory_tier", "supervisor.memory.stream"),
     ("supervisor.survey.memory_tier", "supervisor.memory.snapshot_proof"),
 }
-# Another version's will do, and it may fail: there is a test of each.
+# Another version's module also works here, and the import may fail: a test covers each case.
 MAY_BE_GONE = {
     ("supervisor.worker.rank", "supervisor.worker.imports.recorder"),
     ("supervisor.worker.page_owner", "supervisor.worker.mounts"),
@@ -62,14 +62,14 @@ MAY_BE_GONE = {
 
 @cache
 def path_of(module: str) -> Path | None:
-    """The file of a module of ours; None where it is none."""
+    """The file of one of our modules; None for other modules."""
     place = ROOT / module.replace(".", "/")
     path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     return path if path.exists() else None
 
 
 def absolute_name(module: str, path: Path, node: ast.ImportFrom) -> str:
-    """The module that is named, relative to another one or not."""
+    """The absolute name of an imported module, relative or not."""
     if not node.level:
         return node.module or ""
     parts = module.split(".")[: None if path.name == "__init__.py" else -1]
@@ -79,7 +79,7 @@ def absolute_name(module: str, path: Path, node: ast.ImportFrom) -> str:
 
 @cache
 def imports(module: str) -> frozenset[tuple[str, bool]]:
-    """What of ours a module imports, and whether that is late: in its functions."""
+    """Our modules that a module imports, and whether each import is late: in a function."""
     path = path_of(module)
     assert path is not None
     found: set[tuple[str, bool]] = set()
@@ -105,7 +105,7 @@ def imports(module: str) -> frozenset[tuple[str, bool]]:
 
 
 def late_imports(beginnings: tuple[str, ...]) -> set[tuple[str, str]]:
-    """Module and what it imports late, of all modules that a process has."""
+    """Pairs of a module and its late import, for all modules of a process."""
     found: set[tuple[str, str]] = set()
     seen: set[str] = set()
     pending = list(beginnings)
@@ -119,7 +119,7 @@ def late_imports(beginnings: tuple[str, ...]) -> set[tuple[str, str]]:
 
 
 def test_each_has_its_reason() -> None:
-    """A new one breaks this test: import it early, or say here why it may come late."""
+    """Each late import has its reason above; a new one is imported early or added there."""
     known = AT_ITS_START | THERE_BY_THEN.keys() | BEHIND_ITS_FIRST_ANSWER | MAY_BE_GONE
     known |= IN_COMMANDS
     assert set().union(*map(late_imports, PROCESSES.values())) == known
@@ -136,6 +136,6 @@ def test_each_has_its_reason() -> None:
     ],
 )
 def test_what_is_there_by_then(late: str, by: str) -> None:
-    """The module that is said to bring it does."""
+    """The named module does import the late module."""
     code = f"import sys, {by}; sys.exit({late!r} not in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

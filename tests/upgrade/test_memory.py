@@ -1,4 +1,4 @@
-"""The persister of either version with the launcher of the version before; nothing is lost."""
+"""The persister of either version under the previous version's launcher; no snapshot is lost."""
 
 import os
 import signal
@@ -20,11 +20,11 @@ class Remembering(Living, memory_tier.Remembering):
     weights = "model.txt"
 
     def set(self, **more: Any) -> None:
-        """Configure it; `env` as in snapshotter.py."""
+        """Configure the run; `env` as in snapshotter.py."""
         self.configure(script=SNAPSHOTTER, **more)
 
     def kill_persister(self) -> None:
-        """Kill it, and wait for the next one to work."""
+        """Kill the persister, and wait until the next one works."""
         persister = self.board.pid
         os.kill(persister, signal.SIGKILL)
         self.wait(lambda: self.board.pid != persister)
@@ -32,7 +32,7 @@ class Remembering(Living, memory_tier.Remembering):
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Remembering]:
-    """A run of the version before, in an installation of its own."""
+    """A run of the previous version, in its own installation."""
     living = Remembering(tmp_path)
     yield living
     living.close()
@@ -40,7 +40,7 @@ def run(tmp_path: Path) -> Iterator[Remembering]:
 
 @pytest.mark.parametrize("daemon", ["old", "new"])
 def test_another_persister(run: Remembering, daemon: str) -> None:
-    """What is wanted on the disk gets there, and what was in memory only is resumed from."""
+    """The other persister does the wanted save, and the snapshot in memory is resumed from."""
     run.set(hold=17)
     run.start()
     run.wait_step(17)

@@ -1,4 +1,4 @@
-"""The stubs at the paths that a launcher or daemon of the version before starts."""
+"""The stubs at the paths that the previous version's launcher or daemon starts."""
 
 import subprocess
 import sys
@@ -29,14 +29,14 @@ def told(*words: str | Path) -> tuple[int, str, str]:
     ],
 )
 def test_a_path_of_before(before: str, now: str, arguments: list[str], code: int) -> None:
-    """It gets the same arguments, and answers as the new path does."""
+    """The old path gets the same arguments, and answers like the new path."""
     new = told(PACKAGE / now, *arguments)
     assert new[0] == code, new
     assert told(PACKAGE / before, *arguments) == new
 
 
 def test_a_probe_by_its_name_of_before(tmp_path: Path) -> None:
-    """A daemon of the version before asks for one by the module's name."""
+    """The previous version's daemon starts a probe by the module's old name."""
     asked = (
         f'{{"cause": "disk_full", "directory": "{tmp_path}", "checkpoint_bytes": 1, "files": 1,'
         ' "place": null, "name": "x"}'

@@ -1,4 +1,4 @@
-"""The launcher of the version before, and an interpreter that is parked from this tree."""
+"""The previous version's launcher, with an interpreter that is parked from this tree."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from tests.upgrade.conftest import Living
 
 
 def configure(run: Living) -> None:
-    """A run of a script that imports an installed package.
+    """Configure a run of a script that imports an installed package.
 
-    Of one that imports only this package the version before knew nothing.
+    The previous version did not park a script that imports only this package.
     """
     run.site.package.with_name("heavy.py").write_text("")
     script = run.folder / "script.py"
@@ -19,7 +19,7 @@ def configure(run: Living) -> None:
 
 
 def parked(run: Living, attempt: int) -> int:
-    """Wait until an attempt holds and the next one is parked; the parked one's pid."""
+    """Wait until an attempt holds and the next is parked; the parked interpreter's pid."""
 
     def is_so() -> Any:
         status = run.status
@@ -31,7 +31,7 @@ def parked(run: Living, attempt: int) -> int:
 
 
 def test_a_warm_launch_from_the_new_tree(run: Living) -> None:
-    """What was parked before is refused, since its files have changed; the next one goes."""
+    """An interpreter parked before is refused, because its files have changed; the next is used."""
     configure(run)
     run.start()
     old = parked(run, 1)
@@ -53,7 +53,7 @@ def test_a_warm_launch_from_the_new_tree(run: Living) -> None:
 
 
 def test_a_new_daemon_finds_what_is_parked(run: Living) -> None:
-    """Of the new tree, parked by the old daemon's order: the new daemon launches it."""
+    """The old daemon orders an interpreter, parked from the new tree; the new daemon uses it."""
     configure(run)
     run.start()
     parked(run, 1)
@@ -70,7 +70,7 @@ def test_a_new_daemon_finds_what_is_parked(run: Living) -> None:
 
 
 def test_a_program_that_imports_only_this_package(run: Living) -> None:
-    """Installed as others are it is warm, too: what it imports itself counts for the program."""
+    """A program that imports only this package is warm, too: its imports count as the program's."""
     run.upgrade()
     run.configure(hold=15, launch={"mode": "auto"})
     run.start()

@@ -1,4 +1,4 @@
-"""Launcher and daemon of which either takes the other for one of another version: a run as ever."""
+"""Launcher and daemon each take the other for another version; the run goes on as usual."""
 
 import json
 import os
@@ -15,13 +15,13 @@ TAMPERING = Path(__file__).with_name("tampering.py")
 
 
 class Tampered(Overheard):
-    """A run in which what launcher and daemon say to each other is another version's."""
+    """A run whose launcher and daemon exchange another version's messages."""
 
     version = "later"
 
     @property
     def relay(self) -> list[str]:
-        """What makes other words of theirs."""
+        """The script that changes the messages."""
         return [str(TAMPERING), self.version]
 
 
@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> Iterator[Tampered]:
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["later", "earlier"])
 def test_a_run_with_a_death_of_each_and_a_stop(run: Tampered, version: str) -> None:
-    """Launches, warm ones too, deaths, stops and a lock that is made anew, as without it."""
+    """Launches, deaths, a stop and a new lock work as between equal versions."""
     run.version = version
     run.configure(hold=15, launch={"mode": "auto"})
     process = run.start()
@@ -69,13 +69,13 @@ def test_a_run_with_a_death_of_each_and_a_stop(run: Tampered, version: str) -> N
     assert {line["event"] for line in told} == {"unknown_protocol", "report_left_out"}
     assert {line.get("what") for line in told} == {None, "dance", "7"}
     assert "the launcher speaks version 99 of its protocol with the daemon" in run.text
-    # It is said ever more seldom, of all that were sent.
+    # Each kind is reported ever more seldom, with the number so far.
     assert "the daemon asked for 'dance', which is unknown, 2 times so far" in run.text
     assert "'dance', which is unknown, 3 times so far" not in run.text
 
 
 def test_a_configuration_with_more_in_it(run: Tampered) -> None:
-    """As a later version keeps it: a daemon of this one goes on, and says what it passes over."""
+    """A daemon goes on with a later version's configuration, and names the keys it ignores."""
     run.version = "earlier"
     run.configure(hold=15)
     run.start()
@@ -88,7 +88,7 @@ def test_a_configuration_with_more_in_it(run: Tampered) -> None:
     run.wait(lambda: run.status["pids"]["daemon"] != daemon)
     assert run.wait_step(15) == trainer
     (warning,) = run.status["warnings"]
-    assert "passes over" in warning
+    assert "ignores keys" in warning
     assert warning.endswith(("restart.exit_codes, metrics", "metrics, restart.exit_codes"))
     assert warning in run.text
     run.let_go()

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Trainers:
-    """Starts scripts and ends, at last, whatever is left of them."""
+    """Starts scripts, and kills the remaining processes at the end."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -45,19 +45,19 @@ class Trainers:
         return process
 
     def line(self, process: subprocess.Popen[str]) -> str:
-        """The next line that it prints."""
+        """The next line that the process prints."""
         assert process.stdout is not None
         return process.stdout.readline().strip()
 
     def eventually(self, claim: Callable[[], object], *, within_s: float = 90.0) -> None:
-        """Wait until a claim holds; fails when it does not in time."""
+        """Wait until a claim holds; fails after the timeout."""
         deadline = time.monotonic() + within_s
         while not claim():
             assert time.monotonic() < deadline, "it never came true"
             time.sleep(0.01)
 
     def close(self) -> None:
-        """End what still runs, children that hold the pipes included."""
+        """Kill the running processes, and children that hold their pipes."""
         for process in self.started:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -66,7 +66,7 @@ class Trainers:
 
 @pytest.fixture
 def trainers(tmp_path: Path) -> Iterator[Trainers]:
-    """Trainers of one test."""
+    """The trainers of one test."""
     these = Trainers(tmp_path)
     yield these
     these.close()

@@ -1,4 +1,4 @@
-"""Several ranks of one node stop at one step, whoever was told first."""
+"""Several ranks of one node stop at one step, whichever rank was told first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from supervisor.worker.stop_barrier import StopBarrier
 if TYPE_CHECKING:
     from tests.worker.conftest import Trainers
 
-# A collective is played by files: nobody finishes step s + 1 before all have finished step s.
+# Files stand for a collective: no rank finishes step s + 1 before all have finished step s.
 RANK = """
     import os, sys, time
     from pathlib import Path
@@ -41,7 +41,7 @@ RANK = """
 
 
 def start(trainers: Trainers, rank: int, world: int, delay: float) -> subprocess.Popen[str]:
-    """One rank; they differ in how long a step takes."""
+    """Start one rank; the ranks differ in how long a step takes."""
     steps = trainers.folder / "steps"
     steps.mkdir(exist_ok=True)
     return trainers.start(
@@ -55,13 +55,13 @@ def start(trainers: Trainers, rank: int, world: int, delay: float) -> subprocess
 
 
 def beats(trainers: Trainers, rank: int) -> int:
-    """How many steps a rank has done."""
+    """The number of steps that a rank has done."""
     page = read_page(trainers.heartbeats / f"rank-{rank}")
     return page.beats if page else 0
 
 
 def endings(trainers: Trainers, processes: list[subprocess.Popen[str]]) -> set[int | None]:
-    """The steps at which they stopped, all with 75."""
+    """The steps at which the ranks stopped, all with 75."""
     assert [process.wait(90) for process in processes] == [75] * len(processes)
     pages = [read_page(trainers.heartbeats / f"rank-{rank}") for rank in range(len(processes))]
     assert all(page is not None and page.stop_seen for page in pages)
@@ -69,7 +69,7 @@ def endings(trainers: Trainers, processes: list[subprocess.Popen[str]]) -> set[i
 
 
 def test_one_signalled_rank_stops_all(trainers: Trainers) -> None:
-    """All leave at the same step, a little after the signal."""
+    """All ranks leave at the same step, soon after one was signalled."""
     processes = [start(trainers, rank, 3, 0.002 * rank) for rank in range(3)]
     trainers.eventually(lambda: beats(trainers, 0) > 5)
     before = beats(trainers, 0)
@@ -81,7 +81,7 @@ def test_one_signalled_rank_stops_all(trainers: Trainers) -> None:
 
 
 def test_all_signalled_at_once_and_again(trainers: Trainers) -> None:
-    """Ranks that compete for the proposal, and repeated signals, come to one step too."""
+    """Ranks that propose a step at once, and repeated signals, still agree on one step."""
     processes = [start(trainers, rank, 3, 0.003 * rank) for rank in range(3)]
     trainers.eventually(lambda: beats(trainers, 2) > 5)
     for _ in range(3):
@@ -91,7 +91,7 @@ def test_all_signalled_at_once_and_again(trainers: Trainers) -> None:
 
 
 def test_a_rank_that_attaches_late_joins(trainers: Trainers) -> None:
-    """Signalled before the other has started, the first waits for the step that both reach."""
+    """The first rank, signalled before the other started, waits for a step that both reach."""
     first = start(trainers, 0, 2, 0.0)
     assert trainers.line(first) == "ready"
     first.send_signal(signal.SIGTERM)
@@ -100,14 +100,14 @@ def test_a_rank_that_attaches_late_joins(trainers: Trainers) -> None:
 
 
 def page(folder: Path, rank: int, step: int, attempt: int = 1) -> PageWriter:
-    """A rank of this test's own process."""
+    """A page of this process, for a rank at a step."""
     writer = PageWriter(folder / f"rank-{rank}", local_rank=rank, attempt=attempt)
     writer.beat(step=step)
     return writer
 
 
 def test_the_step_lies_beyond_the_rank_that_is_furthest(tmp_path: Path) -> None:
-    """A rank that has run ahead is not asked to stop in its past; other attempts do not count."""
+    """A rank that is ahead is not asked to stop in its past; other attempts do not count."""
     page(tmp_path, 0, 10)
     page(tmp_path, 1, 14)
     page(tmp_path, 2, 9999, attempt=0)
@@ -123,7 +123,7 @@ def test_the_step_lies_beyond_the_rank_that_is_furthest(tmp_path: Path) -> None:
 
 
 def test_another_round_starts_undecided(tmp_path: Path) -> None:
-    """What ranks of an earlier attempt agreed does not stop those of the next."""
+    """An agreement of an earlier attempt does not stop the next attempt's ranks."""
     page(tmp_path, 0, 10)
     assert StopBarrier(tmp_path, 1, "1-0").is_reached(10, asked=True) is False
     assert StopBarrier(tmp_path, 1, "1-0").is_reached(12, asked=False)

@@ -1,4 +1,4 @@
-"""Data-loader workers inherit the trainer's handlers and page by fork: they must touch neither."""
+"""Data-loader workers inherit handlers and page by fork; they must use neither."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FORKED = """
 
 
 def test_a_forked_child_leaves_the_page_alone_and_can_be_ended(trainers: Trainers) -> None:
-    """Its beats reach nobody, SIGTERM kills it as multiprocessing expects, the trainer goes on."""
+    """A child's beats reach no page, SIGTERM kills the child, and the trainer goes on."""
     process = trainers.start(FORKED)
     lines = {trainers.line(process), trainers.line(process)}
     assert "False True SIG_DFL" in lines
@@ -118,7 +118,7 @@ POOL = """
 
 
 def test_a_worker_survives_what_is_sent_to_the_group(trainers: Trainers) -> None:
-    """It outlives every stop signal of others, and does not keep the trainer from exiting."""
+    """The worker outlives every stop signal of the group, and the trainer can still exit."""
     process = trainers.start(POOL)
     worker = int(trainers.line(process))
     for number in (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM):
@@ -173,7 +173,7 @@ def test_torch_loaders_survive_and_shut_down(
 
 
 def group(pgid: int) -> list[int]:
-    """Who is left of a process group."""
+    """The process group's id while a process of the group lives; else nothing."""
     try:
         os.killpg(pgid, 0)
     except ProcessLookupError:

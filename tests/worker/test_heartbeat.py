@@ -15,7 +15,7 @@ from tests.vanishing import vanish
 
 
 def test_a_new_page_says_who_writes_it(tmp_path: Path) -> None:
-    """Identity and rank are at the offsets that the launcher reads, and nothing is beaten yet."""
+    """Identity and rank are at the offsets that the launcher reads; no beat is noted yet."""
     PageWriter(tmp_path / "rank-1", start_ticks=77, rank=5, world_size=8, local_rank=1, attempt=3)
     raw = (tmp_path / "rank-1").read_bytes()
     assert len(raw) == PAGE_BYTES
@@ -29,7 +29,7 @@ def test_a_new_page_says_who_writes_it(tmp_path: Path) -> None:
 
 
 def test_the_first_beat_begins_stepping(tmp_path: Path) -> None:
-    """Startup ends with the first beat, and the time of that is kept through later ones."""
+    """The startup ends with the first beat; later beats keep its time."""
     writer = PageWriter(tmp_path / "rank-0")
     before = time.monotonic_ns()
     writer.beat(step=41, epoch=2, loss=0.5)
@@ -53,7 +53,7 @@ def test_the_first_beat_begins_stepping(tmp_path: Path) -> None:
 def test_a_beat_takes_what_trainers_have(
     tmp_path: Path, epoch: float | None, loss: float | None, expected: tuple[object, object]
 ) -> None:
-    """Fractional epochs, no loss at all and a loss that is no number do not fail a step."""
+    """Fractional epochs, a missing loss and a NaN do not fail a step."""
     writer = PageWriter(tmp_path / "rank-0")
     writer.beat(1, epoch, loss)  # type: ignore[arg-type]
     page = read_page(tmp_path / "rank-0")
@@ -70,7 +70,7 @@ def test_a_beat_costs_less_than_a_microsecond(tmp_path: Path) -> None:
 
 
 def test_no_read_is_torn_while_a_writer_beats(tmp_path: Path) -> None:
-    """Numbers that belong together are always read together, from another process."""
+    """Another process always reads values of one and the same beat."""
     path = tmp_path / "rank-0"
     reader_end, writer_end = os.pipe()
     parent = os.getpid()
@@ -84,7 +84,7 @@ def test_no_read_is_torn_while_a_writer_beats(tmp_path: Path) -> None:
             step += 1
             writer.beat(step, 2 * step, float(3 * step))
             if step % 8 == 0:
-                time.sleep(20e-6)  # a reader has to find two copies alike now and then
+                time.sleep(20e-6)  # a reader must find two equal copies now and then
         os._exit(0)
     try:
         assert os.read(reader_end, 1) == b"x"
@@ -108,7 +108,7 @@ def test_no_read_is_torn_while_a_writer_beats(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at", [BEAT_AT, STATE_AT])
 def test_a_writer_stopped_midway_is_told(tmp_path: Path, at: int) -> None:
-    """Such a page is read in bounded time, with what it has, and marked."""
+    """A page of a stopped writer is read in bounded time, and marked as torn."""
     writer = PageWriter(tmp_path / "rank-0")
     writer.beat(step=7)
     with (tmp_path / "rank-0").open("r+b") as file:
@@ -121,7 +121,7 @@ def test_a_writer_stopped_midway_is_told(tmp_path: Path, at: int) -> None:
 
 
 def test_garbage_is_no_page(tmp_path: Path) -> None:
-    """Short, foreign, absent and odd files give None, whatever their bytes."""
+    """Short, foreign, absent and odd files give None for any bytes."""
     assert read_page(tmp_path / "absent") is None
     for number, content in enumerate([b"", b"TSHB", b"\xff" * PAGE_BYTES, os.urandom(PAGE_BYTES)]):
         (tmp_path / f"rank-{number}").write_bytes(content)
@@ -135,7 +135,7 @@ def test_garbage_is_no_page(tmp_path: Path) -> None:
 
 
 def test_garbage_behind_a_good_header_never_raises(tmp_path: Path) -> None:
-    """Every field takes any bits."""
+    """The reader accepts any bits in the fields, and raises nothing."""
     PageWriter(tmp_path / "rank-0", start_ticks=1)
     good = (tmp_path / "rank-0").read_bytes()
     for round_ in range(300):
@@ -146,7 +146,7 @@ def test_garbage_behind_a_good_header_never_raises(tmp_path: Path) -> None:
 
 
 def test_phases_nest_and_are_timed(tmp_path: Path) -> None:
-    """The outer phase comes back, and the longest of each kind is kept."""
+    """The outer phase comes back, and the longest duration of each kind is kept."""
     path = tmp_path / "rank-0"
     writer = PageWriter(path)
 
@@ -174,7 +174,7 @@ def test_phases_nest_and_are_timed(tmp_path: Path) -> None:
 
 
 def test_an_outcome_is_written_once(tmp_path: Path) -> None:
-    """The first one stands; a path too long for the page is left out, not cut."""
+    """The first outcome stays; a path too long for the page is left out, not cut."""
     writer = PageWriter(tmp_path / "rank-0")
     writer.write_outcome(75, 900, "/r/checkpoint-900 ü\udcff")
     writer.write_outcome(0, None, None)
@@ -189,7 +189,7 @@ def test_an_outcome_is_written_once(tmp_path: Path) -> None:
 
 
 def test_a_later_process_takes_the_page_over(tmp_path: Path) -> None:
-    """The page of a process that has ended is replaced whole; its late writes reach nobody."""
+    """The page of an ended process is replaced as a whole; its late writes reach no reader."""
     before = PageWriter(tmp_path / "rank-0", start_ticks=1)
     before.beat(step=500)
     PageWriter(tmp_path / "rank-0", start_ticks=2)
@@ -201,7 +201,7 @@ def test_a_later_process_takes_the_page_over(tmp_path: Path) -> None:
 
 
 def test_beats_outlive_their_directory(tmp_path: Path) -> None:
-    """systemd-logind may empty /dev/shm at logout: a trainer does not notice."""
+    """systemd-logind may empty /dev/shm at logout: the trainer goes on."""
     folder = tmp_path / "shm"
     folder.mkdir()
     writer = PageWriter(folder / "rank-0")
@@ -214,7 +214,7 @@ def test_beats_outlive_their_directory(tmp_path: Path) -> None:
 
 
 def test_private_memory_costs_nothing_else(tmp_path: Path) -> None:
-    """Without a path the same calls work, and a redirected beat reaches the page no more."""
+    """Without a path the same calls work; after detach() a kept beat no longer reaches the page."""
     private = PageWriter(None)
     private.beat(step=3)
     assert private.step == 3
@@ -231,7 +231,7 @@ def test_private_memory_costs_nothing_else(tmp_path: Path) -> None:
 
 
 def test_reading_costs_the_same_whatever_is_there(tmp_path: Path) -> None:
-    """A file of a gigabyte in the page's place is looked at, not read."""
+    """A file of a gigabyte in the page's place is not read."""
     with (tmp_path / "rank-0").open("wb") as file:
         file.truncate(2**30)
     began = time.process_time()

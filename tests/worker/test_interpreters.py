@@ -46,7 +46,7 @@ def interpreters() -> list[str]:
 
 @pytest.mark.parametrize("python", interpreters())
 def test_attach_by_path_under_another_name(python: str, tmp_path: Path) -> None:
-    """No warning, a page with the step, a record of imports, and nothing else of ours."""
+    """attach() warns of nothing, writes page and record, and imports no `supervisor`."""
     shutil.copytree(ROOT / "supervisor" / "worker", tmp_path / "of_another_name")
     heartbeats = tmp_path / "heartbeats"
     heartbeats.mkdir()

@@ -1,4 +1,4 @@
-"""A page says whether its process ended in order, which an exit code behind a shell does not."""
+"""A page records whether its process ended in order; an exit code behind a shell does not."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ IN_A_CHILD = (
 
 
 def end_of(program: str, folder: Path) -> tuple[bool, bool]:
-    """What the page of a program that has ended says: (tells its end, has ended in order)."""
+    """The page of a program that has ended: (tells its end, has ended in order)."""
     script = folder / "program.py"
     script.write_text(program)
     environ = {**os.environ, "SUPERVISOR_HEARTBEAT": str(folder), "SUPERVISOR_ATTEMPT": "1"}
@@ -46,7 +46,7 @@ def end_of(program: str, folder: Path) -> tuple[bool, bool]:
     ],
 )
 def test_an_end_in_order_is_told(end: str, in_order: bool, tmp_path: Path) -> None:
-    """The program came to its end; not one that was killed, raised, or left in a hurry."""
+    """A program that came to its end is in order, not one that was killed, raised or used _exit."""
     assert end_of(ATTACH + end, tmp_path) == (True, in_order)
 
 
@@ -58,5 +58,5 @@ def test_an_end_in_order_is_told(end: str, in_order: bool, tmp_path: Path) -> No
 def test_a_rank_that_multiprocessing_starts(
     end: str, method: str, in_order: bool, tmp_path: Path
 ) -> None:
-    """It runs no exit handlers, or after its exception was printed: asked in its own way."""
+    """multiprocessing skips exit handlers, or prints the exception first; the end still counts."""
     assert end_of(IN_A_CHILD.format(end=end, method=method), tmp_path) == (True, in_order)

@@ -1,4 +1,4 @@
-"""A helper that attaches is not the rank: the page is of the first that beats, while it lives."""
+"""A helper that attaches is not the rank: the first process that beats owns the page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.vanishing import vanish
 if TYPE_CHECKING:
     from tests.worker.conftest import Trainers
 
-# Does what it is told, one line at a time, and says how it stands.
+# Executes the lines that it reads, and prints its state after each.
 OBEDIENT = """
     import os, signal, subprocess, sys, time
     from supervisor.worker import page_repair
@@ -53,7 +53,7 @@ OWNER, BYSTANDER = "True False", "False True"
 
 
 class Obedient:
-    """A process that attaches, and then does one line after the other."""
+    """A process that attaches, and then executes one line after the other."""
 
     def __init__(self, trainers: Trainers) -> None:
         self._trainers = trainers
@@ -61,27 +61,27 @@ class Obedient:
         assert trainers.line(self.process) == "ready"
 
     def do(self, line: str) -> str:
-        """Have a line done; how the process stands after it."""
+        """Let the process execute a line; its state afterwards."""
         assert self.process.stdin is not None
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         return self._trainers.line(self.process)
 
     def end(self) -> None:
-        """Kill it."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
 
 
 def page_of(trainers: Trainers) -> Page:
-    """The page that the supervisor sees."""
+    """The page that the supervisor reads."""
     page = read_page(trainers.heartbeats / "rank-0")
     assert page is not None
     return page
 
 
 def test_a_helper_of_a_trainer_that_beats_has_no_effect(trainers: Trainers) -> None:
-    """Its beats, phases and its finish() reach nobody; the page stays as it was."""
+    """The helper's beats, phases and finish() reach no page."""
     trainer = Obedient(trainers)
     trainer.do("run.beat(step=30)")
     before = (trainers.heartbeats / "rank-0").stat().st_ino
@@ -95,7 +95,7 @@ def test_a_helper_of_a_trainer_that_beats_has_no_effect(trainers: Trainers) -> N
 
 
 def test_a_phase_makes_a_rank_as_well(trainers: Trainers) -> None:
-    """A trainer that compiles before its first step is one already."""
+    """A trainer in a phase before its first step is a rank already."""
     trainer = Obedient(trainers)
     trainer.do("phase = run.phase('compile'); phase.__enter__()")
     helper = Obedient(trainers)
@@ -104,9 +104,9 @@ def test_a_phase_makes_a_rank_as_well(trainers: Trainers) -> None:
 
 
 def test_a_parent_that_only_attaches_is_no_rank(trainers: Trainers) -> None:
-    """The trainer that it starts has the page, and what that says at its end stays."""
+    """The parent only attaches: its trainer owns the page, and the outcome in it stays."""
     parent = Obedient(trainers)
-    assert parent.do("helper()") == OWNER  # it knows of nothing yet
+    assert parent.do("helper()") == OWNER  # the parent has not noticed yet
     page = page_of(trainers)
     assert (page.step, page.outcome is not None) == (5, True)
     assert page.pid != parent.process.pid
@@ -114,7 +114,7 @@ def test_a_parent_that_only_attaches_is_no_rank(trainers: Trainers) -> None:
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_of_two_that_attach_the_first_that_beats_has_it(trainers: Trainers, first: int) -> None:
-    """Whichever that is; the other writes nowhere from then on."""
+    """Of two processes the first that beats owns the page; the other writes no page."""
     both = Obedient(trainers), Obedient(trainers)
     owner, other = both[first], both[1 - first]
     assert owner.do("run.beat(step=7)") == OWNER
@@ -124,7 +124,7 @@ def test_of_two_that_attach_the_first_that_beats_has_it(trainers: Trainers, firs
 
 
 def test_an_evaluation_before_training_leaves_the_page(trainers: Trainers) -> None:
-    """It beats and finishes first, in the foreground; then the trainer begins and has the page."""
+    """The helper beats and finishes first, in the foreground; then the trainer takes the page."""
     trainer = Obedient(trainers)
     trainer.do("helper()")
     assert page_of(trainers).outcome is not None
@@ -134,7 +134,7 @@ def test_an_evaluation_before_training_leaves_the_page(trainers: Trainers) -> No
 
 
 def test_an_evaluation_that_came_second_has_not_finished_the_run(trainers: Trainers) -> None:
-    """The trainer dies before its first step: what the helper said is not the run's end."""
+    """The trainer dies before its first step: the helper's outcome is not the run's."""
     trainer = Obedient(trainers)
     assert not page_of(trainers).is_second
     trainer.do("helper()")
@@ -145,13 +145,13 @@ def test_an_evaluation_that_came_second_has_not_finished_the_run(trainers: Train
     trainer.do("run.beat(step=1); run.finish()")
     assert agreed_outcome([page_of(trainers)], has_failed=True) is not None
     trainer.end()
-    # torchrun has started the rank again: the one before is gone.
+    # torchrun has started the rank again: the earlier process is gone.
     Obedient(trainers).do("run.finish()")
     assert agreed_outcome([page_of(trainers)], has_failed=True) is not None
 
 
 def test_an_evaluation_beside_training_gives_the_page_up_at_its_end(trainers: Trainers) -> None:
-    """It began first: the trainer, which attached before it, has the page when it has ended."""
+    """The helper beat first; the trainer, attached earlier, takes the page when it has ended."""
     trainer = Obedient(trainers)
     helper = Obedient(trainers)
     helper.do("run.beat(step=1)")
@@ -169,7 +169,7 @@ def test_an_evaluation_beside_training_gives_the_page_up_at_its_end(trainers: Tr
 
 
 def test_a_helper_that_outlives_the_trainer_does_not_take_over(trainers: Trainers) -> None:
-    """A trainer that was killed has not finished, whatever its evaluation says."""
+    """A killed trainer has not finished, whatever its evaluation reports."""
     trainer = Obedient(trainers)
     trainer.do("run.beat(step=45)")
     helper = Obedient(trainers)
@@ -185,7 +185,7 @@ def test_a_helper_that_outlives_the_trainer_does_not_take_over(trainers: Trainer
 
 
 def test_nothing_that_a_trainer_forked_keeps_its_page(trainers: Trainers) -> None:
-    """A child that a C library forked, without hooks and without exec, outlives the trainer."""
+    """A child forked by a C library, without hooks and exec, outlives the trainer."""
     trainer = Obedient(trainers)
     trainer.do("run.beat(step=1)")
     trainer.do("import ctypes; child = ctypes.PyDLL(None).fork() or time.sleep(1000)")
@@ -196,7 +196,7 @@ def test_nothing_that_a_trainer_forked_keeps_its_page(trainers: Trainers) -> Non
 
 
 def test_a_forked_child_that_closes_all_files_leaves_the_lock(trainers: Trainers) -> None:
-    """As daemonizing does; the page is the trainer's still."""
+    """A child that closes all files, as a daemon does, leaves the lock to the trainer."""
     trainer = Obedient(trainers)
     trainer.do("run.beat(step=1)")
     trainer.do("child = os.fork() or os.closerange(3, 4096) or os._exit(0); os.waitpid(child, 0)")
@@ -206,7 +206,7 @@ def test_a_forked_child_that_closes_all_files_leaves_the_lock(trainers: Trainers
 
 
 def test_a_script_that_closed_our_file_keeps_its_own(trainers: Trainers) -> None:
-    """The number of a closed descriptor is another file's by the first beat."""
+    """A script closed our descriptor, and its number now belongs to the script's own file."""
     trainer = Obedient(trainers)
     trainer.do("os.closerange(3, 4096); mine = [os.pipe() for _ in range(20)]")
     assert trainer.do("run.beat(step=1)") == OWNER
@@ -217,7 +217,7 @@ def test_a_script_that_closed_our_file_keeps_its_own(trainers: Trainers) -> None
 
 
 def test_an_exec_of_itself_goes_on_with_the_page(trainers: Trainers) -> None:
-    """The same process, another program: what it beat before is its own."""
+    """An exec keeps the process, so the earlier beats are its own."""
     trainer = Obedient(trainers)
     trainer.do("run.beat(step=30)")
     assert trainer.process.stdin is not None
@@ -229,7 +229,7 @@ def test_an_exec_of_itself_goes_on_with_the_page(trainers: Trainers) -> None:
 
 
 def test_the_page_is_held_across_pid_namespaces(trainers: Trainers) -> None:
-    """Where the owner's number means nothing, the lock says that it lives."""
+    """The owner's pid means nothing in another namespace; its lock shows that it lives."""
     unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
     if subprocess.run([*unshare, "true"], capture_output=True).returncode != 0:
         pytest.skip("no PID namespace can be made here")
@@ -248,7 +248,7 @@ def test_the_page_is_held_across_pid_namespaces(trainers: Trainers) -> None:
 
 @pytest.mark.parametrize("how", ["signal", "page"])
 def test_a_bystander_follows_the_stop(trainers: Trainers, how: str) -> None:
-    """By a signal of its own, or by what the launcher writes into the owner's page."""
+    """A bystander learns of a stop by a signal, or by the byte in the owner's page."""
     trainer = Obedient(trainers)
     trainer.do("run.beat(step=30)")
     helper = Obedient(trainers)
@@ -264,7 +264,7 @@ def test_a_bystander_follows_the_stop(trainers: Trainers, how: str) -> None:
 
 
 def test_an_emptied_directory_is_filled_by_the_owner(trainers: Trainers) -> None:
-    """A helper of before puts nothing there; one that comes after is none the less one."""
+    """No helper puts a page into the emptied directory; a later helper is a bystander, too."""
     parent = Obedient(trainers)
     trainer = Obedient(trainers)
     trainer.do("run.beat(step=30)")
@@ -288,9 +288,9 @@ def test_an_emptied_directory_is_filled_by_the_owner(trainers: Trainers) -> None
 def test_nothing_is_locked_on_a_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, knows: str
 ) -> None:
-    """A lock can wait for a server that is gone, and a trainer must not: the page alone tells.
+    """A lock may wait for a server that is gone, and a trainer must not wait: no lock is taken.
 
-    So where an upgrade has just removed what knows it.
+    The same holds if an upgrade has just removed the module that knows network file systems.
     """
 
     def lockf(*_: object) -> None:
@@ -323,7 +323,7 @@ STORM = """
 
 
 def test_of_many_at_once_exactly_one_has_the_page(trainers: Trainers) -> None:
-    """They attach and beat at one moment: the page that is seen is that of the only owner."""
+    """Processes attach and beat at one moment: the page is that of the only owner."""
     begin = str(time.time() + 2.0)
     processes = [trainers.start(STORM, BEGIN=begin) for _ in range(8)]
     lines = {process.pid: trainers.line(process) for process in processes}
@@ -332,7 +332,7 @@ def test_of_many_at_once_exactly_one_has_the_page(trainers: Trainers) -> None:
 
 
 def old_page(path: Path, process: subprocess.Popen[str], *, created_ns: int) -> None:
-    """Do what a worker of before did: put a page over whatever is there, and enter a phase."""
+    """Do as an earlier worker: put a page over the present one, and enter a phase."""
     PageWriter(path.with_name("rank-99"), start_ticks=1)
     raw = bytearray(path.with_name("rank-99").read_bytes())
     fields = list(HEADER.unpack_from(raw))
@@ -354,7 +354,7 @@ def sleeper(trainers: Trainers) -> subprocess.Popen[str]:
 def test_a_helper_of_an_older_version_is_put_out_again(
     trainers: Trainers, sleeper: subprocess.Popen[str]
 ) -> None:
-    """It puts its page over the trainer's; a second later that is back."""
+    """The helper puts its page over the trainer's; a second later the trainer's is back."""
     trainer = Obedient(trainers)
     trainer.do("run.beat(step=30)")
     seen = PageSet(trainers.heartbeats)
@@ -373,7 +373,7 @@ def test_a_helper_of_an_older_version_is_put_out_again(
 def test_a_trainer_of_an_older_version_is_the_rank(
     trainers: Trainers, sleeper: subprocess.Popen[str]
 ) -> None:
-    """It holds no lock, but its page names a process that lives and has begun."""
+    """Such a trainer holds no lock, but its page names a living process that has begun."""
     old_page(trainers.heartbeats / "rank-0", sleeper, created_ns=5)
     assert Obedient(trainers).do("run.beat(step=1)") == BYSTANDER
     assert page_of(trainers).pid == sleeper.pid
@@ -394,7 +394,7 @@ def test_a_trainer_of_an_older_version_that_began_first_is_the_rank(
 
 
 def test_the_daemon_reads_no_page_of_a_process_that_came_second(trainers: Trainers) -> None:
-    """It had that one open, for it had attached last, when the other one beat."""
+    """The second process had attached last, so the daemon had its page open when the first beat."""
     first, second = Obedient(trainers), Obedient(trainers)
     seen = PageSet(trainers.heartbeats)
     assert [page.pid for page in seen.read()] == [second.process.pid]
@@ -407,7 +407,7 @@ def test_the_daemon_reads_no_page_of_a_process_that_came_second(trainers: Traine
 def test_the_daemon_follows_a_rank_that_was_started_again(
     trainers: Trainers,
 ) -> None:
-    """A page that replaces that of a dead process, or of one that only attached, is read."""
+    """The daemon reads a page that replaces one of a dead process, or of one without a beat."""
     seen = PageSet(trainers.heartbeats)
     parent = Obedient(trainers)
     assert [page.pid for page in seen.read()] == [parent.process.pid]

@@ -1,4 +1,4 @@
-"""A runtime directory that vanished (RemoveIPC) and was made again: the rank comes back to it."""
+"""A rank comes back to a runtime directory that vanished (RemoveIPC) and was made again."""
 
 import shutil
 import signal
@@ -16,7 +16,7 @@ from tests.worker.conftest import Trainers
 
 
 def test_a_rank_puts_its_page_and_its_stacks_back(trainers: Trainers) -> None:
-    """Beats, phases and stacks are seen again where the supervisor looks, a second later."""
+    """A second later beats, phases and stacks are where the supervisor looks for them."""
     process = trainers.start(
         """
         import time
@@ -52,7 +52,7 @@ def test_a_rank_puts_its_page_and_its_stacks_back(trainers: Trainers) -> None:
 
 
 def test_looking_costs_one_call_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between two looks nothing is asked of the system; where the page is, nothing is done."""
+    """Between two looks there is no system call; if the page is there, nothing is done."""
     monkeypatch.setattr(page_repair, "LOOKS_S", 1000.0)
     page = PageWriter(tmp_path / "rank-0", start_ticks=1)
     kept = PageRepair(page, None)
@@ -66,7 +66,7 @@ def test_looking_costs_one_call_a_second(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_another_ranks_page_is_left_alone(tmp_path: Path) -> None:
-    """A process that has not begun does not take the page of a later one away."""
+    """A process that has not begun does not replace the page of a later one."""
     old = PageWriter(tmp_path / "rank-0", start_ticks=1)
     PageWriter(tmp_path / "rank-0", start_ticks=2)
     assert not old.look()
@@ -78,7 +78,7 @@ def test_another_ranks_page_is_left_alone(tmp_path: Path) -> None:
 def test_a_directory_that_is_still_gone_is_no_reason_to_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody has made it again yet: the beats go on, and a later look finds it."""
+    """The directory is not made again yet: beats go on, and a later look finds it."""
     monkeypatch.setattr(page_repair, "LOOKS_S", 0.0)
     folder = tmp_path / "attempt"
     folder.mkdir()

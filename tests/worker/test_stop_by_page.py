@@ -1,4 +1,4 @@
-"""The byte in the page that asks for a stop: read by should_stop, written by the launcher."""
+"""The byte in the page that asks for a stop: should_stop reads it, the launcher writes it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOOP = """
 
 
 def ask(trainers: Trainers) -> list[Attached]:
-    """Ask all that are attached, as the launcher does."""
+    """Ask all attached ranks to stop, as the launcher does."""
     pages = attached(str(trainers.heartbeats))
     for page in pages:
         ask_to_stop(page)
@@ -40,7 +40,7 @@ def ask(trainers: Trainers) -> list[Attached]:
 
 
 def test_a_page_stops_its_rank_and_shows_who_reads_it(trainers: Trainers) -> None:
-    """No signal at all: the worker says that it reads the byte, sees it, and leaves with 75."""
+    """Without a signal the worker shows that it reads the byte, sees it, and leaves with 75."""
     process = trainers.start(LOOP)
     trainers.eventually(lambda: [page.reads_stop for page in attached(str(trainers.heartbeats))])
     (page,) = ask(trainers)
@@ -55,7 +55,7 @@ def test_a_page_stops_its_rank_and_shows_who_reads_it(trainers: Trainers) -> Non
 
 
 def test_one_asked_rank_stops_all_at_one_step(trainers: Trainers) -> None:
-    """The page's byte counts as a signal does where ranks agree on a step."""
+    """If ranks agree on a step, the page's byte counts like a signal."""
     both = [
         trainers.start(LOOP, LOCAL_RANK=str(rank), LOCAL_WORLD_SIZE="2", SUPERVISOR_ATTEMPT="1")
         for rank in range(2)
@@ -66,7 +66,7 @@ def test_one_asked_rank_stops_all_at_one_step(trainers: Trainers) -> None:
 
 
 def test_an_asked_page_that_is_put_back_is_still_asked(tmp_path: Path) -> None:
-    """RemoveIPC between the stop and the next step boundary loses no stop."""
+    """RemoveIPC between the stop and the next step loses no stop."""
     writer = PageWriter(tmp_path / "rank-0", start_ticks=3)
     (page,) = attached(str(tmp_path))
     ask_to_stop(page)
@@ -115,7 +115,7 @@ def test_another_ranks_page_is_not_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"TSHB", b"TSHB" + b"\xff" * 200, b"\0" * PAGE_BYTES])
 def test_what_is_no_page_is_passed_over(tmp_path: Path, content: bytes) -> None:
-    """Nothing is read into it, and nothing is written to it."""
+    """A file that is no page is neither read nor written."""
     (tmp_path / "rank-0").write_bytes(content)
     assert attached(str(tmp_path)) == []
     ask_to_stop(Attached(str(tmp_path / "rank-0"), 1, 1, 0, False, False, False))
@@ -126,14 +126,14 @@ def test_what_is_no_page_is_passed_over(tmp_path: Path, content: bytes) -> None:
 
 
 def test_looking_costs_less_than_a_microsecond(tmp_path: Path) -> None:
-    """A look at a mapped byte; the best of many rounds, so that a busy machine does not decide."""
+    """A look reads a mapped byte; the best of many rounds counts, as the machine may be busy."""
     writer = PageWriter(tmp_path / "rank-0")
     rounds = timeit.repeat(lambda: writer.is_stop_asked, number=10_000, repeat=20)
     assert min(rounds) / 10_000 < 1e-6
 
 
 def test_a_process_knows_its_start_time_under_a_foreign_proc() -> None:
-    """`unshare --pid` without a /proc of its own: our number there is somebody else's."""
+    """Without its own /proc a PID namespace shows another process under our pid."""
     assert own_start_ticks() == start_ticks(int(Path("/proc/self").readlink().name))
     words = ["unshare", "--fork", "--pid", sys.executable, "-c"]
     code = (
@@ -147,7 +147,7 @@ def test_a_process_knows_its_start_time_under_a_foreign_proc() -> None:
 
 
 def test_signals_still_count(trainers: Trainers) -> None:
-    """The page beside, a signal alone stops as before."""
+    """Beside the page, a signal alone still stops the rank."""
     process = trainers.start(LOOP)
     trainers.eventually(lambda: attached(str(trainers.heartbeats)))
     trainers.eventually(lambda: attached(str(trainers.heartbeats))[0].reads_stop)

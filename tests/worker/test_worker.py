@@ -1,4 +1,4 @@
-"""What a training script gets from attach(), in real processes that are really signalled."""
+"""What attach() gives a training script, in real processes with real signals."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LOOP = """
 
 
 def page_of(trainers: Trainers, local_rank: int = 0) -> Page:
-    """Its page, which must be there."""
+    """The page of a rank, which must be there."""
     page = read_page(trainers.heartbeats / f"rank-{local_rank}")
     assert page is not None
     return page
@@ -46,7 +46,7 @@ def page_of(trainers: Trainers, local_rank: int = 0) -> Page:
 def test_a_signalled_trainer_stops_at_a_step_and_says_so(
     trainers: Trainers, number: signal.Signals
 ) -> None:
-    """It leaves with 75, and its page holds the code, the step and the absolute checkpoint."""
+    """The trainer leaves with 75; its page has the code, the step and the checkpoint's path."""
     process = trainers.start(LOOP, SUPERVISOR_ATTEMPT="4", RANK="3", WORLD_SIZE="4")
     assert trainers.line(process) == "ready"
     trainers.eventually(lambda: page_of(trainers).beats > 3)
@@ -65,7 +65,7 @@ def test_a_signalled_trainer_stops_at_a_step_and_says_so(
 
 
 def test_a_signal_at_the_very_end_changes_nothing(trainers: Trainers) -> None:
-    """Python puts the dispositions back before it is gone, where a handler of its own was."""
+    """Before Python restores the dispositions at exit, attach() has replaced ours by SIG_IGN."""
     process = trainers.start(
         """
         import atexit, signal
@@ -81,7 +81,7 @@ def test_a_signal_at_the_very_end_changes_nothing(trainers: Trainers) -> None:
 
 
 def test_a_handler_of_the_scripts_own_stays(trainers: Trainers) -> None:
-    """Whoever put another handler in our place has it to the end."""
+    """A script that replaced our handler keeps its own to the end."""
     process = trainers.start(
         """
         import atexit, signal
@@ -106,7 +106,7 @@ def test_it_is_harmless_outside_a_supervisor(trainers: Trainers) -> None:
 
 
 def test_the_environment_is_read(trainers: Trainers) -> None:
-    """What the supervisor set is there with its type; nonsense counts as absent."""
+    """The supervisor's variables are read with their types; nonsense counts as absent."""
     process = trainers.start(
         """
         from supervisor.worker import attach
@@ -127,7 +127,7 @@ def test_the_environment_is_read(trainers: Trainers) -> None:
 
 
 def test_phases_and_endings(trainers: Trainers) -> None:
-    """Phases show and nest; what raised inside is not timed; finish() records and returns."""
+    """Phases nest; a phase that raised is not timed; finish() records and returns."""
     process = trainers.start(
         """
         import sys
@@ -163,7 +163,7 @@ def test_phases_and_endings(trainers: Trainers) -> None:
 
 
 def test_a_wrong_configuration_is_said(trainers: Trainers) -> None:
-    """Exit 78, with the message on stderr and the code in the page."""
+    """A wrong configuration exits 78, with the message on stderr and the code in the page."""
     process = trainers.start(
         "from supervisor.worker import attach\nattach().exit_configuration('no such data: /x')\n"
     )
@@ -188,7 +188,7 @@ def test_a_stop_can_be_asked_for_from_inside(trainers: Trainers) -> None:
 
 
 def test_a_thread_that_attaches_is_told(trainers: Trainers) -> None:
-    """Python takes handlers in the main thread only: a warning says so, the heartbeat works."""
+    """Python accepts handlers only in the main thread: a warning says so, the heartbeat works."""
     process = trainers.start(
         """
         import threading
@@ -204,7 +204,7 @@ def test_a_thread_that_attaches_is_told(trainers: Trainers) -> None:
 
 
 def test_no_heartbeat_directory_is_no_reason_to_fail(trainers: Trainers, tmp_path: Path) -> None:
-    """It trains on, unseen, and says so."""
+    """The trainer trains on without a heartbeat, and warns."""
     process = trainers.start(
         """
         from supervisor.worker import attach
@@ -220,7 +220,7 @@ def test_no_heartbeat_directory_is_no_reason_to_fail(trainers: Trainers, tmp_pat
 
 
 def test_an_emptied_directory_is_no_reason_to_fail(trainers: Trainers) -> None:
-    """RemoveIPC while it trains: it goes on, and stops as it should."""
+    """RemoveIPC during training: the trainer goes on, and stops as it should."""
     process = trainers.start(LOOP, LOCAL_WORLD_SIZE="2", LOCAL_RANK="0")
     assert trainers.line(process) == "ready"
     trainers.eventually(lambda: page_of(trainers).beats > 3)
@@ -232,7 +232,7 @@ def test_an_emptied_directory_is_no_reason_to_fail(trainers: Trainers) -> None:
 
 @pytest.mark.parametrize("namespace", [True, False])
 def test_nothing_trains_without_its_launcher(trainers: Trainers, namespace: bool) -> None:
-    """When the launcher is gone should_stop turns true, though nobody sent a signal."""
+    """When the launcher is gone should_stop turns true without a signal."""
     launcher = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     name = f"{launcher.pid}:{start_ticks(launcher.pid)}"
     if namespace:
@@ -253,7 +253,7 @@ def test_nothing_trains_without_its_launcher(trainers: Trainers, namespace: bool
 def test_without_pidfd_open_it_attaches_and_sees_the_end(
     trainers: Trainers, tmp_path: Path
 ) -> None:
-    """A Python of conda or uv: neither the attach nor the watch fails."""
+    """Pythons of conda or uv lack pidfd_open: neither the attach nor the watch fails."""
     launcher = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     inode = os.stat("/proc/self/ns/pid").st_ino
     path = without_functions(tmp_path / "site")["PYTHONPATH"]
@@ -269,7 +269,7 @@ def test_without_pidfd_open_it_attaches_and_sees_the_end(
 
 
 def test_a_trainer_out_of_descriptors_trains_on_without_pidfds(trainers: Trainers) -> None:
-    """Where the launcher's start time cannot be read, it is not taken to have gone."""
+    """While the launcher's start time cannot be read, the launcher does not count as gone."""
     inode = os.stat("/proc/self/ns/pid").st_ino
     text = """
         import errno, os, resource
@@ -305,7 +305,7 @@ def test_a_trainer_out_of_descriptors_trains_on_without_pidfds(trainers: Trainer
     ids=["another process has its pid", "gone", "another namespace", "nonsense"],
 )
 def test_a_launcher_that_was_gone_before(trainers: Trainers, name: str, stops: bool) -> None:
-    """A trainer that attaches late sees it at once; a number of another namespace says nothing."""
+    """A late trainer sees at once that its launcher is gone, unless namespaces differ."""
     inode = os.stat("/proc/self/ns/pid").st_ino
     process = trainers.start(
         "from supervisor.worker import attach\nprint(attach().should_stop)\n",
@@ -322,7 +322,7 @@ HANGS = {
 
 @pytest.mark.parametrize("hang", HANGS.values(), ids=HANGS.keys())
 def test_a_hung_trainer_writes_its_stacks(trainers: Trainers, hang: str) -> None:
-    """SIGUSR2 names the line it hangs in and does not end it."""
+    """SIGUSR2 names the line of the hang and does not end the process."""
     process = trainers.start(
         f"""
         import re, time
@@ -344,7 +344,7 @@ def test_a_hung_trainer_writes_its_stacks(trainers: Trainers, hang: str) -> None
 
 
 def test_a_script_with_its_own_sigusr2_keeps_it(trainers: Trainers) -> None:
-    """Its handler stays, and the page does not invite a signal."""
+    """The script's handler stays, and the page does not invite a signal."""
     process = trainers.start(
         """
         import os, signal
@@ -359,7 +359,7 @@ def test_a_script_with_its_own_sigusr2_keeps_it(trainers: Trainers) -> None:
 
 
 def test_importing_it_stays_cheap() -> None:
-    """A training script pays for nothing but a few small modules."""
+    """A training script imports only a few small modules."""
     heavy = {"psutil", "pydantic", "structlog", "xxhash", "yaml", "subprocess", "asyncio", "json"}
     code = f"import sys, supervisor.worker; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""accelerate's `save_state`, and the names in its examples; torchtitan writes `step-N`, too."""
+"""accelerate's `save_state`, and the names in its examples. torchtitan too writes `step-N`."""
 
 import re
 
@@ -17,7 +17,10 @@ _RANDOM_STATE = r"random_states_\d+\.pkl"
 
 
 def _check(stock: FileListing) -> None:
-    """Check that what `save_state` writes last is there. Raises DamagedError with a sentence."""
+    """Check that the random states, which `save_state` writes last, are there.
+
+    Raises DamagedError with a sentence.
+    """
     names = stock.files.keys()
     if (
         names & {"optimizer.bin", "scheduler.bin"}

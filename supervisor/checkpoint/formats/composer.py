@@ -1,4 +1,4 @@
-"""MosaicML's composer: files of rank 0, or directories."""
+"""MosaicML's composer, whose checkpoints are files of rank 0 or directories."""
 
 from supervisor.checkpoint.formats.name_rule import NameRule
 from supervisor.checkpoint.formats.tool_format import ToolFormat

@@ -1,7 +1,8 @@
-"""Checkpoints of torch.distributed.checkpoint (DCP): `.metadata` names every file and extent.
+"""Checks the shards of torch.distributed.checkpoint (DCP): `.metadata` names every file and extent.
 
-It is read without torch. Layout: torch 2.13, distributed/checkpoint/filesystem.py (`_write_item`,
-`finish`), the same since torch 2.0; Megatron-LM, accelerate's FSDP and torchtitan write it too.
+`.metadata` is read without torch. Layout: torch 2.13, distributed/checkpoint/filesystem.py
+(`_write_item`, `finish`), the same since torch 2.0. Megatron-LM, accelerate's FSDP and torchtitan
+write it too.
 """
 
 import os
@@ -22,23 +23,25 @@ from supervisor.checkpoint.proofs.safetensors import check_safetensors
 from supervisor.checkpoint.proofs.zip_archive import DamagedError, ZipCheck
 from supervisor.checkpoint.suffixes import METADATA, SHARD_SUFFIX
 
-# One for all ranks, or, saved without collectives (`use_collectives=False`), one of each.
+# One file for all ranks, or one for each rank that saved without collectives
+# (`use_collectives=False`).
 _METADATA = rf"(?:__\d+)?{re.escape(METADATA)}"
 _MOST_METADATA_BYTES = 32 << 20
 _ZIP_MAGIC = b"PK\3\4"
 _SAFETENSORS_HEAD = b'{"__metadata__":'
-# Longer ones name no file (PATH_MAX). Two equal ones that are long take long to compare.
+# A longer path names no file (PATH_MAX). To compare two equal long paths takes long.
 _MOST_OF_A_PATH = 4096
-# `.metadata` is written when all shards are. A copy without the times (`cp -r`, a download) writes
-# the files in any order, so that shards are later by as long as the copy took. A shared disk or an
-# object store takes 10 MB/s at worst, and seconds for the first byte of each file. A save that was
-# cut off within so short a time after another is missed: a good checkpoint must not be refused.
+# DCP writes `.metadata` after all shards. A copy without the times (`cp -r`, a download) writes the
+# files in any order. So a shard may be later than `.metadata` by the time that the copy took. A
+# shared disk or an object store takes 10 MB/s at worst, and seconds for the first byte of each
+# file. A save that was cut off within so short a time after another save is not noticed, because a
+# good checkpoint must not be refused.
 _SLOW_START_S = 15.0
 _SLOW_COPY_BYTES_A_S = 10e6
 
 
 class Extent(NamedTuple):
-    """Where one item lies in a shard, in bytes; `is_plain`: a tensor that nothing transformed."""
+    """The range of bytes of an item in a shard. `is_plain`: a tensor that was not transformed."""
 
     begin: int
     end: int
@@ -46,7 +49,7 @@ class Extent(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where one item lies: a shard's path as it was written, bytes in it."""
+    """Where one item lies: the shard's path as `.metadata` has it, and the range of bytes in it."""
 
     path: str
     begin: int
@@ -55,9 +58,9 @@ class _Place(NamedTuple):
 
 
 class Save:
-    """What one `.metadata` says of its shards, by their names in the checkpoint.
+    """The items that one metadata file names, by the names of their shards in the checkpoint.
 
-    `is_archived`: whether its tensors are zip archives, None until the first was seen.
+    `is_archived`: whether the save's tensors are zip archives; None until one was read.
     """
 
     def __init__(self, metadata: str, shards: dict[str, list[Extent]]) -> None:
@@ -67,12 +70,12 @@ class Save:
 
 
 def is_metadata(name: str) -> bool:
-    """Whether a file is what DCP writes last."""
+    """Whether a file is a metadata file, which DCP writes last."""
     return re.fullmatch(_METADATA, name.rpartition("/")[2]) is not None
 
 
 def metadata_of(shard: str) -> list[str]:
-    """The names of what may describe a shard: of all ranks, of its own."""
+    """The names of the metadata files that may describe a shard: of all ranks, of its own rank."""
     folder, slash, leaf = shard.rpartition("/")
     rank = re.match(r"__(\d+)_", leaf)
     leaves = [METADATA] if rank is None else [METADATA, f"__{rank[1]}{METADATA}"]
@@ -80,9 +83,10 @@ def metadata_of(shard: str) -> list[str]:
 
 
 class ShardSaves:
-    """What all `.metadata` in a checkpoint say; those that cannot be read here say nothing.
+    """What all metadata files in a checkpoint say of its shards.
 
-    Raises DamagedError for shards that are not what was named, OSError.
+    A metadata file that is too large or not understood counts for nothing. The constructor raises
+    DamagedError if a shard is missing, too short or of another save, and OSError.
     """
 
     def __init__(self, stock: FileListing) -> None:
@@ -104,16 +108,16 @@ class ShardSaves:
             self._read.add(name)
 
     def check(self, fd: int, size: int, name: str) -> Check | None:
-        """The check of a shard, or of what was understood of all that it says."""
+        """The check of a shard, or of a metadata file that was understood; else None."""
         save = self._by_shard.get(name)
         if save is not None:
             return ShardCheck(fd, size, save, name)
         return SeenAtOnce(is_proof=True) if name in self._read else None
 
     def is_surplus(self, name: str) -> bool:
-        """Whether it is a shard that nothing names, though all beside it was understood.
+        """Whether a file is a shard that no metadata file names, though one for it was understood.
 
-        A rank with nothing to write leaves an empty one.
+        A rank with nothing to write leaves an empty shard of this kind.
         """
         if not name.endswith(SHARD_SUFFIX) or name in self._by_shard:
             return False
@@ -121,7 +125,7 @@ class ShardSaves:
 
 
 def _read_shards(data: bytes) -> dict[str, list[Extent]] | None:
-    """Extents by a shard's path as it was written; None for any other layout."""
+    """The extents by their shard's path as `.metadata` has it; None for any other layout."""
     try:
         return _shards_of(read_pickle(data))
     except UnknownPickleError:
@@ -129,7 +133,7 @@ def _read_shards(data: bytes) -> dict[str, list[Extent]] | None:
 
 
 def _shards_of(root: object) -> dict[str, list[Extent]] | None:
-    """The same of what was read. Raises UnknownPickleError."""
+    """As `_read_shards`, from the value of the pickle. Raises UnknownPickleError."""
     storage = root.fields().get("storage_data") if isinstance(root, Made) else None
     if isinstance(storage, Made):
         storage = storage.items
@@ -145,7 +149,7 @@ def _shards_of(root: object) -> dict[str, list[Extent]] | None:
         if id(value) not in places:
             places[id(value)] = _place_of(value)
         if id(key) not in tensors:
-            # Only a tensor's index says where in the whole tensor its chunk begins.
+            # Only a tensor's index has an offset: where its chunk begins in the whole tensor.
             tensors[id(key)] = key.fields().get("offset") is not None
         place = places[id(value)]
         if place is None:
@@ -179,7 +183,10 @@ def _in_checkpoint(metadata: str, shards: dict[str, list[Extent]]) -> dict[str, 
 
 
 def _check_shards(stock: FileListing, save: Save) -> None:
-    """Each shard is there, as long as it has to be, and of the save that `.metadata` ended."""
+    """Check that each shard is there, is long enough, and is of the save that `.metadata` ended.
+
+    Raises DamagedError with a sentence.
+    """
     allowed_s = _SLOW_START_S + stock.total_bytes / _SLOW_COPY_BYTES_A_S
     ended_ns = stock.files[save.metadata].mtime_ns
     for name, extents in sorted(save.shards.items()):
@@ -187,7 +194,7 @@ def _check_shards(stock: FileListing, save: Save) -> None:
         if facts is None:
             raise DamagedError(f"{name} is missing, which {save.metadata} names")
         if not facts.is_regular:
-            raise DamagedError(f"{name} is a link or no file, which is not followed")
+            raise DamagedError(f"{name} is not a regular file (links are not followed)")
         needed = max(extent.end for extent in extents)
         if facts.size < needed:
             raise DamagedError(
@@ -202,10 +209,10 @@ def _check_shards(stock: FileListing, save: Save) -> None:
 
 
 class ShardCheck:
-    """Checks the items of a shard one after the other, each where `.metadata` says that it is.
+    """Checks the items of a shard one after the other, each in the range that `.metadata` gives.
 
-    torch.save wrote each of them as an archive of its own, so that the whole shard is proven by
-    CRC-32; bytes of another kind stay unproven.
+    torch.save writes each item as a zip archive of its own, so the CRC-32s prove the whole shard.
+    In DCP's safetensors format the tensors' header is checked. Other bytes stay unproven.
     """
 
     def __init__(self, fd: int, size: int, save: Save, name: str) -> None:
@@ -227,15 +234,15 @@ class ShardCheck:
             item = self._ahead[-1]
             try:
                 check = self._check = self._check or self._open(item)
-                item = self._ahead[-1]  # `_open` may have found that it reaches further
+                item = self._ahead[-1]  # `_open` may have extended the item
                 check.feed(chunk[max(item.begin - begin, 0) : min(item.end, end) - begin])
                 if item.end > end:
                     break
                 check.finish()
             except DamagedError as error:
                 raise DamagedError(
-                    f"is damaged or of another save: what {self._save.metadata} names at byte"
-                    f" {item.begin} {error}"
+                    f"is damaged or of another save: the item that {self._save.metadata} names at"
+                    f" byte {item.begin} {error}"
                 ) from error
             self.is_proof = self.is_proof and check.is_proof
             self._check = None
@@ -256,14 +263,14 @@ class ShardCheck:
     def _open(self, item: Extent) -> Check:
         head = os.pread(self._fd, 8 + len(_SAFETENSORS_HEAD), item.begin)
         if head[8:] == _SAFETENSORS_HEAD:
-            # DCP's other format: one such file behind the other items, for all of the tensors.
+            # DCP's safetensors format: one such file holds all tensors, behind the other items.
             self._is_all_archives = False
             self._ahead = [item._replace(end=self._size)]
             return check_safetensors(self._fd, self._size, begin=item.begin)
         is_archive = head.startswith(_ZIP_MAGIC)
         if item.is_plain:
             if self._save.is_archived not in (None, is_archive):
-                raise DamagedError("is no tensor as the others are")
+                raise DamagedError("is not stored as the other tensors are")
             self._save.is_archived = is_archive
         if is_archive:
             return ZipCheck(self._fd, item.end, begin=item.begin)
@@ -272,7 +279,10 @@ class ShardCheck:
 
 
 def _apart(extents: list[Extent]) -> list[Extent]:
-    """By position, none empty; those that share bytes as one, of which nothing is known."""
+    """The extents by position, without empty ones.
+
+    Extents that share bytes become one extent, which is not plain: nothing is known of it.
+    """
     apart: list[Extent] = []
     for extent in sorted(extents):
         if apart and extent.begin < apart[-1].end:

@@ -1,6 +1,7 @@
-"""DCP shards that are of another save: the bytes of a sibling's shard, written at the wrong time.
+"""Finds DCP shards of another save: they have a sibling shard's bytes, and the wrong time.
 
-Saves of one model have shards of one size, and nothing in a shard tells which save it is of.
+The shards of all saves of a model have the same size, and nothing in a shard says which save it is
+of.
 """
 
 import os
@@ -13,13 +14,13 @@ from supervisor.checkpoint.suffixes import SHARD_SUFFIX
 
 
 def find_twin(stock: FileListing, neighbours: Iterable[FileListing]) -> str | None:
-    """What is wrong with a shard that was put in place of its own; None where none is.
+    """A sentence on a shard that stands in place of this save's own; None if there is none.
 
-    A shard of its own save is written after the save before was complete, and before its own
-    metadata. One with another time is compared with the neighbours' of its name: weights that
-    are frozen are equal in every save, but their times are right. A copy without the times has
-    wrong times, too: its shards are wrong together, and some of them are not the sibling's.
-    Raises OSError.
+    DCP writes a shard after the save before was complete, and before the metadata of its own save.
+    A shard with another time is compared with the neighbours' shards of its name. Equal bytes alone
+    are no proof: frozen weights are equal in every save, but their times are right. A copy without
+    the times has wrong times too. In such a copy all shards have wrong times, and not all of them
+    equal the neighbour's. Raises OSError.
     """
     for other in neighbours:
         suspicious = _suspicious(stock, other)
@@ -28,15 +29,18 @@ def find_twin(stock: FileListing, neighbours: Iterable[FileListing]) -> str | No
             continue
         is_copy = len(suspicious) == len(_shards(stock))
         if not is_copy or all(_is_twin(one, stock, other) for one in suspicious):
-            return f"{name} is the one of {other.path.name}: it is of another save"
+            return f"{name} is the same as in {other.path.name}: it belongs to another save"
     return None
 
 
 def _suspicious(stock: FileListing, other: FileListing) -> list[str]:
-    """Shards with a time that no shard of this save has, by the times of another that are right."""
+    """The shards with a time that no shard of this save can have, compared with another save.
+
+    There are none if the other save is a copy whose own times are wrong.
+    """
     theirs = frozenset(_shards(other))
     if any(_is_late(other, name) for name in theirs):
-        return []  # times of a copy
+        return []
     found = []
     for name in _shards(stock):
         own, others = _ended(stock, name), _ended(other, name)
@@ -49,12 +53,12 @@ def _suspicious(stock: FileListing, other: FileListing) -> list[str]:
 
 
 def _shards(stock: FileListing) -> list[str]:
-    """Those that hold anything; a rank with nothing to write leaves an empty one."""
+    """The shards that are not empty. A rank with nothing to write leaves an empty shard."""
     return [name for name, it in stock.files.items() if name.endswith(SHARD_SUFFIX) and it.size]
 
 
 def _ended(stock: FileListing, shard: str) -> FileFacts | None:
-    """What was written after a shard: the metadata of all ranks, or of its own."""
+    """The metadata file that was written after a shard: that of all ranks, or of its own rank."""
     return next((stock.files[name] for name in metadata_of(shard) if name in stock.files), None)
 
 

@@ -1,7 +1,8 @@
-"""DeepSpeed's checkpoints: how many ranks saved one is in its pickle, which is not unpickled.
+"""DeepSpeed's checkpoints, with a check that every rank that saved one has its file.
 
-deepspeed 0.19, runtime/engine.py, `_save_checkpoint` and `_get_zero_ckpt_name`: one file of the
-optimizer for each data-parallel rank, from ZeRO's first stage on.
+The number of ranks is in a pickle of the checkpoint, which must not be unpickled. From ZeRO's first
+stage on, each data-parallel rank writes a file of the optimizer. Source: deepspeed 0.19,
+runtime/engine.py, `_save_checkpoint` and `_get_zero_ckpt_name`.
 """
 
 import re
@@ -17,17 +18,21 @@ from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
 _RANKS_SUFFIX = "_states.pt"
 _MODEL = re.compile(r"((?:.*/)?)mp_rank_(\d{2,6})_model_states\.pt")
-# ZeRO's third stage has the weights by rank, too.
+# In ZeRO's third stage each rank writes a file of weights too.
 _ZERO = re.compile(
     r"((?:.*/)?)((?:[a-z0-9]+_)?zero_pp_rank_)(\d{1,9})_mp_rank_(\d{2,6})_(optim|model)_states\.pt"
 )
 _MOST_RANKS = 1_000_000
-# HF and Lightning have one folder of them in a checkpoint.
+# HF and Lightning write one folder of such files into a checkpoint.
 _MOST_FOLDERS = 4
 
 
 class _Folder:
-    """What lies in one folder, by model-parallel rank: ranks of the optimizer, and weights."""
+    """The ranks that have a file in one folder.
+
+    `optimizer`: data-parallel ranks, by model-parallel rank. `weights`: model-parallel ranks.
+    `prefix`: what the names of the optimizer's files begin with.
+    """
 
     def __init__(self) -> None:
         self.optimizer: dict[str, set[int]] = {}
@@ -36,9 +41,9 @@ class _Folder:
 
 
 class _World(NamedTuple):
-    """How many ranks saved, as the checkpoint says; `is_sharded`: its weights are by rank.
+    """How many ranks saved a checkpoint, as it says itself. `is_sharded`: each rank wrote weights.
 
-    There the ranks of one group may be all that save (MiCS), so fewer are no gap.
+    With sharded weights the ranks of one group alone may save (MiCS), so fewer files are no gap.
     """
 
     data_parallel: int
@@ -47,30 +52,35 @@ class _World(NamedTuple):
 
 
 def _check_ranks(stock: FileListing) -> None:
-    """Each rank that took part has its file. Raises DamagedError with a sentence, OSError."""
+    """Check that each rank that took part has its optimizer file.
+
+    Raises DamagedError with a sentence, OSError.
+    """
     for number, (path, folder) in enumerate(sorted(_folders(stock.files.keys()).items())):
         world = _read_world(stock, path) if folder.optimizer and number < _MOST_FOLDERS else None
         is_told = world is not None and not world.is_sharded
         parts = folder.optimizer.keys() | (folder.weights if is_told and folder.optimizer else ())
         for part in sorted(parts):
             found = folder.optimizer.get(part, set())
-            # Names are anybody's: a rank 999999999 must cost nothing.
+            # Any program may write such names: a rank 999999999 must cost nothing.
             if world is not None and is_told:
                 ranks = world.data_parallel
                 gap = next((rank for rank in range(ranks) if rank not in found), None)
-                why = f"{ranks} data-parallel ranks saved it"
+                why = f"{ranks} data-parallel ranks saved their states"
             else:
                 gap = next((n for n, rank in enumerate(sorted(found)) if n != rank), None)
-                why = "a rank before the last"
+                why = "files of later ranks exist"
             if gap is not None:
                 name = f"{path}{folder.prefix}{gap}_mp_rank_{part}_optim_states.pt"
-                raise DamagedError(f"{name} is missing, {why}")
+                raise DamagedError(f"{name} is missing: {why}")
 
 
 def _told_files(stock: FileListing, missing: str) -> Callable[[str], bool] | None:
-    """Which files of ranks a checkpoint needs not have although the one before had. OSError.
+    """A test for the files of ranks that a checkpoint may lack though the one before has them.
 
-    The number of ranks may change at a restart: those beyond its own number, as it says that.
+    The number of ranks may change at a restart, so the files of ranks beyond the checkpoint's own
+    number may be missing. None if `missing` is no such file, or if the number is not known. Raises
+    OSError.
     """
     if not missing.endswith(_RANKS_SUFFIX):
         return None

@@ -1,4 +1,4 @@
-"""Trainers that save as the resume guide says, the reference trainer among them."""
+"""Trainers that save as the resume guide says, such as the reference trainer."""
 
 from supervisor.checkpoint.formats.name_rule import NameRule
 from supervisor.checkpoint.formats.tool_format import ProgressFile, ToolFormat

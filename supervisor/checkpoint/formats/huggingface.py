@@ -17,16 +17,17 @@ from supervisor.core.ending import OwnRecord
 _TRAINER_STATE = "trainer_state.json"
 _MOST_INDEX_BYTES = 32 << 20
 _SHARD = r"(.*)-(\d{5,6})-of-(\d{5,6})(\..*)"
-# HF's libraries find the shards of these names by an index alone, written after them. Other tools
-# count by the names.
+# HF's libraries find shards with these names only by an index, which they write after the shards.
+# Other tools find theirs by the count in the names.
 _INDEXED = r"(?:.*/)?(?:model|pytorch_model|adapter_model|diffusion_pytorch_model)"
 _INDEXED_TAILS = (".safetensors", ".bin")
 
 
 def _check(stock: FileListing) -> None:
-    """All shards and what is written last are there. Raises DamagedError with a sentence, OSError.
+    """Check that all shards are there, and the file that HF's Trainer writes last.
 
-    Tools of others call their shards so, too.
+    Other tools' shards with such names are checked too. Raises DamagedError with a sentence,
+    OSError.
     """
     names = stock.files.keys()
     for name in names:
@@ -38,12 +39,15 @@ def _check(stock: FileListing) -> None:
 
 
 def _check_index(stock: FileListing, name: str) -> None:
-    """All shards that `model.safetensors.index.json` promises must be there."""
+    """Check that all shards are there that an index names (`model.safetensors.index.json`).
+
+    Raises DamagedError with a sentence, OSError.
+    """
     try:
         index: Any = parse(stock.read(name, _MOST_INDEX_BYTES) or b"")
         shards = set(index.get("weight_map", {}).values())
     except (ValueError, TypeError, AttributeError) as error:
-        raise DamagedError(f"{name} is no index of shards") from error
+        raise DamagedError(f"{name} is not an index of shards") from error
     folder = name.rpartition("/")[0]
     for shard in sorted(map(str, shards)):
         if not is_safe_name(shard):
@@ -53,12 +57,15 @@ def _check_index(stock: FileListing, name: str) -> None:
 
 
 def _check_shards(names: Set[str]) -> None:
-    """`model-00002-of-00003.safetensors` says how many there must be."""
+    """Check that as many shards are there as `model-00002-of-00003.safetensors` says, and an index.
+
+    Raises DamagedError with a sentence.
+    """
     shards = [match.groups() for match in (re.fullmatch(_SHARD, name) for name in names) if match]
     counts = Counter((head, total, tail) for head, _, total, tail in shards)
     for (head, total, tail), count in counts.items():
         if count != int(total):
-            raise DamagedError(f"{count} of {int(total)} files {head}-…{tail} are there")
+            raise DamagedError(f"{count} of {int(total)} files {head}-…{tail} exist")
         index = f"{head}{tail}{INDEX_SUFFIX}"
         is_indexed = tail in _INDEXED_TAILS and re.fullmatch(_INDEXED, head) is not None
         if is_indexed and int(total) > 1 and index not in names:
@@ -66,7 +73,10 @@ def _check_shards(names: Set[str]) -> None:
 
 
 def _best_paths(stock: FileListing) -> Iterable[object]:
-    """What its state calls the best. Raises OSError."""
+    """The checkpoint that `trainer_state.json` calls the best, by path and by step.
+
+    Raises OSError.
+    """
     if not stock.is_directory:
         return ()
     state = read_object(stock, _TRAINER_STATE)
@@ -74,7 +84,7 @@ def _best_paths(stock: FileListing) -> Iterable[object]:
 
 
 def _at_step(stock: FileListing, step: object) -> str | None:
-    """The name that a checkpoint's sibling of that step has; None where its own tells no step."""
+    """The name of the sibling of that step; None if the checkpoint's own name tells no step."""
     named = stock.named
     if named is None or named.step is None or type(step) is not int or not 0 <= step < 1 << 62:
         return None
@@ -84,7 +94,7 @@ def _at_step(stock: FileListing, step: object) -> str | None:
 
 
 def _read_record(name: str, state: Mapping[str, Any], *, is_output: bool) -> OwnRecord | None:
-    """How many steps of how many it has made; None where the state does not say it.
+    """The steps done and the steps planned, by a trainer's state; None if it does not say them.
 
     The state is in each checkpoint, and in the output directory once training has ended
     (`save_state`).
@@ -99,7 +109,7 @@ def _read_record(name: str, state: Mapping[str, Any], *, is_output: bool) -> Own
         name,
         step,
         total,
-        # `save_state` comes after training; a checkpoint says that it is the last.
+        # `save_state` is called after training. A checkpoint says itself that it is the last.
         is_end=is_output or _is_told_to_stop(callbacks),
         is_early_stop=_is_early_stop(callbacks, is_evaluated=is_evaluated),
         is_at_evaluation=is_evaluated,
@@ -114,10 +124,10 @@ def _is_told_to_stop(callbacks: Mapping[str, Any]) -> bool:
 
 
 def _is_early_stop(callbacks: Mapping[str, Any], *, is_evaluated: bool) -> bool:
-    """Whether HF's own EarlyStoppingCallback ended it.
+    """Whether HF's own EarlyStoppingCallback ended the training.
 
-    Its count is brought up to date by a save only: where the last evaluation was not saved, the
-    callback and an evaluation at this very step have to do.
+    The state has the callback's count of the last save. If the last evaluation came after it, the
+    count is too low. So the callback and an evaluation at this very step are enough.
     """
     for callback in _states(callbacks, "EarlyStoppingCallback"):
         patience = _part(callback, "args").get("early_stopping_patience")
@@ -140,7 +150,7 @@ def _is_evaluated(history: object, step: int) -> bool:
 
 
 def _states(callbacks: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """A callback's states; several of one class stand in a list."""
+    """The states of a callback's class. HF writes several of one class as a list."""
     found = callbacks.get(name)
     states = found if isinstance(found, list) else [found]
     return [state for state in states if isinstance(state, dict)]
@@ -152,7 +162,7 @@ def _part(state: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 FORMAT = ToolFormat(
-    # The resume guide's trainers and accelerate have the same.
+    # The resume guide's trainers and accelerate use the same name.
     names=(NameRule("checkpoint-", r"checkpoint-(?P<step>\d+)", "periodic"),),
     incomplete_mark="checkpoint-is-incomplete.txt",
     progress=ProgressFile(_TRAINER_STATE, "global_step", "epoch", has_step_of_name=True),

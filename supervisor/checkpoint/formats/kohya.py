@@ -1,9 +1,10 @@
-"""kohya's sd-scripts: a name of the user's, then the step or the epochs that are done."""
+"""kohya's sd-scripts, which append the step or the epochs done to a name that the user gives."""
 
 from supervisor.checkpoint.formats.name_rule import BestWord, NameRule, SharedName
 from supervisor.checkpoint.formats.tool_format import ProgressFile, ToolFormat
 
-# What its script writes first, and accelerate last: a save of the whole state, no export.
+# The script writes the first of these files first, and accelerate writes the second one last. Each
+# shows that a directory is a save of the whole state, and no export.
 _WHOLE_STATE = r"train_state\.json|random_states_\d+\.pkl"
 _NUMBERED = SharedName(told_by=_WHOLE_STATE)
 

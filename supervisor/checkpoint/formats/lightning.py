@@ -12,7 +12,7 @@ from supervisor.checkpoint.proofs.archived_pickle import read_archived_pickle
 
 _BEST = BestWord.BEST
 _BEST_KEY = "best_model_path"
-# Its checkpoint is a directory under FSDP and DeepSpeed.
+# The files with the callbacks' state, if the checkpoint is a directory (FSDP, DeepSpeed).
 _FILES = ("meta.pt", "checkpoint/mp_rank_00_model_states.pt")
 _MOST_OPCODES = 2_000_000
 _STRINGS = frozenset(
@@ -23,7 +23,10 @@ _GETS = frozenset({"BINGET", "LONG_BINGET", "GET"})
 
 
 def _best_paths(stock: FileListing) -> Iterator[str]:
-    """What the callbacks in its pickle call the best; it is not unpickled. Raises OSError."""
+    """The paths that the callbacks in a checkpoint's pickle call the best. Raises OSError.
+
+    The pickle is not unpickled.
+    """
     names = _FILES if stock.is_directory else (stock.path.name,)
     for name in names:
         data = read_archived_pickle(stock, name)
@@ -32,18 +35,19 @@ def _best_paths(stock: FileListing) -> Iterator[str]:
 
 
 def _strings_after(data: bytes, key: str) -> Iterator[str]:
-    """The strings that stand as the values of a key in a pickle's dictionaries.
+    """The strings that a pickle's dictionaries hold as values of `key`.
 
-    A string that occurs again is taken from the memo, the key of a second callback for one.
+    A pickle takes a string that occurs again from its memo, such as the key of a second callback.
     """
-    import pickletools  # 3 ms that few checkpoints need
+    import pickletools  # takes 3 ms, and few checkpoints need it
 
     memo: dict[int, str] = {}
     count = 0
     last: str | None = None
     is_value = False
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of escape sequences in strings of protocol 0
+        # Python warns of escapes in a protocol 0 string as if that were source code.
+        warnings.simplefilter("ignore")
         try:
             for opcode, argument, _ in islice(pickletools.genops(data), _MOST_OPCODES):
                 place = argument if isinstance(argument, int) else count

@@ -1,4 +1,4 @@
-"""How a tool names its checkpoints, as expressions for whole names. It reads no file."""
+"""Rules for the names that a tool gives to its checkpoints, and the reading of names by them."""
 
 import re
 from collections.abc import Iterable
@@ -6,12 +6,15 @@ from enum import Enum
 from functools import cache
 from typing import NamedTuple
 
-# 4300 digits is where int() raises; 18 are beyond any step.
+# int() raises for more than 4300 digits, and no step has more than 18.
 _MOST_DIGITS = 18
 
 
 class CheckpointName(NamedTuple):
-    """What a name says; the epoch is an index from 0, None is what it does not say."""
+    """What a name says of its checkpoint; None for what it does not say.
+
+    `epoch` is an index from 0.
+    """
 
     step: int | None
     epoch: int | None
@@ -19,20 +22,21 @@ class CheckpointName(NamedTuple):
 
 
 class BestWord(Enum):
-    """What `best` as a word says in a name of a tool's checkpoints."""
+    """What the word `best` says in the name of a tool's checkpoint."""
 
     NO_CHECKPOINT = "no checkpoint"
     """mmengine's `best_coco_bbox_mAP_epoch_12.pth` and its like have no optimizer."""
     BEST = "best"
-    """It is a checkpoint as the others are, and the best of them."""
+    """The file is a checkpoint like the others, and the best of them."""
     NOTHING = "nothing"
-    """The user called the model so."""
+    """The word belongs to the name that the user gave to the model."""
 
 
 class SharedName(NamedTuple):
-    """Evaluations name their directories so, too: one of the files in it has to tell.
+    """A name that evaluations give to directories too: a file inside must show that it is a save.
 
-    `told_by`: whole names of files of which each tells. `by_any_state`: so does a file of state.
+    `told_by`: an expression for whole names of files, each of which shows it. `by_any_state`: a
+    file of training state shows it as well.
     """
 
     told_by: str | None = None
@@ -40,13 +44,13 @@ class SharedName(NamedTuple):
 
 
 class NameRule(NamedTuple):
-    """Names of one shape. `pattern` is for the whole name, and has to hold `part`.
+    """A rule for names of one shape. `pattern` matches the whole name, which must hold `part`.
 
-    Its groups: `step`; `epoch`, an index from 0; `finished`, epochs that are done. `is_free`:
-    anything may stand before the number, also what is no model.
+    Groups of `pattern`: `step`; `epoch`, an index from 0; `finished`, the number of epochs done.
+    `is_free`: anything may stand before the number, so the name may be that of a by-product.
     """
 
-    # Compiling all patterns would cost more than listing a directory.
+    # `part` is looked for first: to compile all patterns costs more than to list a directory.
     part: str
     pattern: str
     kind: str | None
@@ -57,12 +61,15 @@ class NameRule(NamedTuple):
 
 @cache
 def compiled(pattern: str) -> re.Pattern[str]:
-    """An expression whose digits are ASCII's."""
+    """The compiled expression, in which only ASCII digits are digits."""
     return re.compile(pattern, re.ASCII)
 
 
 def first_match(rules: Iterable[NameRule], name: str) -> CheckpointName | None:
-    """What the first rule that fits reads in a name; None where none does."""
+    """What the first matching rule reads in a name; None if no rule matches.
+
+    None also if a number in the name is longer than any step.
+    """
     for rule in rules:
         match = compiled(rule.pattern).fullmatch(name) if rule.part in name else None
         if match is None:

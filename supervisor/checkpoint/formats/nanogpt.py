@@ -1,4 +1,4 @@
-"""nanoGPT, and the many scripts that rewrite one file in place as it does."""
+"""nanoGPT, and the many scripts that, like nanoGPT, rewrite one file in place."""
 
 from supervisor.checkpoint.formats.name_rule import NameRule
 from supervisor.checkpoint.formats.tool_format import ToolFormat

@@ -1,10 +1,10 @@
-"""orbax (JAX): its directories are named by the bare step."""
+"""orbax (JAX), whose checkpoints are directories with the bare step as their name."""
 
 from supervisor.checkpoint.formats.tool_format import ToolFormat
 
 FORMAT = ToolFormat(
-    # Under a prefix for steps.
+    # These show a save if a directory's name has a prefix before the step.
     state=r"_METADATA|manifest\.ocdbt",
-    # The second stands there on object stores.
+    # orbax writes the second of them on object stores.
     marks=("_CHECKPOINT_METADATA", "commit_success.txt"),
 )

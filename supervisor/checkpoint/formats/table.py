@@ -1,4 +1,4 @@
-"""The tools whose checkpoints are known, a row each, in the order in which they are asked."""
+"""The tools whose checkpoints are known: a row for each, in the order in which they are asked."""
 
 from supervisor.checkpoint.formats import (
     accelerate,
@@ -39,5 +39,5 @@ TOOLS = (
     orbax.FORMAT,
     tensorflow.FORMAT,
 )
-# Where it is looked up how far training is.
+# The files that say how far training is.
 PROGRESS_FILES = tuple(tool.progress for tool in TOOLS if tool.progress is not None)

@@ -1,4 +1,4 @@
-"""TensorFlow: an index beside its data."""
+"""TensorFlow, which writes an index file beside the files of data."""
 
 from supervisor.checkpoint.formats.tool_format import ToolFormat
 

@@ -1,4 +1,4 @@
-"""timm, and what has its ending: PyTorch's ImageNet example, MoCo."""
+"""timm, and other programs that write `.pth.tar`: PyTorch's ImageNet example, MoCo."""
 
 from supervisor.checkpoint.formats.name_rule import NameRule
 from supervisor.checkpoint.formats.tool_format import ToolFormat

@@ -1,4 +1,4 @@
-"""What can be said of one tool's checkpoints: each tool fills in what is known of its own."""
+"""The description of a tool's checkpoints. Each tool's module fills in what is known of them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from supervisor.core.ending import OwnRecord
 
 @dataclass(frozen=True, slots=True)
 class ProgressFile:
-    """JSON in a checkpoint that says how far training is, under these keys.
+    """A JSON file in a checkpoint that says how far training is, under these keys.
 
-    `has_step_of_name`: the tool names the checkpoint by the same step.
+    `has_step_of_name`: the tool writes the same step into the checkpoint's name.
     """
 
     name: str
@@ -24,17 +24,20 @@ class ProgressFile:
 
 
 class ReadRecord(Protocol):
-    """What a record's content says of the training; None where it says nothing of it."""
+    """A function that reads what a record says of the training."""
 
     def __call__(self, name: str, state: Mapping[str, Any], *, is_output: bool) -> OwnRecord | None:
-        """`name`: how the record is called in its reasons. `is_output`: it is of all training."""
+        """Return what the content `state` says of the training; None if it says nothing.
+
+        `name`: the record's name in messages. `is_output`: it lies in the output directory.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
-    """JSON that says how many steps of how many were made.
+    """A JSON file that says how many steps were done and how many are planned.
 
-    It lies in the output directory, and in checkpoints that `folder` and their step name.
+    It lies in the output directory, and in the checkpoints whose name is `folder` and the step.
     """
 
     name: str
@@ -46,37 +49,39 @@ class FileProofs(Protocol):
     """What a checkpoint's own records prove of the files in it."""
 
     def is_surplus(self, name: str) -> bool:
-        """Whether a file is none of the save, so that nothing in it matters."""
+        """Whether a file is no part of the save, so that its content does not matter."""
 
     def check(self, fd: int, size: int, name: str) -> Check | None:
-        """The check for a file; None for one of which they say nothing."""
+        """The check for a file; None if the records say nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolFormat:
-    """One tool's checkpoints. Expressions are for whole names.
+    """One tool's checkpoints. Each expression matches a whole name.
 
-    Names, without the folders before them:
-    `file_endings`: what its single files end with, beyond torch's endings.
-    `marks`: files of which each makes a checkpoint of a directory that a number names.
-    `incomplete_mark`: a file that stands in a save which was never finished.
-    `state`: files that only a save has, of kinds that are known by no ending.
-    `descriptions`: files that tell about a checkpoint, so that alone they are none.
+    Names of files, without the folders before them:
+    `file_endings`: the endings of the tool's single files, beyond torch's endings.
+    `marks`: files each of which shows that a directory with a number as its name is a checkpoint.
+    `incomplete_mark`: a file that only a save which was never finished holds.
+    `state`: files that only a save holds, of kinds that no ending shows.
+    `descriptions`: files that only describe a checkpoint. Such files alone make no checkpoint.
 
-    Names, with their folders:
-    `companions`: files that it saves beside weights and optimizer.
-    `per_rank`: files of which there is one a rank, where one of a kind is enough; the groups are
-    what all of a kind have in common.
+    Names of files, with their folders:
+    `companions`: files that the tool saves beside weights and optimizer.
+    `per_rank`: files that each rank writes, but one of a kind is enough. The groups are the parts
+    of the name that all files of a kind share.
 
-    `number_pointer`: a file in which a number alone means a checkpoint; upper case counts as lower.
+    `number_pointer`: a file in which a bare number means a checkpoint. Case is ignored.
+    `record`: the tool's record of how far its training is.
 
     Functions, which raise OSError:
-    `best_paths`: what a checkpoint's own record calls the best; only strings count.
-    `check`: raises DamagedError with a sentence for what a checkpoint lacks by its own word.
-    `prove_files`: raises DamagedError with a sentence.
-    `find_mixed`: what is wrong with one of which a part is of one of its neighbours.
-    `told_files`: for a file that a checkpoint lacks, those of which it says itself how many there
-    must be; None for a file of others.
+    `best_paths`: the paths that a checkpoint's own record calls the best. Only strings count.
+    `check`: raises DamagedError with a sentence if a checkpoint lacks a file that it must have, as
+    its other files show.
+    `prove_files`: reads the checkpoint's records of its files. Raises DamagedError with a sentence.
+    `find_mixed`: a sentence if a part of a checkpoint is of a neighbour; else None.
+    `told_files`: given a file that a checkpoint lacks, a test for the files that it may lack by its
+    own record; None if the record does not cover that file.
     """
 
     names: tuple[NameRule, ...] = ()

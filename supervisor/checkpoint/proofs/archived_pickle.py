@@ -1,4 +1,4 @@
-"""The pickle in what torch.save wrote, as bytes: it is not unpickled here."""
+"""Reads the pickle in a zip archive of torch.save, as bytes. It must never unpickle them."""
 
 import os
 import zlib
@@ -13,9 +13,10 @@ _DEFLATED = 8
 
 
 def read_archived_pickle(stock: FileListing, name: str) -> bytes:
-    """The pickle of a file in a checkpoint; empty where there is none, or it is too large. OSError.
+    """The bytes of a file's pickle; empty if the file is no whole archive or has no pickle.
 
-    It may be cut short or damaged.
+    They are also empty if the pickle is larger than 16 MiB. They may be cut short or damaged.
+    Raises OSError.
     """
     facts = stock.files.get(name)
     if facts is None or not facts.is_regular:

@@ -1,14 +1,16 @@
-"""JSON from files that anybody may have written: what it takes in memory is known beforehand.
+"""Parses JSON that any program may have written, unless that could take too much memory.
 
-`{},{},{}…` becomes 24 times as large when it is parsed, and brackets may be nested without end.
+The need is estimated before parsing. `{},{},{}…` becomes 24 times as large when it is parsed, and
+brackets may be nested without end.
 """
 
 import json
 from typing import Any
 
-# An empty object and its place in a list (CPython 3.11); nothing takes more for its marks.
+# An empty object and its place in a list (CPython 3.11). No value takes more memory for each of the
+# marks that are counted.
 _BYTES_A_VALUE = 72
-# The text is decoded (up to 4 bytes a character), and strings are copied out of it.
+# The text is decoded (up to 4 bytes a character), and strings are copied from it.
 _BYTES_A_BYTE = 5
 _MOST_BYTES = 320 << 20
 
@@ -18,7 +20,7 @@ class TooLargeError(ValueError):
 
 
 def parse(data: bytes) -> Any:
-    """The value. Raises ValueError for what is no JSON or nested too deeply, TooLargeError."""
+    """Parse JSON. Raises TooLargeError, and ValueError if it is no JSON or nested too deeply."""
     values = sum(data.count(mark) for mark in (b",", b":", b"[", b"{"))
     if values * _BYTES_A_VALUE + len(data) * _BYTES_A_BYTE > _MOST_BYTES:
         raise TooLargeError(f"holds {values} values in {len(data)} bytes, too many")
@@ -29,7 +31,10 @@ def parse(data: bytes) -> Any:
 
 
 def whole(value: object) -> int:
-    """A count or a size from JSON. Raises ValueError for anything else (`true`, 1e999, -1)."""
+    """Return a count or a size from JSON, below 2**63.
+
+    Raises ValueError for anything else (`true`, 1e999, -1).
+    """
     if type(value) is not int or not 0 <= value < 1 << 63:
         raise ValueError(f"{value!r:.40} is no count")
     return value

@@ -17,21 +17,22 @@ COMPRESSED = (_GZIP, b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\
               b"\x78\x01", b"\x78\x9c", b"\x78\xda")  # fmt: skip
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _INFLATE_BYTES = 1 << 20
-# Inflating more would take longer than anybody waits for a verdict.
+# Inflating more would take longer than a user waits for a verdict.
 _MOST_INFLATED_BYTES = 4 << 30
 _PIECE_BYTES = 64 << 10
 _MOST_MEMBERS = 10_000
 _TAR_BLOCK = 512
 _MOST_PAX_BYTES = 1 << 20
-# Links, devices, directories, pipes have no data, whatever size their header gives.
+# Links, devices, directories and pipes have no data, whatever size their header gives.
 _TAR_WITHOUT_DATA = b"123456"
 _UNDEFINED_ADDRESS = b"\xff"
 
 
 def check_container(fd: int, head: bytes, size: int) -> Check | None:
-    """The check of a container, None if the first bytes are of none. Raises DamagedError, OSError.
+    """The check for a container; None if the first bytes are of no container known here.
 
-    `head`: at least the first 512 bytes, where the file has so many.
+    `head`: at least the first 512 bytes, or the whole of a shorter file. Raises DamagedError,
+    OSError.
     """
     if head.startswith(_GZIP):
         return GzipCheck()
@@ -43,14 +44,14 @@ def check_container(fd: int, head: bytes, size: int) -> Check | None:
 
 
 def is_container(head: bytes) -> bool:
-    """Whether a file of any program begins so that `check_container` knows it."""
+    """Whether a file with these first bytes is a container that `check_container` knows."""
     return head.startswith((_GZIP, _HDF5)) or head[257:262] == b"ustar"
 
 
 class GzipCheck:
     """Inflates a gzip file as it streams by: each member ends with the CRC-32 of its content.
 
-    RFC 1952. Zeros behind the last member are padding, as gzip itself takes them.
+    Source: RFC 1952. Zeros behind a member are padding, as gzip itself treats them.
     """
 
     def __init__(self) -> None:
@@ -62,7 +63,8 @@ class GzipCheck:
 
     def feed(self, chunk: memoryview) -> None:
         """Take the next bytes of the file. Raises DamagedError."""
-        # In pieces: zlib copies what follows a member, and there may be thousands of them.
+        # The chunk is taken in pieces. zlib copies all that follows a member, and a chunk may hold
+        # thousands of members.
         for start in range(0, len(chunk), _PIECE_BYTES):
             rest: bytes = bytes(chunk[start : start + _PIECE_BYTES])
             while rest and self.is_proof:
@@ -70,13 +72,13 @@ class GzipCheck:
 
     def finish(self) -> None:
         """Say that the file has ended. Raises DamagedError."""
-        # What the limit of a piece held back.
+        # The limit on one call's output may have held bytes back.
         while self.is_proof and not self._is_between:
             if not self._inflate(self._inflater.unconsumed_tail) and not self._is_between:
                 raise DamagedError("is a gzip file that is cut short")
 
     def _take(self, data: bytes) -> bytes:
-        """A piece of the file; what is to be taken next."""
+        """Take a piece of the file; returns the part of it to be taken next."""
         if self._is_between:
             data = data.lstrip(b"\0")
             if not data:
@@ -88,7 +90,7 @@ class GzipCheck:
         return self._inflater.unused_data if self._is_between else self._inflater.unconsumed_tail
 
     def _inflate(self, data: bytes) -> int:
-        """Inflate a piece; the number of bytes that came out. Raises DamagedError."""
+        """Inflate a piece; returns the number of bytes that came out. Raises DamagedError."""
         try:
             count = len(self._inflater.decompress(data, _INFLATE_BYTES))
         except zlib.error as error:
@@ -100,9 +102,9 @@ class GzipCheck:
 
 
 def _check_hdf5(head: bytes, size: int) -> Check:
-    """The superblock says where the file ends.
+    """Check that the file is at least as long as its superblock says. Raises DamagedError.
 
-    HDF5 File Format Specification 3.0, II.A.
+    Source: HDF5 File Format Specification 3.0, II.A.
     """
     version = head[8] if len(head) > 8 else 255
     if version in (0, 1):
@@ -124,7 +126,10 @@ def _check_hdf5(head: bytes, size: int) -> Check:
 
 
 def _check_tar(fd: int, size: int) -> Check:
-    """All headers up to the block of zeros that ends it. POSIX.1-2017, pax."""
+    """Check all headers up to the block of zeros that ends the archive.
+
+    Source: POSIX.1-2017, pax. Raises DamagedError, OSError.
+    """
     position, next_size = 0, None
     for _ in range(_MOST_MEMBERS):
         block = os.pread(fd, _TAR_BLOCK, position)
@@ -137,7 +142,7 @@ def _check_tar(fd: int, size: int) -> Check:
         if _tar_number(block[148:156]) not in (sum(plain), _signed_sum(plain)):
             raise DamagedError("is a tar file with a damaged header")
         length = _tar_number(block[124:136])
-        if length is None or kind in b"SM":  # sparse files, parts of other archives
+        if length is None or kind in b"SM":  # sparse files, files continued from another archive
             return SeenAtOnce(is_proof=False)
         data = position + _TAR_BLOCK
         if kind == b"x":
@@ -156,7 +161,7 @@ def _check_tar(fd: int, size: int) -> Check:
 
 
 def _tar_number(field: bytes) -> int | None:
-    """Octal digits, or GNU's base 256; None for anything else."""
+    """The number in a field of octal digits, or of GNU's base 256; None for anything else."""
     if field[:1] == b"\x80":
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0")
@@ -166,7 +171,7 @@ def _tar_number(field: bytes) -> int | None:
 
 
 def _signed_sum(block: bytes) -> int:
-    """The checksum as some old programs computed it, from signed bytes."""
+    """The checksum as a few old programs computed it, from signed bytes."""
     return sum(block) - 256 * sum(byte > 127 for byte in block)
 
 

@@ -1,7 +1,7 @@
-"""CRC-32 as zip archives have it, at memory speed where ISA-L is there.
+"""The CRC-32 of zip archives, computed by ISA-L if that is installed, else by zlib.
 
-Measured on an AMD EPYC: ISA-L 57 GB/s, zlib 3.4. The method is carry-less multiplication (Gopal et
-al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction", Intel, 2009).
+Measured on an AMD EPYC: ISA-L 57 GB/s, zlib 3.4 GB/s. ISA-L uses carry-less multiplication (Gopal
+et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction", Intel, 2009).
 """
 
 try:

@@ -1,4 +1,8 @@
-"""What every check of a file's structure has in common: it sees each byte once, in order."""
+"""The interface that all checks of a file's structure have.
+
+`foreign.py` reads a file once, in order, and feeds each chunk to the file's check. A check may also
+read parts of the file itself.
+"""
 
 import os
 from typing import Protocol
@@ -7,7 +11,7 @@ from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
 
 class Check(Protocol):
-    """What looks at a file as it streams by. `is_proof`: damage to its structure would show."""
+    """A check of one file. `is_proof`: damage to the file's structure would have shown."""
 
     is_proof: bool
 
@@ -19,7 +23,7 @@ class Check(Protocol):
 
 
 class SeenAtOnce:
-    """A file whose structure was checked, as far as it can be, before its bytes stream by."""
+    """The outcome of a check that was made, as far as possible, before the file is fed."""
 
     def __init__(self, *, is_proof: bool) -> None:
         self.is_proof = is_proof
@@ -32,7 +36,7 @@ class SeenAtOnce:
 
 
 def read_exactly(fd: int, size: int, offset: int) -> bytes:
-    """So many bytes from there. Raises DamagedError where the file ends before, OSError."""
+    """Read `size` bytes at `offset`. Raises DamagedError if the file ends before, OSError."""
     data = os.pread(fd, size, offset)
     if len(data) != size:
         raise DamagedError("is cut short")
@@ -40,7 +44,7 @@ def read_exactly(fd: int, size: int, offset: int) -> bytes:
 
 
 class NotOnlyZeros:
-    """Checks that a raw file holds a byte other than zero; nothing else can be known of it."""
+    """Checks that a raw file holds a byte other than zero. Nothing else can be checked in it."""
 
     def __init__(self) -> None:
         self.is_proof = False
@@ -48,7 +52,7 @@ class NotOnlyZeros:
 
     def feed(self, chunk: memoryview) -> None:
         """Take the next bytes of the file."""
-        # Stops at the first byte that is none; `any` over a memoryview is ten times slower.
+        # `strip` stops at the first other byte; `any` over a memoryview is ten times slower.
         self._is_zero = self._is_zero and not bytes(chunk).strip(b"\0")
 
     def finish(self) -> None:

@@ -1,8 +1,8 @@
-"""Whether floats that stream by are NaN, told from their bits; infinite floats are accepted.
+"""Finds NaN among the floats of a file, by their bits; infinite floats are accepted.
 
-A float is NaN when all bits of its exponent are set and one of its fraction is (IEEE 754-2019, 3.4;
-the 8-bit formats of https://arxiv.org/abs/2209.05433). `memory/finite_floats.py` asks something
-else.
+A float is NaN if all bits of its exponent and at least one bit of its fraction are set (IEEE
+754-2019, 3.4; the 8-bit formats of https://arxiv.org/abs/2209.05433). `memory/finite_floats.py`
+accepts no infinite float.
 """
 
 from bisect import bisect_right
@@ -11,14 +11,15 @@ from typing import NamedTuple
 
 from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
-# Fits a core's cache, so that looking at a copy costs one pass over memory.
+# A block fits a core's cache, so that searching a copy of it costs one pass over memory.
 _BLOCK_BYTES = 256 << 10
 
 
 class _NanBits(NamedTuple):
-    """One little-endian dtype: bits of exponent and fraction in its last byte and in that before.
+    """Where a little-endian dtype has its exponent and its fraction.
 
-    All bits of the bytes before those two are the fraction's.
+    Each is a pair of masks, for the last byte of a float and for the byte before that. All bits of
+    the other bytes belong to the fraction.
     """
 
     item_bytes: int
@@ -39,7 +40,7 @@ _LAYOUTS = {
     "C64": _SINGLE,
     "BF16": _NanBits(2, (0x7F, 0x80), (0, 0x7F)),
     "F16": _NanBits(2, (0x7C, 0), (0x03, 0xFF)),
-    # Without infinity: its NaN has all bits set but the sign.
+    # This dtype has no infinity. In its NaN all bits but the sign are set.
     "F8_E4M3": _NanBits(1, (0x7F, 0), (0x07, 0)),
     "F8_E5M2": _NanBits(1, (0x7C, 0), (0x03, 0)),
 }
@@ -47,7 +48,7 @@ _SUSPICIOUS = {dtype: layout.suspicious for dtype, layout in _LAYOUTS.items()}
 
 
 class Tensor(NamedTuple):
-    """Where a tensor lies in a safetensors file, in bytes, and what it is called there."""
+    """A tensor of a safetensors file: its range of bytes, its dtype and its name."""
 
     begin: int
     end: int
@@ -56,11 +57,11 @@ class Tensor(NamedTuple):
 
 
 class NanSearch:
-    """A file's weights, looked at as it streams by in chunks of any length."""
+    """Searches a file's weights for NaN. The file is fed in chunks of any length."""
 
     def __init__(self, tensors: list[Tensor]) -> None:
         self._tensors = sorted(one for one in tensors if one.dtype in _LAYOUTS)
-        # Neighbours of one dtype are looked at as one: most tensors are small.
+        # Neighbours of one dtype are searched as one run, because most tensors are small.
         runs: list[Tensor] = []
         for one in self._tensors:
             if runs and runs[-1].end == one.begin and runs[-1].dtype == one.dtype:
@@ -90,7 +91,7 @@ class NanSearch:
             raise DamagedError("ended while it was being read")
 
     def _look(self, run: Tensor, at: int, piece: memoryview) -> None:
-        """The floats of a run in a piece that begins at that offset, maybe within one."""
+        """Search a piece of a run. It begins at offset `at` of the file, maybe within a float."""
         size = _LAYOUTS[run.dtype].item_bytes
         before = (at - run.begin) % size
         if before:
@@ -118,9 +119,9 @@ class NanSearch:
 
 
 def _find_nans(block: bytes, layout: _NanBits) -> int:
-    """A number with the lowest bit of byte n set where the float n is NaN.
+    """A number in which the lowest bit of byte n is set if float n is NaN.
 
-    One question a bit, so that a tensor full of -inf (a mask) costs no loop.
+    All floats are tested at once, so that a tensor full of -inf (a mask) costs no loop over floats.
     """
     size = layout.item_bytes
     found = _bits(block[size - 1 :: size], layout.exponent[0], is_all=True)

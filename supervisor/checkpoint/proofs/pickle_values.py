@@ -1,30 +1,36 @@
-"""The values in a pickle, read by an interpreter that imports, calls, hashes and compares nothing.
+"""Reads the values in a pickle with an interpreter that imports and calls nothing.
 
-`pickle.Unpickler` with a harmless `find_class` still hashes keys, and a tuple of tuples of tuples
-takes a hash for ever. Here there is nothing that a pickle could run.
+`pickle.Unpickler` with a harmless `find_class` would still hash keys, and hashing a tuple of tuples
+of tuples takes forever. This interpreter must not hash or compare such objects. It has nothing that
+a pickle could run.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-# An object and its places on the stack and in the memo take 150 bytes (CPython 3.11). 1.3 million
-# opcodes are what a save of 20,000 chunks has, and take seconds.
+# An object and its places on the stack and in the memo take 150 bytes (CPython 3.11). At 250 bytes
+# each, the limit below allows 1.3 million opcodes, which take seconds. A save of 20,000 chunks has
+# so many.
 _BYTES_AN_OPCODE = 250
 # A character takes up to 4 bytes as text, and 1 in the file.
 _BYTES_A_CHARACTER = 5
 _MOST_BYTES = 320 << 20
-# The objects that are looked into have 5. Many places may share one, and each looks through it.
+# The objects that are looked into have 5 attributes. Many objects may share one state, and each of
+# them goes through all of it.
 _MOST_ATTRIBUTES = 32
-_MOST_STATES = 2  # attributes, and those beside the slots
+_MOST_STATES = 2  # the attributes in `__dict__`, and those in slots
 
 
 class UnknownPickleError(ValueError):
-    """It is no pickle, or one that is not read here: too large, or of opcodes nobody needs."""
+    """The bytes are no pickle, or a pickle that this module does not read.
+
+    Such a pickle is too large, or has an opcode or an object that no known checkpoint has.
+    """
 
 
 class Named(NamedTuple):
-    """What a pickle would import."""
+    """The class or function that unpickling would import."""
 
     module: str
     name: str
@@ -32,9 +38,10 @@ class Named(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Made:
-    """What a pickle would make by a call: of what, from what, and the state given to it then.
+    """An object that unpickling would make by calling `by` with `arguments`.
 
-    `items`: what was put into it by key (an OrderedDict's).
+    `state`: what unpickling would set on it afterwards. `items`: the entries that it would put into
+    the object (an OrderedDict's).
     """
 
     by: object
@@ -43,9 +50,10 @@ class Made:
     items: "Entries | None" = None
 
     def fields(self) -> dict[str, object]:
-        """Its attributes by the state, as dataclasses have it: a dict, or that beside the slots.
+        """The attributes that its state sets, by name.
 
-        Raises UnknownPickleError for more of them than an object that is known here has.
+        A state is a dict of attributes, or a tuple of such a dict and one for the slots. Raises
+        UnknownPickleError for more states or attributes than a known object has.
         """
         states = self.state if isinstance(self.state, tuple) else (self.state,)
         if len(states) > _MOST_STATES:
@@ -67,21 +75,21 @@ class Entries:
 
 
 def read_pickle(data: bytes) -> object:
-    """The value, made of None, numbers, texts, lists, tuples, `Entries`, `Made` and `Named`.
+    """The value of a pickle, without unpickling it. Raises UnknownPickleError.
 
-    Raises UnknownPickleError.
+    It is made of None, numbers, strings, bytes, lists, tuples, `Entries`, `Made` and `Named`.
     """
     import warnings
 
     try:
         with warnings.catch_warnings():
-            # Of an escape in a protocol 0 string: it is nobody's program that is read here.
+            # Python warns of escapes in a protocol 0 string as if that were source code.
             warnings.simplefilter("ignore")
             return _Machine().run(data)
     except UnknownPickleError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        # Not what the error says: it may show a text of any length.
+        # The error's own text is left out, because it may show a string of any length.
         raise UnknownPickleError("it is no pickle") from error
 
 
@@ -93,12 +101,12 @@ _CONSTANTS = frozenset(
 
 
 class _Machine:
-    """The stack machine of the pickle format, without what makes it dangerous."""
+    """The stack machine of the pickle format. It notes calls and imports, and makes none."""
 
     def __init__(self) -> None:
         self._stack: list[Any] = []
         self._marks: list[int] = []
-        # A dict: an index of 2**32 takes no more than another.
+        # In a dict an index of 2**32 takes no more memory than any other.
         self._memo: dict[int, object] = {}
         push, pop, since_mark = self._stack.append, self._pop, self._since_mark
         by_opcode: dict[str, Callable[[Any], object]] = {
@@ -141,10 +149,10 @@ class _Machine:
         self._by_opcode = by_opcode
 
     def run(self, data: bytes) -> object:
-        """All opcodes up to STOP: the value on the top then."""
+        """Run all opcodes up to STOP; returns the value that is then on top of the stack."""
         by_opcode = self._by_opcode
         for opcode, argument in _opcodes(data):
-            # Missing are persistent ids as text, extension codes, buffers that lie elsewhere.
+            # Persistent ids as text, extension codes and out-of-band buffers raise a KeyError.
             by_opcode[opcode](argument)
         return self._pop()
 
@@ -191,7 +199,7 @@ class _Machine:
 
     def _top(self) -> Any:
         if not self._stack or (self._marks and self._marks[-1] == len(self._stack)):
-            raise UnknownPickleError("it takes more than it has")
+            raise UnknownPickleError("it takes more values than it has put on its stack")
         return self._stack[-1]
 
     def _pop(self) -> Any:
@@ -207,7 +215,10 @@ class _Machine:
 
 
 def _named(module: object, name: object) -> Named:
-    """Only texts: to show a tuple of a tuple with itself takes 2**n characters."""
+    """A `Named` of two strings. Raises UnknownPickleError for other objects.
+
+    To show a tuple that holds a tuple twice, n levels deep, would take 2**n characters.
+    """
     if type(module) is not str or type(name) is not str:
         raise UnknownPickleError("what it would import has no name")
     return Named(module, name)
@@ -218,8 +229,11 @@ def _pairs(values: list[Any]) -> list[tuple[object, object]]:
 
 
 def _opcodes(data: bytes) -> Iterator[tuple[str, Any]]:
-    """Name and argument of each, as long as all of them together may take that much memory."""
-    import pickletools  # 3 ms that few checkpoints need
+    """The name and the argument of each opcode.
+
+    Raises UnknownPickleError once all of them together may take more than 320 MiB.
+    """
+    import pickletools  # takes 3 ms, and few checkpoints need it
 
     spent = 0
     for opcode, argument, _ in pickletools.genops(data):

@@ -1,4 +1,7 @@
-"""Pickles followed to their end without doing what they say; constant memory, any input."""
+"""Follows the opcodes of a pickle to its end, and carries none of them out.
+
+Memory is bounded whatever the file holds.
+"""
 
 import os
 import struct
@@ -13,8 +16,8 @@ TORCH_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 _MOST_READ_BYTES = 16 << 20
 _MOST_LINE_BYTES = 1 << 20
 _MOST_OPCODES = 2_000_000
-_LEGACY_PICKLES = 5  # magic, protocol, system, object, storage keys; then the raw storages
-# joblib writes arrays as they are into the middle of its pickle, behind a wrapper of this module.
+_LEGACY_PICKLES = 5  # magic, protocol, system, object, storage keys; raw storages follow them
+# joblib writes raw arrays into the middle of its pickle, each behind a wrapper of this module.
 _RAW_INSIDE = b"joblib.numpy_pickle"
 _WINDOW_BYTES = 1 << 20
 
@@ -24,14 +27,14 @@ class _TooLargeError(Exception):
 
 
 class _Bounded:
-    """A file as pickletools reads it, in which no single read may be huge."""
+    """A file from which pickletools reads, but never a huge piece at once."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
         self._size = size
 
     def read(self, count: int) -> bytes:
-        """At most `count` bytes. Raises _TooLargeError, ValueError beyond the end."""
+        """Read `count` bytes. Raises ValueError beyond the end, _TooLargeError above 16 MiB."""
         if count > self._size - self._file.tell():
             raise ValueError("cut short")
         if count > _MOST_READ_BYTES:
@@ -39,7 +42,7 @@ class _Bounded:
         return self._file.read(count)
 
     def readline(self) -> bytes:
-        """A whole line. Raises ValueError for one that no pickler writes."""
+        """Read a line. Raises ValueError for a line of 1 MiB, which no pickler writes."""
         line = self._file.readline(_MOST_LINE_BYTES)
         if len(line) == _MOST_LINE_BYTES:
             raise ValueError("a line without an end")
@@ -47,14 +50,19 @@ class _Bounded:
 
     @property
     def position(self) -> int:
-        """Where the next byte is read; a method `tell` would be called before each opcode."""
+        """The offset of the next byte.
+
+        It is no method `tell`, because pickletools would call that before each opcode.
+        """
         return self._file.tell()
 
 
 def check_pickle(fd: int, size: int) -> Check:
-    """Follow the opcodes to STOP; raw storages behind it stay unproven.
+    """Follow the opcodes to STOP, in a file of torch's legacy format those of all five pickles.
 
-    Raises DamagedError where there is no way to a STOP, OSError.
+    The file stays unproven: a changed value or a changed raw storage would not show. A pickle that
+    is too large to follow is not refused, nor is one with joblib's raw arrays.
+    Raises DamagedError if the opcodes do not lead to a STOP, OSError.
     """
     os.lseek(fd, 0, os.SEEK_SET)
     with open(fd, "rb", closefd=False) as file:
@@ -73,7 +81,10 @@ def check_pickle(fd: int, size: int) -> Check:
 
 
 def is_text_pickle(fd: int, size: int) -> bool:
-    """Whether a file of another first byte than 0x80 is a whole pickle, of protocol 0 or 1."""
+    """Whether a file that does not begin with 0x80 is a whole pickle, of protocol 0 or 1.
+
+    False for a file of more than 16 MiB. Raises OSError.
+    """
     if not 1 < size <= _MOST_READ_BYTES or os.pread(fd, 1, size - 1) != b".":
         return False
     try:
@@ -84,13 +95,13 @@ def is_text_pickle(fd: int, size: int) -> bool:
 
 
 def _follow(stream: _Bounded) -> None:
-    """One pickle, to its STOP. Raises ValueError, _TooLargeError."""
-    import pickletools  # 3 ms that few checkpoints need
+    """Follow one pickle to its STOP. Raises ValueError or its like if damaged, _TooLargeError."""
+    import pickletools  # takes 3 ms, and few checkpoints need it
     import warnings
 
     readable: Any = stream
     with warnings.catch_warnings():
-        # Of an escape sequence in a protocol 0 string: it is nobody's program that is read here.
+        # Python warns of escapes in a protocol 0 string as if that were source code.
         warnings.simplefilter("ignore")
         opcodes = pickletools.genops(readable)
         for _ in islice(opcodes, _MOST_OPCODES):
@@ -100,7 +111,7 @@ def _follow(stream: _Bounded) -> None:
 
 
 def _has_raw_arrays(fd: int, until: int) -> bool:
-    """Whether joblib's wrapper stands before the place where the opcodes made no more sense."""
+    """Whether joblib's wrapper stands before `until`, where the opcodes ceased to make sense."""
     overlap = len(_RAW_INSIDE) - 1
     return any(
         _RAW_INSIDE in os.pread(fd, min(_WINDOW_BYTES, until - at) + overlap, at)

@@ -1,6 +1,6 @@
-"""safetensors files: the header, that its tensors fill the file, and that no weight is NaN.
+"""Checks safetensors files: the header is whole, its tensors fill the file, no weight is NaN.
 
-https://github.com/huggingface/safetensors#format
+Source: https://github.com/huggingface/safetensors#format
 """
 
 import os
@@ -14,7 +14,7 @@ from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
 _MOST_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
 _MOST_PARSED_HEADER_BYTES = 32 << 20
-# torch's and optax's moments: they diverge, and recover, without the weights.
+# The moments of torch's and optax's optimizers. They may diverge, and recover, without the weights.
 _OPTIMIZERS = re.compile(r"optim|exp_avg|momentum|[./](?:mu|nu)[./]", re.IGNORECASE)
 _ITEM_BITS = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
@@ -25,10 +25,10 @@ _ITEM_BITS = {
 
 
 def check_safetensors(fd: int, end: int, *, begin: int = 0, are_weights: bool = False) -> Check:
-    """The check of a file that lies from `begin` up to `end` in another, or is all of it.
+    """The check for safetensors data from byte `begin` up to `end` of a file.
 
-    `are_weights`: NaN in it is damage; not in tensors whose name says that they are an optimizer's,
-    nor in single numbers.
+    `are_weights`: NaN in a tensor is damage, unless the tensor is a single number or its name says
+    that it is an optimizer's.
     Raises DamagedError, OSError.
     """
     raw = os.pread(fd, 8, begin)
@@ -60,7 +60,7 @@ def check_safetensors(fd: int, end: int, *, begin: int = 0, are_weights: bool = 
         [
             one._replace(begin=one.begin + data, end=one.end + data)
             for one in tensors
-            # A single number is a measure more often than a weight: `metric.min`, `last_loss`.
+            # A single number is more often a metric than a weight: `metric.min`, `last_loss`.
             if 8 * (one.end - one.begin) > _ITEM_BITS.get(one.dtype, 0)
             and _OPTIMIZERS.search(one.name) is None
         ]
@@ -68,7 +68,11 @@ def check_safetensors(fd: int, end: int, *, begin: int = 0, are_weights: bool = 
 
 
 def _read_tensors(header: dict[str, Any]) -> list[Tensor]:
-    """What a header says of each. Raises ValueError and its kind for what is none."""
+    """The tensors that a header names, with ranges relative to the data behind the header.
+
+    Raises DamagedError for a tensor of an impossible size, and ValueError, KeyError, TypeError or
+    AttributeError if it is no header.
+    """
     tensors = []
     for name, tensor in header.items():
         if name == "__metadata__":
@@ -82,13 +86,14 @@ def _read_tensors(header: dict[str, Any]) -> list[Tensor]:
 
 
 def _tensor_bits(dtype: str, shape: list[object]) -> int | None:
-    """The size of a tensor in bits; None for a dtype that is not known here. Raises ValueError."""
+    """The size of a tensor in bits; None for an unknown dtype. Raises ValueError, DamagedError."""
     extents = [whole(extent) for extent in shape]
     bits = _ITEM_BITS.get(dtype)
     if bits is None or 0 in extents:
         return None if bits is None else 0
     for extent in extents:
         bits *= extent
-        if bits >> 70:  # no file is so large; millions of extents would make a number without end
+        # No file is so large. Without a limit, millions of extents would make an endless number.
+        if bits >> 70:
             raise DamagedError("has a tensor of an impossible size")
     return bits

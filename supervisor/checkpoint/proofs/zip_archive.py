@@ -1,7 +1,7 @@
-"""Zip archives (torch.save's) proven record by record in one pass; nothing is unpacked to disk.
+"""Proves zip archives (torch.save's) record by record in one pass, and unpacks nothing to disk.
 
-The standard zipfile module holds any central directory in memory and lets records overlap, which
-a hostile file uses. Format: PKWARE APPNOTE 6.3.10.
+The standard zipfile module holds a central directory of any size in memory and lets records
+overlap. A hostile file uses that. Format: PKWARE APPNOTE 6.3.10.
 """
 
 import os
@@ -14,17 +14,17 @@ from supervisor.checkpoint.proofs.crc import crc32
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
-_END64_HEAD = 12  # what its own size does not count
+_END64_HEAD = 12  # bytes that the size in this record does not count
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _MOST_DIRECTORY_BYTES = 16 << 20
 _MOST_COMMENT_BYTES = 0xFFFF
 _STORED, _DEFLATED = 0, 8
-_MOST_EXPANSION = 1032  # deflate cannot do more
+_MOST_EXPANSION = 1032  # deflate cannot expand more
 _INFLATE_BYTES = 1 << 20
-# torch never deflates; what takes longer to inflate than to train again is no checkpoint.
+# torch never deflates. A file that takes longer to inflate than to train again is no checkpoint.
 _MOST_INFLATED_BYTES = 16 << 30
-# Encrypted in one of three ways, or a patch to another file.
+# Flags of a record that is encrypted in one of three ways, or is a patch to another file.
 _UNREADABLE = 0x1 | 0x20 | 0x40 | 0x2000
 _DESCRIBED = 0x8
 _DOS_DIRECTORY = 0x10
@@ -35,13 +35,13 @@ class DamagedError(ValueError):
 
 
 class UnprovableError(DamagedError):
-    """Nothing that torch writes, yet what another program may have written on purpose."""
+    """The archive is none that torch writes, but another program may have written it on purpose."""
 
 
 class ArchiveRecord(NamedTuple):
-    """One record: where its data lies in the archive, and what they must come to.
+    """One record: the range of its data in the file, and the CRC-32 and size of the unpacked data.
 
-    `entry`: where its entry in the central directory begins. `is_described`: a data descriptor
+    `entry`: the offset of its entry in the central directory. `is_described`: a data descriptor
     stands behind its data (flag bit 3).
     """
 
@@ -56,14 +56,14 @@ class ArchiveRecord(NamedTuple):
 
 
 class ZipCheck:
-    """Checks an archive's directory at once, then its records as the file streams by.
+    """Checks an archive's directory when it is made, and each record as its bytes are fed.
 
-    It lies in the file from `begin` up to `end`, and its bytes are fed from `begin` on.
+    The archive lies in the file from `begin` up to `end`. The caller feeds the bytes from `begin`.
     """
 
     def __init__(self, fd: int, end: int, *, begin: int = 0) -> None:
         self._records = read_records(fd, end, begin=begin)
-        # torch.serialization.set_crc32_options(False) writes zeros throughout.
+        # After torch.serialization.set_crc32_options(False), torch writes 0 for every CRC-32.
         self.is_proof = any(record.crc for record in self._records)
         self._index = 0
         self._offset = begin
@@ -93,7 +93,7 @@ class ZipCheck:
             raise DamagedError("ended while it was being read")
 
     def _pass_empty(self) -> None:
-        """Close records without data: no chunk ever holds a byte of theirs."""
+        """Close the next records that have no data, because no chunk holds a byte of them."""
         while self._index < len(self._records):
             record = self._records[self._index]
             if record.end > record.start:
@@ -122,7 +122,7 @@ class ZipCheck:
 
     def _close(self, record: ArchiveRecord) -> None:
         if record.method == _DEFLATED:
-            while not self._inflater.eof:  # what max_length held back
+            while not self._inflater.eof:  # the limit on one call's output held bytes back
                 try:
                     data = self._inflater.decompress(self._inflater.unconsumed_tail, _INFLATE_BYTES)
                 except zlib.error as error:
@@ -138,10 +138,10 @@ class ZipCheck:
 
 
 def read_records(fd: int, end: int, *, begin: int = 0) -> list[ArchiveRecord]:
-    """The records by position in the file, from the central directory and each local header.
+    """The records by position in the file, read from the central directory and the local headers.
 
-    The archive lies from `begin` up to `end`. Raises DamagedError for anything but an archive
-    whose records do not overlap, and OSError.
+    The archive lies from `begin` up to `end`. Raises DamagedError for anything but an archive whose
+    records do not overlap, UnprovableError for an archive that torch does not write, and OSError.
     """
     offset, length, count = _find_directory(fd, begin, end)
     if length > _MOST_DIRECTORY_BYTES:
@@ -171,10 +171,10 @@ def read_records(fd: int, end: int, *, begin: int = 0) -> list[ArchiveRecord]:
         if plain != packed if method == _STORED else plain > packed * _MOST_EXPANSION:
             raise DamagedError(f"has a record {_shown(name)} of an impossible size")
         if fields[13] or (plain and fields[15] & _DOS_DIRECTORY):
-            # torch reads nothing for a "directory", and returns memory that nobody wrote.
+            # For a "directory" torch reads nothing, and returns uninitialized memory.
             raise DamagedError(f"has a record {_shown(name)} that is no file in it")
         is_described = bool(flags & _DESCRIBED)
-        until = header + packed  # as long as the length of the local header is not known
+        until = header + packed  # `_locate` adds the length of the local header
         found.append(ArchiveRecord(header, until, method, crc, plain, name, entry, is_described))
     if len(found) != count:
         raise DamagedError(f"has {len(found)} records in its directory, not {count}")
@@ -186,7 +186,10 @@ def read_records(fd: int, end: int, *, begin: int = 0) -> list[ArchiveRecord]:
 
 
 def _locate(fd: int, records: list[ArchiveRecord], begin: int, directory_offset: int) -> None:
-    """Turn header offsets and packed sizes into data ranges that lie one after the other."""
+    """Turn the records' header offsets and packed sizes into the ranges of their data.
+
+    Raises DamagedError if a local header is damaged or ranges overlap, OSError.
+    """
     free_from = begin
     for index, record in enumerate(records):
         header, name = record.start, record.name
@@ -206,7 +209,10 @@ def _locate(fd: int, records: list[ArchiveRecord], begin: int, directory_offset:
 
 
 def _find_directory(fd: int, begin: int, size: int) -> tuple[int, int, int]:
-    """Place in the file, length and number of records of the central directory."""
+    """The central directory's offset in the file, its length, and its number of records.
+
+    The archive lies from `begin` up to `size`. Raises DamagedError, OSError.
+    """
     tail_offset = max(size - _END.size - _MOST_COMMENT_BYTES, begin)
     tail = os.pread(fd, size - tail_offset, tail_offset)
     at = tail.rfind(b"PK\5\6")
@@ -214,7 +220,7 @@ def _find_directory(fd: int, begin: int, size: int) -> tuple[int, int, int]:
         raise DamagedError("is cut short: its zip directory is missing")
     _, disk, first_disk, here, count, length, offset, comment = _END.unpack_from(tail, at)
     if at + _END.size + comment != len(tail):
-        raise DamagedError("is cut short or has something behind its end")
+        raise DamagedError("is cut short or has data behind its end")
     end = tail_offset + at
     locator = os.pread(fd, _END64_LOCATOR.size, max(end - _END64_LOCATOR.size, begin))
     if locator[:4] == b"PK\6\7" and len(locator) == _END64_LOCATOR.size:
@@ -228,14 +234,17 @@ def _find_directory(fd: int, begin: int, size: int) -> tuple[int, int, int]:
             raise DamagedError("has a damaged zip64 directory")
         end = at
     if disk or first_disk or here != count:
-        raise DamagedError("says that it is a part of an archive")
+        raise DamagedError("says that it is only a part of an archive")
     if begin + offset + length != end:
-        raise DamagedError("has a directory that is not where it says")
+        raise DamagedError("has a directory at another place than it says")
     return begin + offset, length, count
 
 
 def _widen(extra: bytes, plain: int, packed: int, header: int) -> tuple[int, int, int]:
-    """Replace the sizes and the offset that did not fit by those of the zip64 extra field."""
+    """The sizes and the offset; those that did not fit come from the zip64 extra field.
+
+    Raises DamagedError.
+    """
     wide = [plain, packed, header]
     position = 0
     while position + 4 <= len(extra):

@@ -1,7 +1,9 @@
 """Tries the user's regular expressions before the run, on ordinary and on hostile text."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from supervisor.checkpoint.name_pattern import NAME_CPU_S
@@ -10,6 +12,9 @@ from supervisor.config.model import RunConfig
 from supervisor.daemon.look.logtail import LogTail
 from supervisor.daemon.look.progress import LINE_CHARACTERS_MAX, LINE_CPU_S
 from supervisor.daemon.look.slow_patterns import ADVICE
+from supervisor.diagnosis.rules_file import RulesFileError, near_name, read_rules
+from supervisor.diagnosis.user_rules import LINE_CHARACTERS_MAX as RULE_CHARACTERS_MAX
+from supervisor.diagnosis.user_rules import LINE_CPU_S as RULE_CPU_S
 from supervisor.rundir.paths import RunPaths
 from supervisor.system.bounded_pattern import BoundedPattern, PatternTimeoutError
 from supervisor.system.pattern_shape import hostile_texts
@@ -40,7 +45,7 @@ _Apply = Callable[[str, float], object]
 
 
 def findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
-    """One answer for each expression that the configuration has."""
+    """One answer for each expression that the configuration has, and one for all rules."""
     if config.watch.progress is not None:
         pattern = BoundedPattern(config.watch.progress)
         yield _trial(
@@ -54,6 +59,37 @@ def findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
             "pattern", pattern.text, pattern.match_whole, NAME_CPU_S,
             [*_ORDINARY_NAMES, *names], _NAME_CHARACTERS_MAX,
         )  # fmt: skip
+    if config.diagnosis.rules is not None:
+        yield from _rules(config.diagnosis.rules, run_dir)
+
+
+def _rules(path: str, run_dir: Path) -> Iterator[Finding]:
+    """Whether the user's own rules can be read, and each pattern is quick."""
+    try:
+        rules = read_rules(path).rules
+    except RulesFileError as error:
+        for problem in error.problems:
+            yield Finding("rules", Level.FAIL, f"{path}: {problem}", error.hint)
+        return
+    ordinary = [*_ORDINARY_LINES, *_own_lines(run_dir), *(rule.example for rule in rules)]
+    bad = False
+    for rule in rules:
+        for key, text in (("pattern", rule.regex), ("unless", rule.unless)):
+            if text is not None:
+                found = _trial(
+                    "rules", text, BoundedPattern(text, re.IGNORECASE).search, RULE_CPU_S,
+                    ordinary, RULE_CHARACTERS_MAX,
+                )  # fmt: skip
+                if found.level is not Level.OK:
+                    bad = True
+                    yield replace(found, text=f"{path}: rule {rule.number}, {key}: {found.text}")
+        if (near := near_name(rule.failure)) is not None:
+            why = f"{path}: rule {rule.number}, failure: {rule.failure} is a new name"
+            yield Finding("rules", Level.WARN, why, f"write {near} if that is meant")
+    if not bad:
+        count = "1 rule" if len(rules) == 1 else f"{len(rules)} rules"
+        text = f"{path}: {count}, each matches its example and is quick"
+        yield Finding("rules", Level.OK, text)
 
 
 def _trial(
@@ -63,15 +99,18 @@ def _trial(
     short = _some(hostile_texts(text, length_max))
     slow = slow or _first_slow(short, apply, cpu_s)
     if slow is not None:
-        why = f"'{text}' takes too long on {_shown(slow)}: it backtracks"
+        why = f"'{text}' takes too long on {_shown(slow)}: the expression backtracks"
         return Finding(what, Level.FAIL, why, ADVICE.partition(";")[0])
     slow = _first_slow(_some(hostile_texts(text, length_max, are_long=True)), apply, cpu_s)
     if slow is not None:
         # The time grows with a power of the length, as for `Epoch (\d+).*?(\d+)/`. No ordinary
         # line is long and odd enough to show that, so it is no failure.
-        why = f"'{text}' is quick; one as odd as {_shown(slow)}, {len(slow)} long, is passed over"
+        why = (
+            f"'{text}' is quick on usual text. It is too slow on text such as {_shown(slow)}"
+            f" ({len(slow)} characters), which is passed over"
+        )
         return Finding(what, Level.OK, why)
-    return Finding(what, Level.OK, f"'{text}' is quick, on hostile text too")
+    return Finding(what, Level.OK, f"'{text}' is quick, also on hostile text")
 
 
 def _first_slow(texts: Iterable[str], apply: _Apply, cpu_s: float) -> str | None:

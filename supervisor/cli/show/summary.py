@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from supervisor.cli.record import RunRecord, Unwatched, no_daemon_text
-from supervisor.cli.show.advice import intent_text, next_steps
+from supervisor.cli.show.advice import advice_text, intent_text, next_steps
 from supervisor.cli.show.formatting import age_text, count_text, wall_of
 from supervisor.cli.show.launching import launch_text
 from supervisor.cli.show.memory_tier import persister_text, snapshot_text
@@ -38,7 +38,7 @@ STATE_COLOURS: dict[str, str] = {
 _COMES_NEXT: dict[str, str] = {
     RunState.BACKOFF: "relaunch",
     RunState.WAITING: "look again",
-    RunState.DRAINING: "end it by force",
+    RunState.DRAINING: "end the trainer by force",
     RunState.KILLING: "kill",
 }
 _LABEL = 14
@@ -85,7 +85,10 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
     if record.launcher_frozen and record.owner is not None:
         yield "launcher", f"FROZEN: {frozen_text(record.owner.identity.pid)}"
     for found in record.still_running:
-        yield "still runs", f"{running_text(found)}: nobody watches it, and nothing follows it"
+        yield (
+            "still runs",
+            f"{running_text(found)}: no supervisor watches it, and nothing starts after it",
+        )
     if record.queued is not None:
         yield "SLURM", record.queued.text
     if status.reason:
@@ -104,6 +107,8 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
         yield "launch", launch
     if is_remarkable(status):
         yield "last failure", failure_text(status)
+    if status.advice is not None and record.state != RunState.COMPLETED:
+        yield "advice", advice_text(status)
     is_acting = record.live and not record.launcher_frozen
     if (soon := next_text(status, now_s)) and is_acting:
         yield "next", soon
@@ -132,7 +137,7 @@ def _supervisor_text(record: RunRecord) -> str:
         gone = f"none now (it was {who})" if record.owner else "none"
         return f"{gone}{ago}"
     ago = f"; updated {age_text(record.age_s)}" if record.age_s is not None else ""
-    late = ": the daemon does not write, so this is how it was then" if record.stale else ""
+    late = ": the daemon no longer writes, so this status is out of date" if record.stale else ""
     return f"{who}{ago}{late}"
 
 
@@ -229,7 +234,7 @@ def stopping_text(status: Status, now_s: float) -> str:
         left = max(0.0, since + stopping.grace_s - now_s)
         text += f"; it has {format_duration(left)} left"
     if status.interrupts == 1:
-        text += "; Ctrl-C twice more kills it unsaved"
+        text += "; two more Ctrl-C kill it unsaved"
     elif status.interrupts >= 2:
         text += "; a third Ctrl-C kills it unsaved"
     return text

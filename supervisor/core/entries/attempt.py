@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from supervisor.core.ending import Doubt
+from supervisor.core.ending import Advice, Doubt
 from supervisor.core.entries.entry import Entry
 from supervisor.core.json_object import JsonObject
 from supervisor.core.vocabulary import Action, Failure, StopSource, Tier
@@ -133,6 +133,8 @@ class AttemptEndedEntry(Entry, kind="attempt_ended"):
     idle_progress: tuple[int | None, float | None] | None = None
     """The durable progress, step and time, at the last end of a job."""
     evidence: tuple[str, ...] = ()
+    advice: Advice | None = None
+    """What a person can do about the failure."""
     doubt: Doubt | None = None
     """Why an exit with 0 is not the end."""
     duration_s: float | None = None

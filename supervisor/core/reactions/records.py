@@ -70,6 +70,7 @@ def attempt_ended(state: State, ending: Ending, decision: Decision) -> AttemptEn
         idle_stops=budget.idle_stops.count,
         idle_progress=budget.idle_stops.progress,
         evidence=ending.evidence,
+        advice=ending.advice if decision.failure == ending.failure else None,
         doubt=decision.doubt,
     ).without(*COURSE)
 

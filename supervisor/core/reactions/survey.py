@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Rescue, Say, SetAside
-from supervisor.core.ending import Ending
+from supervisor.core.ending import Advice, Ending
 from supervisor.core.entries.saves import GoingBackEntry, ProgressEntry
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.reactions.hold import MENDED, hold
@@ -66,6 +66,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         failure=decision.failure or state.failure,
         action=decision.action if decision.failure else state.action,
         reason=decision.reason or state.reason,
+        advice=_advice(state, ending, decision),
         rollback=decision.action is Action.ROLLBACK and decision.verdict is not Verdict.LAUNCH,
         ending=None,
         doubt=state.doubt if ending is None else decision.doubt,
@@ -78,6 +79,13 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         reaction = _carry_out(state, event, decision, effects, now)
         return replace(reaction, effects=(*reaction.effects, *incidents))
     return _carry_out(state, event, decision, [*effects, *incidents], now)
+
+
+def _advice(state: State, ending: Ending | None, decision: Decision) -> Advice | None:
+    """The advice for the failure of the last attempt, which a decision may have named anew."""
+    if ending is None:
+        return state.advice
+    return ending.advice if decision.failure == ending.failure else None
 
 
 def _progress(before: Budget, after: Budget) -> tuple[Effect, ...]:
@@ -101,9 +109,11 @@ def _carry_out(
             state = replace(state, wake_at=now + wait_s)
             if decision.verdict is Verdict.WAIT:
                 state = replace(state, full_place=decision.place, full_looks=0)
-                line = f"waiting: {decision.reason}; goes on by itself when that clears"
+                line = (
+                    f"waiting: {decision.reason}; the run goes on by itself when the cause clears"
+                )
                 return Reaction("wait", state, (*effects, Record(record), Say(line)))
-            line = f"attempt {state.attempt}: {decision.reason}; the next one in {wait_s:.1f} s"
+            line = f"attempt {state.attempt}: {decision.reason}; the next attempt in {wait_s:.1f} s"
             rescue = _rescue(survey, decision) if not state.rollback else ()
             return Reaction("backoff", state, (*effects, Record(record), Say(line), *rescue))
         case Verdict.HOLD:
@@ -129,7 +139,7 @@ def _rescue(survey: Surveyed, decision: Decision) -> tuple[Effect, ...]:
     if survey.unmounted is not None:
         return ()  # it would land under the bare mount point, where the mount hides it later
     ahead = ahead_of_disk(survey.candidates, decision.later)
-    return () if ahead is None else (Rescue("it is all that there is of its steps"),)
+    return () if ahead is None else (Rescue("nothing else holds its steps"),)
 
 
 def _launch(

@@ -33,6 +33,13 @@ def weigh(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> End
         said = ending.reason.removeprefix(Failure.CONFIGURATION)
         reason = ending.reason if said == ending.reason else f"{Failure.EXCEPTION}{said}"
         ending = replace(ending, failure=Failure.EXCEPTION, action=Action.RESTART, reason=reason)
+    if ending.action is Action.HOLD:
+        # The run has trained: what refused or failed to build now may work at the next attempt.
+        has_trained = is_late or state.reached_step is not None
+        if ending.failure is Failure.ACCESS_DENIED and has_trained:
+            ending = replace(ending, action=Action.BACKOFF)
+        if ending.failure is Failure.BUILD_FAILED and has_trained:
+            ending = replace(ending, action=Action.RESTART)
     if ending.failure is Failure.CHECKPOINT_CORRUPT and ending.action is Action.ROLLBACK:
         ending = _weigh_corruption(state, survey, ending, budget)
     return ending

@@ -40,6 +40,9 @@ from supervisor.core.vocabulary import (
 )
 from supervisor.core.wording import HOLD_ASKED, counted
 
+# An older checkpoint has the same shapes, and reads the same data.
+_NOT_BY_ROLLBACK = frozenset({Failure.DATA_CORRUPT, Failure.CHECKPOINT_MISMATCH})
+
 
 def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Decision:
     """What to do now that nothing runs and the checkpoints are known."""
@@ -64,7 +67,9 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
     if ending.failure is not Failure.DISK_FULL and state.intent is not Intent.HOLD:
         began = began_by(state, ending, now)
         if tries_cold(state.warm, state.launched, began=began):
-            why = "it was launched warm and made no step: once more, cold, and not charged"
+            why = (
+                "the attempt was launched warm and made no step: launched again, cold, at no charge"
+            )
             why, name = f"{ending.reason}; {why}" if ending.reason else why, ending.failure
             return launch(state, survey, budget, name, Action.RESTART_COLD, why, rollback=rollback)
     decision = _after_failure(state, survey, ending, budget, now)
@@ -226,6 +231,8 @@ def _after_failure(
         wait = backoff_s(policy, budget.outages, ending.attempt)
         return Decision(Verdict.BACKOFF, failure, action, reason, budget, wait_s=wait)
     rollback = budget.repeats == ROLLBACK_REPEATS or action is Action.ROLLBACK
+    if failure in _NOT_BY_ROLLBACK:
+        rollback, action = False, Action.RESTART
     action = Action.ROLLBACK if rollback else action
     if code == ExitCode.PREEMPTED or (progressed and action.relaunch is not Relaunch.AFTER_A_PAUSE):
         return launch(state, survey, budget, failure, action, reason, rollback=rollback)

@@ -63,7 +63,7 @@ class PeriodicWork:
         self._pruner = Pruner(run)
         self._troubles = SaveFailures(run, parts.snapshots, performer.keep_incident)
         self._reading = LongReading(run.console.say)
-        self._slow_patterns = SlowPatterns(run.progress, run.surveyor)
+        self._slow_patterns = SlowPatterns(run.progress, run.surveyor, run.rules)
         self._status_at = 0.0
         self._up_at = monotonic_s() + UP_AFTER_S
         self._account_at = monotonic_s() + ACCOUNT_S
@@ -130,7 +130,8 @@ class PeriodicWork:
             return
         line = (
             f"{self._run.surveyor.directory}: training began from nothing beside"
-            f" {', '.join(names[:3])}; if that is a checkpoint, say `checkpoints: {{pattern: ...}}`"
+            f" {', '.join(names[:3])}; if that is a checkpoint, write `checkpoints:"
+            f" {{pattern: ...}}`"
         )
         self._warn(line)
 

@@ -18,6 +18,7 @@ from supervisor.diagnosis.last_words import Unhandled, find_unhandled
 from supervisor.diagnosis.log_line import clean, read_step, split_prefix
 from supervisor.diagnosis.python_traceback import exception_of
 from supervisor.diagnosis.steps_after import shows_steps
+from supervisor.diagnosis.user_rules import NO_RULES, UserRules
 from supervisor.launcher.messages import ExitedReport
 from supervisor.system.clock import monotonic_s, wall_s
 from supervisor.worker.page import Outcome, Page
@@ -134,10 +135,12 @@ def ending_of(
     checkpoint_directory: Path,
     is_python: bool,
     main_pid: int | None = None,
+    rules: UserRules = NO_RULES,
 ) -> Ending:
     """All that is known of the end of an attempt, with its diagnosis.
 
     `is_python`: the main process is the Python that trains, so the exit code is the trainer's own.
+    `rules`: the user's.
     """
     has_failed = end.signal is not None or bool(end.code)
     outcome = agreed_outcome(pages, has_failed=has_failed)
@@ -158,13 +161,13 @@ def ending_of(
         free_bytes=free_bytes(checkpoint_directory),
         kernel_lines=read_kernel_log(facts.started_at),
     )
-    found = diagnose(evidence)
+    found = diagnose(evidence, rules)
     last_words, record = None, None
     if evidence.code == 0 and evidence.signal is None and outcome is None:
         # Whether to believe exit code 0: the log's end and the trainer's own record are asked.
         unhandled = find_unhandled(evidence.lines, has_begun=first_step or step is not None)
         if unhandled is not None:
-            found = _diagnosis_of(unhandled, evidence)
+            found = _diagnosis_of(unhandled, evidence, rules)
             last_words = LastWords(unhandled.words, unhandled.is_certain and not is_python)
     is_its_own_end = evidence.signal is None and outcome is None
     if is_its_own_end and (evidence.code == 0 or found.exception is not None):
@@ -184,6 +187,7 @@ def ending_of(
         exception=found.exception,
         frame=found.frame,
         evidence=found.evidence,
+        advice=found.advice,
         step=step,
         first_step_seen=first_step,
         attached=bool(pages),
@@ -198,9 +202,9 @@ def ending_of(
     )
 
 
-def _diagnosis_of(unhandled: Unhandled, evidence: ExitEvidence) -> Diagnosis:
+def _diagnosis_of(unhandled: Unhandled, evidence: ExitEvidence, rules: UserRules) -> Diagnosis:
     """The diagnosis of an unhandled traceback behind an exit code of 0."""
-    found = diagnose(replace(evidence, code=unhandled.code))
+    found = diagnose(replace(evidence, code=unhandled.code), rules)
     if found.failure is not Failure.UNKNOWN:
         return found
     line = unhandled.line[:WORDS_CHARS]

@@ -96,6 +96,7 @@ def status_of(
         failure=state.failure,
         action=None if state.action is None else state.action.told,
         reason=state.reason or None,
+        advice=state.advice,
         next_at=next_at,
         intent=state.intent,
         stopping=None

@@ -56,7 +56,7 @@ PartitionName=high Nodes=ALL PriorityTier=10 PreemptMode=OFF
 
 
 class Cluster:
-    """munged and slurmctld on `login`, one slurmd on each node; `scontrol` and the like."""
+    """munged and slurmctld on `login`, one slurmd on each node; runs `scontrol` and the like."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -75,7 +75,7 @@ class Cluster:
 
     @property
     def machines(self) -> list[Machine]:
-        """All of them."""
+        """All machines of the cluster."""
         return [self.login, *self.nodes.values()]
 
     def start(self) -> None:
@@ -92,7 +92,7 @@ class Cluster:
         self.wait_idle()
 
     def _start_munged(self) -> None:
-        # --force: directories of a test are closed to others, which here is nobody.
+        # --force: the test's directories are closed to other users, which munged refuses otherwise.
         place = self.folder / "munge"
         place.mkdir()
         self.login.run("mungekey", "--create", "--keyfile", str(place / "key"))
@@ -114,7 +114,7 @@ class Cluster:
         )
 
     def stop_controller(self) -> None:
-        """Take the controller away: nobody answers until it is started again."""
+        """Stop the controller: it does not answer until it is started again."""
         self.login.run("pkill", "-TERM", "-x", "slurmctld")
         self._daemons.pop("slurmctld").wait(30)
 
@@ -128,7 +128,7 @@ class Cluster:
         )
 
     def kill_slurmd(self, name: str) -> None:
-        """`kill -9` of a node's slurmd; its jobs live on under their slurmstepd."""
+        """`kill -9` a node's slurmd; its jobs live on under their slurmstepd."""
         self.nodes[name].run("pkill", "-KILL", "-x", "slurmd")
         self._daemons.pop(name).wait(30)
 
@@ -139,7 +139,7 @@ class Cluster:
 
     @contextmanager
     def settings(self, **changed: Any) -> Iterator[None]:
-        """Another configuration for a while; the daemons read it again."""
+        """Change the configuration for a while; the daemons read it again."""
         before = dict(self._settings)
         self._settings.update(changed)
         self._reconfigure()
@@ -162,21 +162,21 @@ class Cluster:
         )  # fmt: skip
 
     def scontrol(self, *words: str, check: bool = True) -> str:
-        """`scontrol …`; what it printed."""
+        """Run `scontrol …`; its output."""
         done = self.login.run("scontrol", *words, check=check)
         return done.stdout + ("" if check else done.stderr)
 
     def job(self, job: str) -> dict[str, str]:
-        """The fields of `scontrol show job`, empty where there is no such job."""
+        """The fields of `scontrol show job`; empty without such a job."""
         text = self.scontrol("-o", "show", "job", job, check=False)
         return dict(word.split("=", 1) for word in text.split() if "=" in word)
 
     def state(self, job: str) -> str:
-        """JobState, `` where it is not known."""
+        """JobState; empty if it is unknown."""
         return self.job(job).get("JobState", "")
 
     def cancel_all(self) -> None:
-        """No job is left, and every node is idle again."""
+        """Cancel all jobs, and wait until every node is idle again."""
         self.login.run("scancel", "--user=root", check=False)
         self.login.run("scancel", "--user=root", "--signal=KILL", "--full", check=False)
         wait_until(lambda: not self.login.run("squeue", "-h").stdout, 60, story=self.story)
@@ -186,7 +186,7 @@ class Cluster:
         self.wait_idle()
 
     def wait_idle(self) -> None:
-        """Wait until nothing runs and all nodes answer."""
+        """Wait until no job runs and all nodes answer."""
 
         def all_idle() -> bool:
             shown = self.login.run("sinfo", "-h", "-N", "-p", "low", "-o", "%t", check=False)
@@ -200,13 +200,13 @@ class Cluster:
         return _text(self.folder / "slurmctld.console") + _text(self.folder / "slurmctld.log")
 
     def story(self) -> str:
-        """Jobs and nodes as the controller has them, and its log's end."""
+        """The controller's jobs and nodes, and the end of its log."""
         jobs = self.login.run("squeue", "--long", check=False).stdout
         nodes = self.login.run("sinfo", "-N", "--long", check=False).stdout
         return f"{jobs}\n{nodes}\n{self.controller_log()}"
 
     def stop(self) -> None:
-        """Cut all power; with the machines goes everything that ran on them."""
+        """Cut all power; every process on the machines dies with them."""
         with ExitStack() as stack:
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             for machine in self.machines:
@@ -216,7 +216,7 @@ class Cluster:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nobody has now, so that several clusters can be there at once."""
+    """Ports that are free now, so that several clusters can run at once."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -225,7 +225,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _text(path: Path, most: int = 6000) -> str:
-    """The end of a file, empty where there is none."""
+    """The end of a file; empty if it cannot be read."""
     try:
         return path.read_text(errors="replace")[-most:]
     except OSError:

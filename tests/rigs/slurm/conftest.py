@@ -1,4 +1,4 @@
-"""One cluster for all tests of a worker, and a run of its own for each test."""
+"""One cluster for all tests of a pytest worker, and a run for each test."""
 
 import json
 import sys
@@ -47,13 +47,13 @@ class JobUnderTest:
     def supervisor(
         self, *words: str, on: Machine | None = None, check: bool = True, **env: str
     ) -> str:
-        """A `supervisor` command on the login node, or on another machine; what it printed."""
+        """Run a `supervisor` command on the login node or another machine; its output."""
         machine = on or self.cluster.login
         done = machine.run(*SUPERVISOR, *words, check=check, cwd=self.folder, **env)
         return done.stdout + ("" if check else done.stderr)
 
     def submit(self, *options: str, own: tuple[str, ...] = (), **env: str) -> str:
-        """`supervisor sbatch`, with `options` for sbatch and `own` ones before; the job's id."""
+        """Run `supervisor sbatch` with its `own` options and `options` for sbatch; the job's id."""
         said = self.supervisor("sbatch", str(self.config), "--json", *own, "--", *options, **env)
         body = json.loads(said)
         self.id, self.job_log = body["job_id"], Path(body["log"])
@@ -73,7 +73,7 @@ class JobUnderTest:
 
     @property
     def attempts(self) -> int:
-        """How many attempts were started."""
+        """The number of started attempts."""
         return len(self.entries("attempt_started"))
 
     @property
@@ -83,16 +83,16 @@ class JobUnderTest:
 
     @property
     def said(self) -> str:
-        """The job's own log."""
+        """The job's log."""
         return _read(self.job_log)
 
     def saved(self) -> dict[str, Any]:
-        """The manifest of the newest checkpoint; step 0 where there is none."""
+        """The manifest of the newest checkpoint; step 0 without one."""
         found = [json.loads(path.read_text()) for path in self.run_dir.glob("*/manifest.json")]
         return max(found, key=lambda manifest: int(manifest["step"]), default={"step": 0})
 
     def begun_at(self, attempt: int, timeout_s: float = 90) -> int:
-        """The step at which an attempt said that it begins."""
+        """Wait for an attempt's line about the step at which it begins; that step."""
         mark = f"attempt {attempt} begins at step "
 
         def found() -> str | None:
@@ -101,7 +101,7 @@ class JobUnderTest:
         return int(str(self.wait(found, timeout_s)).removeprefix(mark).split()[0])
 
     def wait(self, claim: Callable[[], Any], timeout_s: float = 60) -> Any:
-        """Wait until something is so."""
+        """Wait until a claim is true; its value."""
         return wait_until(claim, timeout_s, story=self._story)
 
     def _story(self) -> str:
@@ -111,7 +111,7 @@ class JobUnderTest:
         return f"{self.said[-3000:]}\n{self.log[-1500:]}\n{recent}\n{job}\n{self.cluster.story()}"
 
     def wait_step(self, step: int, attempt: int = 1, timeout_s: float = 90) -> dict[str, Any]:
-        """Wait until an attempt is seen at a step; returns the status."""
+        """Wait until status.json shows an attempt at a step; the status."""
 
         def reached() -> dict[str, Any] | None:
             status = self.status
@@ -136,7 +136,7 @@ class JobUnderTest:
         return str(self.wait(lambda: self.cluster.job(self.id).get("BatchHost")))
 
     def preempt(self, seconds: int = 1) -> str:
-        """A job of the partition `high` takes this job's whole node for a while; its id."""
+        """Submit a job of partition `high` that takes this job's whole node for a while; its id."""
         done = self.cluster.login.run(
             "sbatch", "--parsable", "--partition=high", "--exclusive", "--output=/dev/null",
             f"--nodelist={self.node()}", f"--wrap=sleep {seconds}", cwd=self.folder,
@@ -148,7 +148,7 @@ class JobUnderTest:
         return [sys.executable, "-P", str(TRAINER)]
 
     def copied_script(self, config: str) -> str:
-        """slurm/train.sbatch as a user would copy it: CONFIG and the program corrected."""
+        """Copy slurm/train.sbatch as a user would, with CONFIG and program corrected; its path."""
         text = (Path(__file__).resolve().parents[3] / "slurm" / "train.sbatch").read_text()
         text = text.replace("CONFIG=configs/train.yaml", f"CONFIG={config}")
         text = text.replace("exec supervisor", f"exec {' '.join(SUPERVISOR)}")
@@ -157,7 +157,7 @@ class JobUnderTest:
         return str(path)
 
     def launcher(self) -> int:
-        """The pid of `supervisor run` on its node: it is the batch script's process."""
+        """The pid of `supervisor run` on its node, which is the batch script's process."""
         return int(self.wait(lambda: (self.status.get("pids") or {}).get("launcher")))
 
     def signal(self, number: int) -> None:
@@ -174,7 +174,7 @@ class JobUnderTest:
         return dict(self.wait(found))
 
     def strays(self) -> list[str]:
-        """Processes of the run that still live on any machine."""
+        """Processes of the run that still live, on any machine."""
         mark = f"SUPERVISOR_RUN_DIR={self.run_dir}"
         found = []
         for machine in self.cluster.machines:
@@ -194,7 +194,7 @@ def _read(path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A running cluster; skipped without SLURM's packages, which `.ci/run` does not let pass."""
+    """A running cluster; skipped without SLURM's packages, which `.ci/run` does not allow."""
     if (lacking := missing_programs()) is not None:
         pytest.skip(lacking)
     cluster = Cluster(tmp_path_factory.mktemp("c"))
@@ -207,7 +207,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def job(cluster: Cluster, tmp_path: Path) -> Iterator[JobUnderTest]:
-    """A run of its own, not submitted yet."""
+    """A run that is not submitted yet."""
     job = JobUnderTest(cluster, tmp_path)
     yield job
     cluster.cancel_all()

@@ -14,7 +14,7 @@ UP_S = 30.0
 
 
 class Machine:
-    """Processes, names and memory of its own; files and network are shared with the others."""
+    """A machine with its own processes, names and memory; files and network are shared."""
 
     def __init__(self, folder: Path, name: str, environment: dict[str, str]) -> None:
         self.folder = folder
@@ -26,12 +26,12 @@ class Machine:
         (folder / "machine-id").write_text(uuid.uuid4().hex + "\n")
 
     def boot(self) -> None:
-        """Come up, with another boot id each time."""
+        """Boot, with another boot id each time."""
         (self.folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
         (self.folder / "up").unlink(missing_ok=True)
         enter = ["unshare", "--pid", "--fork", "--mount", "--uts", "--ipc", "--kill-child"]
         with (self.folder / "console.log").open("ab") as out:
-            # A killed pytest takes the machine along, and with PID 1 goes everything in it.
+            # A killed pytest kills the machine, and with PID 1 every process in it.
             self._outer = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *enter, "sh", HERE / "machine.sh", self.folder,
                  self.name],
@@ -42,14 +42,14 @@ class Machine:
         self.init = int(Path(f"/proc/{outer}/task/{outer}/children").read_text().split()[0])
 
     def said(self) -> str:
-        """What its first process wrote."""
+        """The output of its first process."""
         return (self.folder / "console.log").read_text(errors="replace")
 
     def run(
         self, *words: str | Path, check: bool = True, cwd: Path | str = "/", timeout_s: float = 60,
         **env: str,
     ) -> "subprocess.CompletedProcess[str]":  # fmt: skip
-        """Run a command there, as root."""
+        """Run a command on the machine, as root."""
         done = subprocess.run(
             ["nsenter", "--target", str(self.init), "--all", f"--wdns={cwd}", *words],
             env={**self.environment, **env}, stdin=subprocess.DEVNULL, capture_output=True,
@@ -62,7 +62,7 @@ class Machine:
     def start(
         self, *words: str | Path, log: Path, cwd: Path | str = "/"
     ) -> "subprocess.Popen[bytes]":
-        """Start a daemon that stays in the foreground of its own."""
+        """Start a daemon on the machine, in the foreground of its own session."""
         with log.open("ab") as out:
             return subprocess.Popen(
                 ["nsenter", "--target", str(self.init), "--all", f"--wdns={cwd}", *words],
@@ -71,16 +71,16 @@ class Machine:
             )  # fmt: skip
 
     def pids(self, pattern: str) -> list[int]:
-        """Pids, as numbered there, of processes whose command line matches."""
+        """Pids, as the machine numbers them, of processes whose command line matches."""
         found = self.run("pgrep", "-f", "--", pattern, check=False)
         return [int(word) for word in found.stdout.split()]
 
     def kill(self, pid: int, signum: int) -> None:
-        """Signal a process by its pid there."""
+        """Signal a process by the machine's pid for it."""
         self.run("kill", f"-{int(signum)}", str(pid))
 
     def lose(self) -> None:
-        """Cut the power: every process there dies at once, and its memory is gone."""
+        """Cut the power: every process dies at once, and the machine's memory is gone."""
         if self._outer is None:
             return
         if self.init:
@@ -92,12 +92,12 @@ class Machine:
 
     @property
     def is_up(self) -> bool:
-        """Whether it runs."""
+        """Whether the machine runs."""
         return self.init != 0
 
 
 def missing_programs() -> str | None:
-    """What has to be installed first; None if nothing."""
+    """The programs that must be installed first; None if none is missing."""
     needed = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "scontrol", "srun")
     needed += ("unshare", "nsenter", "setpriv", "pgrep")
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"

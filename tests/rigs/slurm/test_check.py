@@ -1,4 +1,4 @@
-"""`supervisor check` on the login node and inside a job: what this site really gives."""
+"""`supervisor check` on the login node and inside a job: what the site really allows."""
 
 import json
 
@@ -19,7 +19,7 @@ def _check(job: JobUnderTest, *words: str) -> dict[str, tuple[str, str]]:
 
 
 def test_no_warning_without_the_user_signal(cluster: Cluster, job: JobUnderTest) -> None:
-    """In the batch layout nothing comes when a preemption begins; under srun it does (point 5)."""
+    """In the batch layout no signal announces a preemption; under srun one does (point 5)."""
     with cluster.settings(controller_parameters="max_dbd_msg_action=discard"):
         level, text = _check(job)["preemption"]
         assert (level, text.split(":")[0]) == ("warn", "no warning will come")
@@ -29,7 +29,7 @@ def test_no_warning_without_the_user_signal(cluster: Cluster, job: JobUnderTest)
 
 
 def test_what_the_partition_gives(cluster: Cluster, job: JobUnderTest) -> None:
-    """GraceTime and KillWait of the partition that is meant."""
+    """`check` shows GraceTime and KillWait of the chosen partition."""
     found = _check(job)
     assert found["SLURM"] == ("ok", "partition low")
     assert found["preemption"] == ("ok", "announced by --signal=B:…; GraceTime is 10s")
@@ -42,7 +42,7 @@ def test_what_the_partition_gives(cluster: Cluster, job: JobUnderTest) -> None:
 
 
 def test_inside_a_job(cluster: Cluster, job: JobUnderTest) -> None:
-    """The job's own partition, limit and leave to be requeued."""
+    """In a job `check` shows its partition, its time limit, and whether it may be requeued."""
     out = job.folder / "out"
     check = f"{' '.join(SUPERVISOR)} check --json {job.config}"
     for option, level in (("--requeue", "ok"), ("--no-requeue", "warn")):
@@ -58,7 +58,7 @@ def test_inside_a_job(cluster: Cluster, job: JobUnderTest) -> None:
 
 
 def test_a_controller_that_is_down_is_unknown(cluster: Cluster, job: JobUnderTest) -> None:
-    """No answer is said to be none, and nothing is guessed."""
+    """A missing answer is reported as such, and nothing is guessed."""
     cluster.stop_controller()
     try:
         found = _check(job)

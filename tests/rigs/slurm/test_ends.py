@@ -1,4 +1,4 @@
-"""What ends a job for good: cancelled, stopped, held and finished runs."""
+"""Jobs that end for good: cancelled, stopped, held and finished runs."""
 
 import json
 import signal
@@ -13,7 +13,7 @@ SAME_DEATH = json.dumps({str(attempt): [5, "raise"] for attempt in range(1, 20)}
 
 
 def test_scancel_saves_and_is_not_requeued(job: JobUnderTest) -> None:
-    """One TERM to the trainer, which saves within KillWait; the job stays cancelled (point 1)."""
+    """The trainer gets one TERM and saves within KillWait; the job stays cancelled (point 1)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit()
     job.wait_step(10)
@@ -25,11 +25,11 @@ def test_scancel_saves_and_is_not_requeued(job: JobUnderTest) -> None:
     assert job.restarts == 0
     assert len(job.entries("attempt_ended")) == 1
     assert f"saved at step {saved['step']}" in job.said
-    assert f"job {job.id} was cancelled: it is not requeued" in job.said
+    assert f"job {job.id} was cancelled, so it is not requeued" in job.said
 
 
 def test_held_run_frees_the_node(job: JobUnderTest) -> None:
-    """Exit 1 within a minute, not requeued, and the last line says what to do."""
+    """The job of a held run exits 1 within a minute, and its last line says what to do."""
     job.configure(env={"FAULTS": SAME_DEATH})
     job.submit()
     job.wait_state("FAILED", timeout_s=60)
@@ -37,14 +37,14 @@ def test_held_run_frees_the_node(job: JobUnderTest) -> None:
     assert job.restarts == 0
     assert "held: " in job.said
     assert not job.strays()
-    # Another job would end at once: none is submitted before somebody has looked.
+    # Another job would end at once, so none is submitted before an operator resumes.
     said = job.supervisor("sbatch", str(job.config), check=False)
     assert "nothing was submitted" in said
     assert "supervisor resume" in said
 
 
 def test_no_durable_progress_is_held(job: JobUnderTest) -> None:
-    """Preempted again and again before anything could be saved: held, exit 1 (point 14)."""
+    """A run that is preempted again and again before a save is held with exit 1 (point 14)."""
     job.configure(
         env={"SAVE_EVERY": NEVER, "SAVE_S": 120},
         restart={"backoff": "0.1s", "backoff_max": "0.3s", "max_failures": 2},
@@ -69,7 +69,7 @@ def test_no_durable_progress_is_held(job: JobUnderTest) -> None:
 
 
 def test_finished_in_its_grace(job: JobUnderTest) -> None:
-    """Finished it is, stop or no stop; requeued all the same, it exits 0 at once (point 7)."""
+    """A run that finishes in its grace is finished; a requeued job exits 0 at once (point 7)."""
     script = 'trap "" TERM; until [ -e go ]; do sleep 0.1; done; touch done'
     job.configure(command=["sh", "-c", script], finish={"file": "done"}, grace="60s")
     job.submit()
@@ -87,7 +87,7 @@ def test_finished_in_its_grace(job: JobUnderTest) -> None:
 
 
 def test_stop_from_the_login_node(job: JobUnderTest) -> None:
-    """Over the shared run directory: seen, saved, ended, not requeued, and stays so (18)."""
+    """`stop` in the shared run directory saves; the job ends and is not requeued (18)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit()
     job.wait_step(10)
@@ -106,7 +106,7 @@ def test_stop_from_the_login_node(job: JobUnderTest) -> None:
 
 
 def test_waiting_in_the_queue(job: JobUnderTest) -> None:
-    """`status` says so from the login node, and a `stop` then keeps the run from starting (18)."""
+    """`status` shows the queue from the login node; after a `stop` the run does not start (18)."""
     job.submit("--begin=now+1hour")
     shown = job.supervisor("status", str(job.run_dir))
     assert "waiting in the queue" in shown.splitlines()[0]
@@ -115,7 +115,7 @@ def test_waiting_in_the_queue(job: JobUnderTest) -> None:
     assert body["slurm"]["job_id"] == job.id
     assert body["slurm"]["queue_state"] == "PENDING"
     again = job.supervisor("sbatch", str(job.config), check=False)
-    assert f"job {job.id} has this run already" in again
+    assert f"this run has a job already: {job.id}" in again
     said = job.supervisor("stop", str(job.run_dir))
     assert "nothing runs" in said
     job.cluster.scontrol("update", f"JobId={job.id}", "StartTime=now")
@@ -125,7 +125,7 @@ def test_waiting_in_the_queue(job: JobUnderTest) -> None:
 
 
 def test_requeued_and_waiting(job: JobUnderTest) -> None:
-    """Between a requeue and its turn `status` says that the run waits in the queue (18)."""
+    """Between a requeue and the next start `status` shows that the run waits in the queue (18)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit("--nodelist=n1")
     job.wait_step(10)
@@ -133,5 +133,5 @@ def test_requeued_and_waiting(job: JobUnderTest) -> None:
     job.wait_state("PENDING")
     shown = " ".join(job.supervisor("status", str(job.run_dir)).split())
     assert f"job {job.id} waits in the queue" in shown
-    assert "It goes on by itself" in shown
+    assert "The run goes on by itself" in shown
     assert job.begun_at(2) == job.ends_of(1)["step"] + 1

@@ -11,7 +11,7 @@ from tests.rigs.slurm.conftest import SUPERVISOR, JobUnderTest
 pytestmark = [pytest.mark.rig, pytest.mark.timeout(300)]
 NEVER = 1000000
 
-# As on NFS or Lustre, where another machine's flock proves nothing.
+# On NFS or Lustre another machine's flock proves nothing; here the file system counts as such.
 SHARED = """\
 import supervisor.system.mounts as filesystem
 filesystem.NETWORK_TYPES = frozenset({filesystem.filesystem_type(filesystem.Path(%r))})
@@ -27,7 +27,7 @@ def _as_on_nfs(job: JobUnderTest) -> dict[str, str]:
 
 
 def test_lost_node(job: JobUnderTest) -> None:
-    """SLURM requeues the job elsewhere; the newest valid one is taken, a torn set aside (12)."""
+    """SLURM requeues the job elsewhere: it takes the newest valid; a torn one is set aside (12)."""
     job.submit(**_as_on_nfs(job))
     job.wait_step(25)
     lost = job.node()
@@ -39,7 +39,7 @@ def test_lost_node(job: JobUnderTest) -> None:
     assert job.begun_at(2, timeout_s=150) == newest + 1 > 20
     assert job.node() != lost
     assert job.restarts == 1
-    # The lock of the lost node was broken by SLURM's word: the same job has been started again.
+    # The lost node's lock was broken because SLURM has started the same job again.
     hosts = [entry["host"] for entry in job.entries("supervisor_started")]
     assert (len(hosts), len(set(hosts))) == (2, 2)
     aside = job.run_dir / ".supervisor" / "set-aside" / "invalid" / torn.name
@@ -47,7 +47,7 @@ def test_lost_node(job: JobUnderTest) -> None:
 
 
 def test_killed_slurmd(job: JobUnderTest) -> None:
-    """`kill -9` of slurmd: training does not notice, and goes on under the next one (12)."""
+    """`kill -9` of slurmd: training goes on, also under the next slurmd (12)."""
     job.submit()
     job.wait_step(10)
     node = job.node()
@@ -60,7 +60,7 @@ def test_killed_slurmd(job: JobUnderTest) -> None:
 
 
 def test_killed_slurmstepd(job: JobUnderTest) -> None:
-    """Nobody would end what SLURM starts anew: the run saves by itself, and goes on (12)."""
+    """Without slurmstepd SLURM cannot end the job: the run saves by itself, and resumes (12)."""
     job.submit()
     job.wait_step(25)
     node = job.cluster.nodes[job.node()]
@@ -71,7 +71,7 @@ def test_killed_slurmstepd(job: JobUnderTest) -> None:
 
 
 def test_two_nodes_want_the_run(job: JobUnderTest) -> None:
-    """The second one is refused with 69 and told of the first (point 15)."""
+    """The second supervisor exits 69 and names the first (point 15)."""
     env = _as_on_nfs(job)
     job.submit("--nodelist=n1", **env)
     job.wait_step(5)
@@ -84,7 +84,7 @@ def test_two_nodes_want_the_run(job: JobUnderTest) -> None:
 
 
 def test_lock_of_a_job_that_is_over(job: JobUnderTest) -> None:
-    """A lost node's lock is broken once SLURM says that its job is over, not before (15)."""
+    """A lost node's lock is broken once SLURM reports that its job is over, not before (15)."""
     env = _as_on_nfs(job)
     job.submit("--nodelist=n1", "--no-requeue", **env)
     job.wait_step(25)
@@ -107,7 +107,10 @@ def test_lock_of_a_job_that_is_over(job: JobUnderTest) -> None:
 
 
 def test_controller_down(job: JobUnderTest) -> None:
-    """Nobody answers at the end: saved, exit 75, "not requeued" and not "failed" (16, 6)."""
+    """The controller does not answer at the end: saved, exit 75, neither requeued nor failed.
+
+    Points 16 and 6.
+    """
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit()
     job.wait_step(10)
@@ -125,7 +128,7 @@ def test_controller_down(job: JobUnderTest) -> None:
 
 
 def test_suspended_job_is_no_hang(job: JobUnderTest) -> None:
-    """`scontrol suspend`, far longer than the heartbeat's time, and `resume`: it goes on (17)."""
+    """A suspend far longer than the heartbeat timeout is no hang: the job goes on (17)."""
     job.configure(watch={"heartbeat_timeout": "2s"})
     job.submit()
     job.wait_step(10)

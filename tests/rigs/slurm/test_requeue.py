@@ -1,4 +1,4 @@
-"""Jobs that are put back into the queue, and resume where they had saved."""
+"""Jobs that are put back into the queue, and resume from their save."""
 
 import signal
 
@@ -11,7 +11,7 @@ NEVER = 1000000
 
 
 def test_preempted_saved_requeued_resumed(job: JobUnderTest) -> None:
-    """Same job id, resumed at the saved step; the job's log says what comes next (point 2)."""
+    """The requeued job has the same id, and resumes at the saved step (point 2)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit()
     job.wait_step(10)
@@ -23,7 +23,7 @@ def test_preempted_saved_requeued_resumed(job: JobUnderTest) -> None:
     assert f"requeued as job {job.id}; SLURM may start it again in about 5 s" in job.said
     assert job.cluster.state(job.id) == "RUNNING"
     assert job.restarts == 1
-    # tee: what the trainer printed, of both starts, in one log that no requeue has emptied.
+    # tee: both starts of the trainer print into one log, which no requeue has emptied.
     assert "attempt 1 begins at step 1 " in job.said
     job.wait(lambda: f"attempt 2 begins at step {begun} " in job.said)
     assert job.status["slurm"]["job_id"] == job.id
@@ -31,7 +31,7 @@ def test_preempted_saved_requeued_resumed(job: JobUnderTest) -> None:
 
 
 def test_time_limit_announced(job: JobUnderTest) -> None:
-    """`--signal=B:USR1@N` to the batch process, up to a minute early: saved, requeued (2, 3)."""
+    """USR1 comes up to a minute early; the run saves, and the job is requeued (2, 3)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit("--time=2", "--signal=B:USR1@20")
     job.wait_step(10)
@@ -42,7 +42,7 @@ def test_time_limit_announced(job: JobUnderTest) -> None:
 
 
 def test_time_limit_unannounced(job: JobUnderTest) -> None:
-    """SIGTERM at the limit, KillWait to save: the job is requeued while it is being ended (2)."""
+    """SIGTERM at the limit leaves KillWait to save; the job is requeued as it ends (2)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit("--time=1", "--signal=B:CONT@5")
     job.wait_step(10)
@@ -53,7 +53,7 @@ def test_time_limit_unannounced(job: JobUnderTest) -> None:
 
 
 def test_preempted_without_a_warning(job: JobUnderTest) -> None:
-    """GraceTime=0: SIGTERM alone, KillWait to save; SLURM has requeued it already (6)."""
+    """With GraceTime=0 only SIGTERM comes, and SLURM has requeued the job already (6)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit("--partition=abrupt")
     job.wait_step(10)
@@ -65,7 +65,7 @@ def test_preempted_without_a_warning(job: JobUnderTest) -> None:
 
 
 def test_repeated_signals_change_nothing(job: JobUnderTest) -> None:
-    """TERM, TERM, CONT, TERM during a save: one save, whole; never "the second kills" (4)."""
+    """TERM, TERM, CONT, USR1, TERM during a save bring one whole save, and no kill (4)."""
     job.configure(env={"SAVE_EVERY": NEVER, "SAVE_S": 3})
     job.submit()
     job.wait_step(10)
@@ -78,7 +78,7 @@ def test_repeated_signals_change_nothing(job: JobUnderTest) -> None:
 
 
 def test_seven_preemptions_do_not_hold_the_job(job: JobUnderTest) -> None:
-    """SLURM holds a job that it had to requeue itself five times; ours ask for it (8, 11)."""
+    """SLURM holds a job that it had to requeue five times; ours ask for the requeue (8, 11)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit()
     for attempt in range(1, 8):
@@ -87,18 +87,18 @@ def test_seven_preemptions_do_not_hold_the_job(job: JobUnderTest) -> None:
         job.begun_at(attempt + 1, timeout_s=120)
     assert job.restarts == 7
     assert job.cluster.state(job.id) == "RUNNING"
-    # The ledger is the truth, across all requeues: each began where the one before had saved.
+    # Across all requeues each attempt began from the step that the previous one had saved.
     started = job.entries("attempt_started")
     ends = [entry["step"] for entry in job.entries("attempt_ended")]
     assert [entry["checkpoint"]["step"] for entry in started[1:]] == ends
-    # Unknown: the controller had not answered in time, and the job was requeued all the same.
+    # `unknown`: the controller had not answered in time, and the job was requeued all the same.
     verdicts = [entry["verdict"] for entry in job.entries("requeue")]
     assert set(verdicts) <= {"ask", "already", "unknown"}
     assert "ask" in verdicts
 
 
 def test_no_requeue_is_said(job: JobUnderTest) -> None:
-    """`--no-requeue`: saved, exit 75, and what to type (point 9)."""
+    """With `--no-requeue` the run saves, exits 75, and prints the command to type (point 9)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit("--no-requeue")
     job.wait_step(10)
@@ -111,7 +111,7 @@ def test_no_requeue_is_said(job: JobUnderTest) -> None:
 
 
 def test_chain_goes_on(job: JobUnderTest) -> None:
-    """A `%1` array for sites without requeues: the next task goes on where the first had saved."""
+    """A `%1` array for sites without requeues: the next task resumes from the first task's save."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit(own=("--chain", "3"))
     job.wait_step(10)
@@ -124,7 +124,7 @@ def test_chain_goes_on(job: JobUnderTest) -> None:
 
 
 def test_array_task_requeues_itself_alone(job: JobUnderTest) -> None:
-    """The script to copy, as an array of two runs: one is preempted, the other not (point 10)."""
+    """The script to copy as an array of two runs: one is preempted, the other not (point 10)."""
     (job.folder / "other").mkdir()
     other = JobUnderTest(job.cluster, job.folder / "other")
     for one, name in ((job, "1"), (other, "2")):
@@ -159,14 +159,14 @@ def test_tasks_of_srun(job: JobUnderTest) -> None:
     job.signal(signal.SIGUSR1)
     begun = job.begun_at(2)
     ended = job.ends_of(1)
-    # srun itself would have made SIGKILL of a SIGTERM.
+    # srun itself would have turned a SIGTERM into SIGKILL.
     assert begun == job.entries("attempt_started")[1]["checkpoint"]["step"] + 1 > 10
     assert ended["signal"] is None
     assert job.restarts == 1
 
 
 def test_warning_to_the_tasks_of_srun(job: JobUnderTest) -> None:
-    """`--signal=USR1@N` reaches the tasks alone: they save, and that is known for a stop (3)."""
+    """`--signal=USR1@N` reaches only the tasks: they save, and the end counts as a stop (3)."""
     trainer = job.command()
     job.configure(env={"SAVE_EVERY": NEVER}, command=["srun", "--ntasks=2", *trainer])
     job.submit("--ntasks=2", "--time=2", "--signal=USR1@20")

@@ -1,4 +1,4 @@
-"""One machine for all tests of the session, and a unit of its own for each test."""
+"""One machine for all tests of the session, and a unit for each test."""
 
 import json
 import sys
@@ -46,7 +46,7 @@ class UnitUnderTest:
         self.config.write_text(yaml.safe_dump(body | more))
 
     def install(self, *options: str, settings: str = "") -> None:
-        """Install the unit; `settings` go into a drop-in. Crashes need not wait five seconds."""
+        """Install the unit; `settings` go into a drop-in. RestartSec is 200 ms, not 5 s."""
         words = ["systemd", "install", str(self.config), "--run-as", ACCOUNT, *options]
         for path in (self.folder, self.config):
             path.chmod(0o755)
@@ -58,22 +58,22 @@ class UnitUnderTest:
         self.machine.run("systemctl", "daemon-reload")
 
     def systemctl(self, verb: str, *options: str, check: bool = True, timeout_s: float = 90) -> str:
-        """`systemctl VERB` on the unit; what it printed."""
+        """Run `systemctl VERB` on the unit; its output."""
         words = ["systemctl", verb, *options, self.unit]
         return self.machine.run(*words, check=check, timeout_s=timeout_s).stdout
 
     def start(self) -> None:
         """Install as configured, enable and start; returns when the unit is ready."""
         self.install()
-        # A unit that nobody wants is unloaded when it ends, and what it said with it.
+        # A unit that is not enabled is unloaded when it ends, with its status.
         self.systemctl("enable", "--now")
 
     def supervisor(self, *words: str) -> str:
-        """A `supervisor` command on the run, as who trains."""
+        """Run a `supervisor` command on the run, as the account that trains."""
         return self.machine.run_as_account(*SUPERVISOR, *words, cwd=self.folder).stdout
 
     def shown(self, *names: str) -> dict[str, str]:
-        """Properties as `systemctl show` has them."""
+        """Properties of `systemctl show`."""
         text = self.systemctl("show", "--property", ",".join(names))
         return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
@@ -91,7 +91,7 @@ class UnitUnderTest:
 
     @property
     def pids(self) -> dict[str, int]:
-        """launcher, daemon and trainer, as the machine numbers them."""
+        """The pids of launcher, daemon and trainer, as the machine numbers them."""
         return dict(self.status["pids"])
 
     def entries(self, kind: str) -> list[dict[str, Any]]:
@@ -104,23 +104,23 @@ class UnitUnderTest:
         return self.paths.train_log.read_text()
 
     def newest_checkpoint(self) -> dict[str, Any]:
-        """The manifest of the one with the highest step."""
+        """The manifest of the checkpoint with the highest step."""
         found = [json.loads(path.read_text()) for path in self.run_dir.glob("*/manifest.json")]
         return max(found, key=lambda manifest: int(manifest["step"]))
 
     def begun_at(self, attempt: int) -> int:
-        """The step at which an attempt said that it begins."""
+        """Wait for an attempt's line about the step at which it begins; that step."""
         mark = f"attempt {attempt} begins at step "
         line = self.wait(lambda: next((x for x in self.log.splitlines() if mark in x), None))
         return int(line.removeprefix(mark).split()[0])
 
     def journal(self) -> list[dict[str, Any]]:
-        """What the unit's processes wrote to the journal."""
+        """The journal entries of the unit's processes."""
         words = ["journalctl", "--no-pager", "-o", "json", f"_SYSTEMD_UNIT={self.unit}"]
         return [json.loads(line) for line in self.machine.run(*words).stdout.splitlines()]
 
     def wait(self, claim: Callable[[], Any], timeout_s: float = 40) -> Any:
-        """Wait until something is so."""
+        """Wait until a claim is true; its value."""
         return wait_until(claim, timeout_s, story=self._story)
 
     def _story(self) -> str:
@@ -128,7 +128,7 @@ class UnitUnderTest:
         return f"{self.status}\n{status}\n{self.log if self.paths.train_log.exists() else ''}"
 
     def wait_step(self, step: int, attempt: int = 1) -> dict[str, int]:
-        """Wait until an attempt is seen at a step; returns the pids."""
+        """Wait until status.json shows an attempt at a step; the pids."""
 
         def reached() -> dict[str, int] | None:
             status = self.status
@@ -138,7 +138,7 @@ class UnitUnderTest:
         return dict(self.wait(reached))
 
     def wait_successor(self, before: dict[str, int]) -> dict[str, int]:
-        """Wait for another daemon than the one of `before`, and ten more steps; the pids then."""
+        """Wait for another daemon than in `before`, and ten more steps; the pids then."""
         step = int(self.wait(lambda: self.status["step"]))
         self.wait(lambda: self.pids["daemon"] != before["daemon"])
         return self.wait_step(step + 10)
@@ -148,7 +148,7 @@ class UnitUnderTest:
         self.wait(lambda: self.fact("ActiveState") == active)
 
     def strays(self) -> list[str]:
-        """Command lines of processes of the run that still live."""
+        """Processes of the run that still live, as paths in /proc."""
         mark = f"SUPERVISOR_RUN_DIR={self.run_dir}"
         found = self.machine.run(
             "grep", "-lsa", mark, "-r", "/proc", "--include=environ", check=False
@@ -156,7 +156,7 @@ class UnitUnderTest:
         return found.stdout.split()
 
     def close(self) -> None:
-        """End it, whatever state it is in."""
+        """End the unit in any state."""
         self.systemctl("disable", "--quiet", check=False)
         self.systemctl("kill", "--signal=KILL", "--kill-whom=all", check=False)
         self.systemctl("stop", check=False)
@@ -165,7 +165,7 @@ class UnitUnderTest:
 
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A booted machine. It fails, rather than skips, where systemd is not installed."""
+    """A booted machine. Without systemd the test fails, and is not skipped."""
     assert missing() is None, missing()
     machine = Machine(tmp_path_factory.mktemp("systemd"))
     try:
@@ -177,7 +177,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 @pytest.fixture
 def unit(machine: Machine, request: pytest.FixtureRequest) -> Iterator[UnitUnderTest]:
-    """A run of its own, not installed yet."""
+    """A run that is not installed yet."""
     name = request.node.name.removeprefix("test_").replace("_", "-")[:60]
     unit = UnitUnderTest(machine, name)
     yield unit
@@ -186,7 +186,7 @@ def unit(machine: Machine, request: pytest.FixtureRequest) -> Iterator[UnitUnder
 
 @pytest.fixture
 def memory_limit(machine: Machine) -> Iterator[MemoryLimit]:
-    """A limit for a trainer."""
+    """A memory limit for a trainer."""
     limit = MemoryLimit(machine.cgroup)
     yield limit
     limit.close()

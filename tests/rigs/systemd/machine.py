@@ -17,7 +17,7 @@ BOOT_S = 60.0
 
 
 def missing() -> str | None:
-    """What has to be installed first; None if nothing."""
+    """The programs that must be installed first; None if none is missing."""
     needed = [str(SYSTEMD), *(f"/usr/bin/{name}" for name in ("unshare", "nsenter"))]
     needed += ["/usr/bin/dbus-daemon"]
     lacking = [path for path in needed if not os.path.exists(path)]
@@ -25,14 +25,14 @@ def missing() -> str | None:
 
 
 class Machine:
-    """Boots, runs commands, powers off, and boots again with the same disk."""
+    """A machine that boots, runs commands, powers off, and boots again with the same disk."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cgroup = f"{_own_cgroup()}/rig-systemd-{os.getpid()}".lstrip("/")
         self.init = 0
         self._outer: subprocess.Popen[bytes] | None = None
-        # For a unit's User=, who is not root.
+        # A unit's User=, who is not root, must be able to enter.
         folder.chmod(0o755)
         for name in ("cgroup", "units", "user-units"):
             (folder / name).mkdir()
@@ -46,13 +46,13 @@ class Machine:
 
     @property
     def kept(self) -> list[str]:
-        """What a run needs that may be where the machine has mounts of its own."""
+        """Directories that a run needs, although the machine may mount over them."""
         interpreter = Path(sys.executable).resolve().parents[1]
         places = {str(CHECKOUT), sys.prefix, sys.base_prefix, str(interpreter)}
         return sorted(places, key=len)
 
     def boot(self) -> None:
-        """Boot until systemd says that it is running."""
+        """Boot until systemd reports that it is running."""
         (self.folder / "console.log").write_text("")
         enter = ["unshare", "--mount", "sh", HERE / "enter.sh"]
         with (self.folder / "outer.log").open("ab") as out:
@@ -82,7 +82,7 @@ class Machine:
         try:
             words = Path(f"/proc/{self.init}/cmdline").read_bytes().split(b"\0")
         except OSError:
-            words = [b""]  # boot.sh has failed; outer.log says of what
+            words = [b""]  # boot.sh has failed; outer.log has the reason
         if words[0] != os.fsencode(SYSTEMD):
             return False
         return self.run("systemctl", "is-system-running", check=False).stdout.strip() == "running"
@@ -133,7 +133,7 @@ class Machine:
         self.run("kill", f"-{signum}", str(pid))
 
     def outer_pid(self, pid: int) -> int:
-        """The pid that a process of the machine has outside of it."""
+        """The pid outside of the machine for a pid inside."""
         inside = os.readlink(f"/proc/{self.init}/ns/pid")
         for entry in Path("/proc").iterdir():
             try:
@@ -146,7 +146,7 @@ class Machine:
         raise ProcessLookupError(pid)
 
     def may_raise_limits(self) -> bool:
-        """Whether PID 1 has CAP_SYS_RESOURCE (24), as it has on a real machine."""
+        """Whether PID 1 has CAP_SYS_RESOURCE (24), as on a real machine."""
         status = Path(f"/proc/{self.init}/status").read_text()
         effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
         return bool(int(effective.split()[1], 16) >> 24 & 1)
@@ -159,7 +159,7 @@ class Machine:
         self.init = 0
 
     def destroy(self) -> None:
-        """Cut the power; with PID 1 goes everything of its namespace."""
+        """Cut the power: every process of the namespace dies with PID 1."""
         if self._outer is not None and self._outer.poll() is None:
             # --kill-child: PID 1 gets SIGKILL with it.
             self._outer.kill()
@@ -176,7 +176,7 @@ class Machine:
 
 
 def _own_cgroup() -> str:
-    """This process's place in cgroup2, as /proc/self/cgroup has it."""
+    """This process's cgroup2 path in /proc/self/cgroup."""
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         if line.startswith("0::"):
             return line[3:].rstrip("/")

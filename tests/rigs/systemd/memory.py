@@ -7,10 +7,11 @@ LIMIT_BYTES = 256 << 20
 
 
 class MemoryLimit:
-    """Where the machine's cgroup2 has the memory controller the unit is limited as a whole.
+    """A limit of the whole unit, if the machine's cgroup2 has the memory controller.
 
-    A host that has it under cgroup v1 keeps it from cgroup2: the trainer alone is put into a
-    limited group there. systemd is not told then, so that OOMPolicy= is only read back.
+    A host that has the controller under cgroup v1 withholds it from cgroup2. Then only the trainer
+    is put into a limited v1 group. systemd does not learn of its kills, so that OOMPolicy= is only
+    read back.
     """
 
     def __init__(self, machine_cgroup: str) -> None:
@@ -26,19 +27,19 @@ class MemoryLimit:
         self._machine_cgroup = machine_cgroup
 
     def take(self, pid: int) -> None:
-        """Limit a process (its pid outside) where the unit's own settings do not."""
+        """Limit a process (its pid outside) if the unit's own settings do not."""
         if self._folder is not None:
             (self._folder / "cgroup.procs").write_text(str(pid))
 
     def kills(self) -> int:
-        """How often the kernel has killed for it."""
+        """How often the kernel has killed a process for this limit."""
         if self._folder is not None:
             return _count(self._folder / "memory.oom_control")
         found = Path("/sys/fs/cgroup", self._machine_cgroup).rglob("supervisor@*/memory.events")
         return sum(_count(path) for path in found)
 
     def close(self) -> None:
-        """Remove the group; what is left in it goes back to where it came from."""
+        """Remove the group; its remaining processes go back to the parent group."""
         if self._folder is not None:
             for pid in (self._folder / "cgroup.procs").read_text().split():
                 (self._folder.parent / "cgroup.procs").write_text(pid)

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.rig, pytest.mark.timeout(180)]
 
 
 def test_trainer_crash(unit: UnitUnderTest) -> None:
-    """A killed trainer is relaunched from its newest checkpoint; systemd sees nothing of it."""
+    """A killed trainer is relaunched from its newest checkpoint; systemd does not notice."""
     unit.configure(env={"FAULTS": '{"1": [25, "kill"]}'})
     unit.start()
     pids = unit.wait_step(30, attempt=2)
@@ -22,7 +22,7 @@ def test_trainer_crash(unit: UnitUnderTest) -> None:
 
 
 def test_daemon_crash_loses_no_step(unit: UnitUnderTest) -> None:
-    """`kill -9` of the daemon: the same trainer goes on under another one."""
+    """`kill -9` of the daemon: the same trainer goes on under another daemon."""
     unit.start()
     before = unit.wait_step(5)
     unit.machine.kill(before["daemon"], signal.SIGKILL)
@@ -34,7 +34,7 @@ def test_daemon_crash_loses_no_step(unit: UnitUnderTest) -> None:
 
 
 def test_launcher_crash_is_restarted_and_resumed(unit: UnitUnderTest) -> None:
-    """`kill -9` of the launcher: systemd starts it again, from the newest checkpoint or a later."""
+    """`kill -9` of the launcher: systemd starts the unit again, and the run resumes."""
     unit.start()
     before = unit.wait_step(25)
     durable = unit.newest_checkpoint()["step"]
@@ -47,7 +47,7 @@ def test_launcher_crash_is_restarted_and_resumed(unit: UnitUnderTest) -> None:
 
 
 def test_frozen_daemon_is_replaced_before_the_watchdog(unit: UnitUnderTest) -> None:
-    """SIGSTOP to the daemon: the launcher replaces it, systemd's watchdog has nothing to do."""
+    """SIGSTOP to the daemon: the launcher replaces it before systemd's watchdog acts."""
     unit.install(settings="WatchdogSec=9s")
     unit.systemctl("start")
     before = unit.wait_step(5)
@@ -55,7 +55,7 @@ def test_frozen_daemon_is_replaced_before_the_watchdog(unit: UnitUnderTest) -> N
     frozen_at = time.monotonic()
     unit.wait(lambda: unit.pids["daemon"] != before["daemon"])
     assert time.monotonic() - frozen_at < 9
-    # Past the moment at which the watchdog would have struck.
+    # Past the moment at which the watchdog would have acted.
     unit.wait(lambda: time.monotonic() - frozen_at > 12)
     after = unit.wait_step(5)
     assert (after["launcher"], after["trainer"]) == (before["launcher"], before["trainer"])
@@ -66,7 +66,7 @@ def test_frozen_daemon_is_replaced_before_the_watchdog(unit: UnitUnderTest) -> N
 
 
 def test_daemons_that_die_again_and_again_cost_no_training(unit: UnitUnderTest) -> None:
-    """For longer than WatchdogSec= no daemon lives: the launcher speaks for it, and says so."""
+    """No daemon lives for longer than WatchdogSec=: the launcher notifies systemd instead."""
     unit.install(settings="WatchdogSec=4s")
     unit.systemctl("start")
     before = unit.wait_step(5)
@@ -86,7 +86,7 @@ def test_daemons_that_die_again_and_again_cost_no_training(unit: UnitUnderTest) 
 
 
 def test_watchdog_ends_what_is_frozen_as_a_whole(unit: UnitUnderTest) -> None:
-    """Launcher and daemon stopped: systemd ends and starts the unit, and the run resumes."""
+    """Launcher and daemon stand still: the watchdog restarts the unit, and the run resumes."""
     unit.install(settings="WatchdogSec=6s")
     unit.systemctl("start")
     before = unit.wait_step(25)

@@ -1,4 +1,4 @@
-"""Ends that systemd must leave as they are, and what it shows of them."""
+"""Ended runs that systemd must not start again, and what it shows of them."""
 
 import json
 
@@ -11,7 +11,7 @@ SAME_DEATH = json.dumps({str(attempt): [5, "raise"] for attempt in range(1, 20)}
 
 
 def test_finished_run_is_not_started_again(unit: UnitUnderTest) -> None:
-    """Neither by Restart=always nor by a boot: `start` succeeds and trains nothing."""
+    """Neither Restart=always nor a boot trains a finished run again."""
     unit.configure(env={"STEPS": 20})
     unit.start()
     unit.wait_state("inactive")
@@ -28,7 +28,7 @@ def test_finished_run_is_not_started_again(unit: UnitUnderTest) -> None:
 
 
 def test_held_run_stays_held_and_says_so(unit: UnitUnderTest) -> None:
-    """The unit has failed with exit 1, is not restarted, and `systemctl status` says why."""
+    """The unit has failed with exit 1 and is not restarted; `systemctl status` shows why."""
     unit.configure(env={"FAULTS": SAME_DEATH})
     unit.start()
     unit.wait_state("failed")
@@ -52,7 +52,7 @@ def test_held_run_stays_held_and_says_so(unit: UnitUnderTest) -> None:
 
 
 def test_wrong_configuration_is_not_tried_again(unit: UnitUnderTest) -> None:
-    """A configuration broken after the installation: exit 78, once, with the line that is wrong."""
+    """A configuration broken after the installation exits 78 once, and names the line."""
     unit.install()
     unit.config.write_text("name: x\ncommand: [true]\nbogus_key: 1\n")
     unit.systemctl("start", check=False)
@@ -62,7 +62,7 @@ def test_wrong_configuration_is_not_tried_again(unit: UnitUnderTest) -> None:
 
 
 def test_journal_is_readable(unit: UnitUnderTest) -> None:
-    """One event a line, without a time of its own, with the priority that it deserves."""
+    """One event per line, without a time in the text, with a fitting priority."""
     unit.configure(env={"FAULTS": SAME_DEATH})
     unit.start()
     unit.wait_state("failed")

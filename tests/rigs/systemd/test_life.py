@@ -1,4 +1,4 @@
-"""A unit's life: start, reload, stop, restart, and a machine that is shut down."""
+"""A unit's life: start, reload, stop, restart, and a machine that shuts down."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.rig, pytest.mark.timeout(180)]
 
 
 def test_start_ready_and_status_text(unit: UnitUnderTest) -> None:
-    """Ready when the daemon decides; the status line has attempt, step and loss, and moves."""
+    """Ready when the daemon is; the status text has attempt, step and loss, and changes."""
     unit.start()
     facts = unit.shown("ActiveState", "SubState", "Type", "NotifyAccess", "MainPID")
     assert facts["ActiveState"] == "active"
@@ -40,20 +40,23 @@ def _text(unit: UnitUnderTest) -> str:
 
 
 def test_trainer_has_none_of_the_service(unit: UnitUnderTest) -> None:
-    """No notify socket, no protection from the OOM killer, but the account; ours keep theirs."""
+    """The trainer has the account, but no notify socket and no OOM protection.
+
+    The supervisor keeps its protection.
+    """
     unit.start()
     pids = unit.wait_step(1)
     said = unit.log.splitlines()[0]
     assert "'NOTIFY_SOCKET': None, 'WATCHDOG_USEC': None" in said
     assert f"oom 0 uid {ACCOUNT_ID}" in said
-    # Without CAP_SYS_RESOURCE (a virtual machine's container) systemd passes over OOMScoreAdjust=.
+    # Without CAP_SYS_RESOURCE (as in a container) systemd ignores OOMScoreAdjust=.
     ours = "-500" if unit.machine.may_raise_limits() else "0"
     for name, score in (("launcher", ours), ("daemon", ours), ("trainer", "0")):
         seen = unit.machine.run("cat", f"/proc/{pids[name]}/oom_score_adj").stdout.strip()
         assert (name, seen) == (name, score)
 
 
-# What marks and sessions do not hold: two forks, a session of its own, an empty environment.
+# A process that marks and sessions miss: two forks, its own session, an empty environment.
 ESCAPE = """\
 import os, sys
 if os.fork() == 0:
@@ -66,7 +69,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 def test_each_attempt_has_a_cgroup_that_is_emptied(unit: UnitUnderTest) -> None:
-    """Delegate=yes: below the unit's; what escaped from the first is gone before the second."""
+    """Delegate=yes: attempts' cgroups are below the unit's; the first is emptied for the second."""
     trainer = [sys.executable, "-P", str(TRAINER)]
     command = [sys.executable, "-P", "-c", ESCAPE, *trainer]
     unit.configure(command=command, env={"FAULTS": '{"1": [25, "kill"]}'})
@@ -114,7 +117,7 @@ def test_stop_saves_and_leaves_nothing(unit: UnitUnderTest) -> None:
 
 
 def test_stop_waits_for_a_save_longer_than_its_timeout(unit: UnitUnderTest) -> None:
-    """While it saves the daemon asks for more time than TimeoutStopSec= gives."""
+    """During a save the daemon asks for more time than TimeoutStopSec=."""
     unit.configure(env={"SAVE_EVERY": 1000000, "SAVE_S": 6})
     unit.install(settings="TimeoutStopSec=3s")
     unit.systemctl("start")
@@ -136,7 +139,7 @@ def test_restart_saves_and_resumes(unit: UnitUnderTest) -> None:
 
 
 def _saved_before(unit: UnitUnderTest, attempt: int) -> int:
-    """The step of the checkpoint that an attempt was started from."""
+    """The step of the checkpoint from which an attempt was started."""
     started = unit.wait(
         lambda: next((e for e in unit.entries("attempt_started") if e["attempt"] == attempt), None)
     )
@@ -160,7 +163,7 @@ def test_supervisor_stop_stays_stopped(unit: UnitUnderTest) -> None:
 
 
 def test_poweroff_saves_and_the_next_boot_resumes(unit: UnitUnderTest, machine: Machine) -> None:
-    """An enabled unit: the shutdown waits for the save, and the boot goes on from it."""
+    """An enabled unit: the shutdown waits for the save, and after the boot the run resumes."""
     unit.configure(env={"SAVE_EVERY": 1000000, "SAVE_S": 2})
     unit.start()
     unit.wait_step(10)

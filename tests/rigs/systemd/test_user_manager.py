@@ -1,4 +1,4 @@
-"""The unit of a user manager: no root in it, and a manager that is stopped and started."""
+"""A unit of a user manager, without root, when the manager is stopped and started."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.rigs.systemd.machine import ACCOUNT, ACCOUNT_ID, Machine
 
 pytestmark = [pytest.mark.rig, pytest.mark.timeout(180)]
 
-# What user@.service is, without PAM and logind, which the machine does not run.
+# The content of user@.service without PAM and logind, which the machine does not run.
 MANAGER = f"""[Service]
 User={ACCOUNT}
 Type=notify
@@ -24,10 +24,10 @@ TimeoutStopSec=120s
 
 
 class UserUnit(UnitUnderTest):
-    """The same, asked of the user's own systemd."""
+    """The same for a unit of the user's own systemd."""
 
     def install(self, *options: str, settings: str = "") -> None:
-        """Install as the user; tells of lingering."""
+        """Install as the user; the output names lingering."""
         self.machine.run("chown", "-R", f"{ACCOUNT_ID}:{ACCOUNT_ID}", str(self.folder))
         words = ["systemd", "install", "--user", str(self.config)]
         done = self.machine.run_as_account(*SUPERVISOR, *words, cwd=self.folder)
@@ -35,14 +35,14 @@ class UserUnit(UnitUnderTest):
         assert f"systemctl --user enable --now {self.unit.removesuffix('.service')}" in done.stdout
 
     def systemctl(self, verb: str, *options: str, check: bool = True, timeout_s: float = 90) -> str:
-        """`systemctl --user VERB` on the unit."""
+        """Run `systemctl --user VERB` on the unit."""
         words = ["systemctl", "--user", verb, *options, self.unit]
         return self.machine.run_as_account(*words, check=check, timeout_s=timeout_s).stdout
 
 
 @pytest.fixture
 def user_unit(machine: Machine) -> Iterator[UserUnit]:
-    """A unit under a user manager that runs."""
+    """A unit under a running user manager."""
     (machine.folder / "units" / "manager.service").write_text(MANAGER)
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "start", "manager.service")
@@ -53,7 +53,7 @@ def user_unit(machine: Machine) -> Iterator[UserUnit]:
 def test_user_unit_saves_and_resumes_with_its_manager(
     user_unit: UserUnit, machine: Machine
 ) -> None:
-    """Ready, stopped with the manager after a save, and resumed when the manager is back."""
+    """The run saves and ends with the user manager, and resumes when the manager is back."""
     user_unit.configure(env={"SAVE_EVERY": 1000000})
     user_unit.start()
     user_unit.wait_step(10)

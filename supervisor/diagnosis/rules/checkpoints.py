@@ -1,0 +1,226 @@
+"""What is printed when a checkpoint or training data cannot be read, or does not fit.
+
+The same exceptions come from both: a pickle that ends early may be a data set's cache, or a pipe of
+another process. So the calls of the traceback decide which file is to blame.
+"""
+
+from supervisor.core.ending import Advice
+from supervisor.core.vocabulary import Action, Failure
+from supervisor.diagnosis.rules.rule import Calls, Rule
+
+# Readers of several kinds of files print these. Their calls tell which file it was.
+_WEIGHTS = (
+    "pytorchstreamreader",
+    "central directory",
+    "safetensor",
+    "metadataincompletebuffer",
+    "headertoolarge",
+    "headertoosmall",
+    "invalidheader",
+    "archive is corrupted",
+)
+_WEIGHTS_REGEX = (
+    r"pytorchstreamreader failed|failed finding central directory"
+    r"|invalid header or archive is corrupted"
+    r"|safetensor\w*:? ?error while deserializing|metadataincompletebuffer"
+    r"|header too (?:large|small)"
+    r"|headertoo(?:large|small)|invalidheader\w*"
+)
+_UNREADABLE = (
+    "invalid load key",
+    "unpicklingerror",
+    "pickle data was truncated",
+    "unexpected eof",
+    "file might be corrupted",
+    "ran out of input",
+    "badzipfile",
+    "truncated",
+    "zlib.error",
+    "data_loss",
+    "datalosserror",
+    "checksum",
+)
+_UNREADABLE_REGEX = (
+    r"invalid load key|\bunpicklingerror\b"
+    r"|pickle data was truncated|unexpected eof, expected \d|file might be corrupted"
+    r"|eoferror: ran out of input|\bbadzipfile\b"
+    r"|\bDATA_LOSS: |\bDataLossError\b|\bchecksum (?:verification failed|mismatch|error)"
+    r"|^zlib\.error|\bfile is truncated\b"
+)
+_OTHER_FILE = Advice(
+    "A training file cannot be read: check or replace it, or skip damaged records in the loader."
+)
+_FITS_NOT = Advice(
+    "The checkpoint is of another model or number of ranks: mend the script, or begin elsewhere.",
+    "supervisor checkpoints CONFIG",
+)
+
+CHECKPOINTS: tuple[Rule, ...] = (
+    Rule(
+        ("weights only load failed", "weights_only"),
+        r"weights only load failed|please file an issue.{0,80}weights_only",
+        Failure.CONFIGURATION,
+        Action.HOLD,
+        example="_pickle.UnpicklingError: Weights only load failed. This file can still be loaded",
+        source="pytorch/pytorch, torch/serialization.py",
+        advice=Advice(
+            "Since torch 2.6 `torch.load` reads tensors alone: save plain values, or allow the"
+            " class with torch.serialization.add_safe_globals."
+        ),
+        only_before_first_step=True,
+    ),
+    Rule(
+        (".distcp", ".metadata", "file is corrupted"),
+        r"\b(?:checkpoint|weights?|model|state|shard)\b.{0,60}\bfile is corrupted"
+        r"|FileNotFoundError: .{0,40}no such file or directory: .{0,300}(?:\.distcp|/\.metadata)\b"
+        r"|filesystem error: .{0,60}no such file or directory.{0,300}\.distcp\b",
+        Failure.CHECKPOINT_CORRUPT,
+        Action.ROLLBACK,
+        example="FileNotFoundError: [Errno 2] No such file or directory:"
+        " '/ckpt/step-50/__3_0.distcp'",
+        source="pytorch/pytorch, torch/distributed/checkpoint/filesystem.py",
+        calls=Calls.LOADING_IF_KNOWN,
+    ),
+    Rule(
+        _WEIGHTS,
+        _WEIGHTS_REGEX,
+        Failure.CHECKPOINT_CORRUPT,
+        Action.ROLLBACK,
+        example="RuntimeError: PytorchStreamReader failed reading zip archive: failed finding"
+        " central directory",
+        source="open-mmlab/mmagic#876",
+        calls=Calls.LOADING_IF_KNOWN,
+    ),
+    Rule(
+        _UNREADABLE,
+        _UNREADABLE_REGEX,
+        Failure.CHECKPOINT_CORRUPT,
+        Action.ROLLBACK,
+        example="EOFError: Ran out of input",
+        source="Intellindust-AI-Lab/DEIMv2#134",
+        calls=Calls.LOADING,
+    ),
+    Rule(
+        _WEIGHTS,
+        _WEIGHTS_REGEX,
+        Failure.DATA_CORRUPT,
+        Action.RESTART,
+        example="RuntimeError: PytorchStreamReader failed reading file data/12: file read failed",
+        source="pytorch/pytorch, caffe2/serialize/inline_container.cc",
+        advice=_OTHER_FILE,
+        calls=Calls.READING,
+    ),
+    Rule(
+        _UNREADABLE,
+        _UNREADABLE_REGEX,
+        Failure.DATA_CORRUPT,
+        Action.RESTART,
+        example="_pickle.UnpicklingError: pickle data was truncated",
+        source="luyao777/HBP-pytorch#8",
+        advice=_OTHER_FILE,
+        calls=Calls.READING,
+    ),
+    Rule(
+        ("size mismatch", "error(s) in loading state_dict", "shape mismatch"),
+        r"size mismatch (?:for|between saved)|error\(s\) in loading state_dict"
+        r"|shape mismatch .{0,80}(?:checkpoint|saved)",
+        Failure.CHECKPOINT_MISMATCH,
+        Action.HOLD,
+        example="RuntimeError: Error(s) in loading state_dict for GPT:",
+        source="pytorch/pytorch, torch/nn/modules/module.py",
+        advice=_FITS_NOT,
+        late=Action.RESTART,
+    ),
+    Rule(
+        ("p_degree",),
+        r"\b[dtpce]p_degree\b.{0,60}\b(?:inconsistent|mismatch|differ|not match)",
+        Failure.CHECKPOINT_MISMATCH,
+        Action.HOLD,
+        example="AssertionError: dp_degree is inconsistent before and after"
+        " checkpoint, dataloader resharding is not supported yet.",
+        source="pytorch/torchtitan, torchtitan/components/dataloader.py",
+        advice=_FITS_NOT,
+        only_raised=True,
+        late=Action.RESTART,
+    ),
+    Rule(
+        (
+            "world size",
+            "world_size",
+            "parallel size",
+            "parallel degree",
+            "missing key",
+            "unexpected key",
+            "number of parameter groups",
+            "parameter group that doesn't match",
+            "mp world",
+            "tree structure",
+        ),
+        r"\b(?:world[ _]size|parallel (?:size|degree))\b.{0,120}\b(?:mismatch|differ|inconsistent"
+        r"|does not match|doesn't match|not equal|was|!=)"
+        r"|\b(?:missing|unexpected) key(?:\(s\)|s)? (?:in|found in) .{0,40}(?:state_dict|checkpoint)"
+        r"|\bDP world size of \d+ but the current world size is|\btree structures? (?:do(?:es)? not|"
+        r"don't) match|different number of parameter groups|parameter group that doesn't match the size",
+        Failure.CHECKPOINT_MISMATCH,
+        Action.HOLD,
+        example="ValueError: loaded state dict has a different number of parameter groups",
+        source="pytorch/pytorch, torch/optim/optimizer.py",
+        advice=_FITS_NOT,
+        only_raised=True,
+        calls=Calls.LOADING,
+        late=Action.RESTART,
+    ),
+    Rule(
+        (
+            "image file is truncated",
+            "broken data stream",
+            "cannot identify image",
+            "unidentifiedimageerror",
+            "truncated file read",
+            "arrowinvalid",
+            "parquet",
+            "readerror",
+            "broken png",
+            "invalid data found",
+            "decompressionbomb",
+            "lzma",
+            "badgzipfile",
+            "not a gzipped file",
+            "end-of-stream marker",
+            "datasetgenerationerror",
+            "truncated",
+            "corrupt",
+            "checksum",
+            "invalid block",
+            "crc",
+            "tarfile",
+        ),
+        r"\bimage file is truncated|broken data stream when reading image|broken PNG file"
+        r"|\bUnidentifiedImageError\b|cannot identify image file|truncated file read"
+        r"|\bArrowInvalid: .{0,120}(?:parquet|magic bytes|ipc|corrupt|expected to read|footer)"
+        r"|\bparquet\b.{0,80}(?:corrupt|invalid|magic bytes|footer)"
+        r"|\btarfile\.(?:ReadError|TruncatedHeaderError|InvalidHeaderError)|invalid data found when"
+        r" processing input|^_?lzma\.LZMAError|\bBadGzipFile\b"
+        r"|compressed file ended before the end-of-stream marker"
+        r"|\bDataLossError\b|corrupted record at|\b(?:record|block|shard|sample)\b.{0,40}"
+        r"\b(?:crc|checksum) (?:mismatch|error|failed)",
+        Failure.DATA_CORRUPT,
+        Action.RESTART,
+        example="OSError: image file is truncated (44 bytes not processed)",
+        source="Media-Smart/vedastr#72",
+        advice=_OTHER_FILE,
+        only_raised=True,
+    ),
+    Rule(
+        ("corrupt",),
+        r"\bcorrupt(?:ed)?\b.{0,60}\b(?:data|record|page|block|file|image|archive|stream|sample)\b"
+        r"|\b(?:data|record|page|block|file|image|archive|stream|sample)\b.{0,60}\bcorrupt(?:ed)?\b",
+        Failure.DATA_CORRUPT,
+        Action.RESTART,
+        example="OSError: Corrupt snappy compressed data.",
+        source="apache/arrow, cpp/src/arrow/util/compression_snappy.cc",
+        advice=_OTHER_FILE,
+        only_raised=True,
+        calls=Calls.READING,
+    ),
+)

@@ -1,0 +1,215 @@
+"""What Python, shells and configuration libraries print when a program cannot begin as it is.
+
+These rules count before the attempt's first step only. After it the same line is an `exception`: a
+bad record in the data raises the same exceptions.
+"""
+
+from supervisor.core.ending import Advice
+from supervisor.core.vocabulary import Action, Failure
+from supervisor.diagnosis.rules.rule import Rule
+
+_INSTALL = Advice("The interpreter that runs the script lacks this module.", "python -m pip list")
+_USAGE = Advice("The script's arguments are wrong: compare them with what it knows.", "--help")
+_CONFIG = Advice("Mend the script's configuration where the message says.")
+_PATH = Advice("The path does not exist, or is mistyped or not mounted.", "ls -ld PATH")
+_RIGHTS = Advice("This user may not read or write the path.", "ls -ld PATH; id")
+_PROGRAM = Advice("The script does not fit the library's version, or has a mistake.", "pip list")
+
+
+def _wrong(
+    needles: tuple[str, ...],
+    regex: str,
+    example: str,
+    advice: Advice,
+    *,
+    source: str = "",
+    unless: str | None = None,
+    only_raised: bool = False,
+    only_unhandled: bool = False,
+) -> Rule:
+    return Rule(
+        needles,
+        regex,
+        Failure.CONFIGURATION,
+        Action.HOLD,
+        unless=unless,
+        example=example,
+        source=source,
+        advice=advice,
+        only_before_first_step=True,
+        only_raised=only_raised,
+        only_unhandled=only_unhandled,
+    )
+
+
+CONFIGURATION: tuple[Rule, ...] = (
+    _wrong(
+        ("importerror", "modulenotfounderror", "syntaxerror", "indentationerror", "taberror"),
+        r"^(?:\w+\.)*(?:ImportError|ModuleNotFoundError|SyntaxError|IndentationError|TabError)\b",
+        "ModuleNotFoundError: No module named 'flash_attn'",
+        _INSTALL,
+        source="python/cpython, Lib/importlib/_bootstrap.py",
+    ),
+    _wrong(
+        ("no module named ",),
+        r"\bpython[\d.]*: (?:error while finding .{0,100})?no module named ",
+        "/usr/bin/python3: No module named trainn",
+        _INSTALL,
+        source="python/cpython, Lib/runpy.py",
+    ),
+    _wrong(
+        ("can't open file",),
+        r"\bcan't open file '",
+        "python: can't open file '/job/trian.py': [Errno 2] No such file or directory",
+        _PATH,
+        source="python/cpython, Modules/main.c",
+    ),
+    _wrong(
+        (": error: ", "error: no such option", "error: missing", "error: invalid value"),
+        r"\berror: (?:unrecognized arguments|the following arguments are required|argument \S"
+        r"|ambiguous option|expected |invalid choice|one of the arguments|parser key"
+        r"|no such option|missing (?:option|argument|parameter)|invalid value for"
+        r"|got unexpected extra argument)",
+        "train.py: error: unrecognized arguments: --learning_rte 3e-4",
+        _USAGE,
+        source="python/cpython, Lib/argparse.py",
+    ),
+    _wrong(
+        (
+            "flags parsing error",
+            "unrecognizedflagerror",
+            "error: validation failed",
+            "could not consume arg",
+            "not used by the hfargumentparser",
+        ),
+        r"flags parsing error|\bUnrecognizedFlagError\b|\berror: validation failed: "
+        r"|could not consume arg|not used by the hfargumentparser",
+        "ERROR: Could not consume arg: --lrr",
+        _USAGE,
+        source="google/python-fire, fire/core.py",
+    ),
+    _wrong(
+        ("validationerror", "validation error"),
+        r"\b(?:pydantic\S{0,60}|jsonschema\S{0,40})ValidationError|\bvalidation errors? for \w",
+        "pydantic_core._pydantic_core.ValidationError: 2 validation errors for TrainConfig",
+        _CONFIG,
+        source="pydantic/pydantic-core, src/errors/validation_exception.rs",
+    ),
+    _wrong(
+        ("omegaconf", "hydra", "could not override", "is not in struct", "primary config"),
+        r"\bomegaconf\.errors\.|\bhydra\.errors\.|could not override '|is not in struct"
+        r"|cannot find primary config"
+        r"|\bConfig(?:Attribute|Key|Composition)\w*(?:Error|Exception)",
+        "omegaconf.errors.ConfigAttributeError: Key 'lrr' is not in struct",
+        _CONFIG,
+        source="omry/omegaconf, omegaconf/dictconfig.py",
+    ),
+    _wrong(
+        ("yaml.", "tomldecodeerror", "configparser."),
+        r"\byaml\.\w{1,30}\.\w{1,30}Error|\btomllib\.TOMLDecodeError|\bconfigparser\.\w{1,40}Error",
+        "yaml.scanner.ScannerError: mapping values are not allowed here",
+        _CONFIG,
+        source="yaml/pyyaml, lib/yaml/scanner.py",
+    ),
+    _wrong(
+        ("config", "configuration"),
+        r"\b(?:Misconfiguration(?:Exception|Error)|DeepSpeedConfigError|ConfigError"
+        r"|ConfigurationError|InvalidConfig\w{0,20})\b|\bunknown config (?:key|option)",
+        "ValueError: Unknown config key: dropoutt",
+        _CONFIG,
+        source="karpathy/nanoGPT, configurator.py",
+    ),
+    _wrong(
+        ("filenotfounderror", "notadirectoryerror", "isadirectoryerror", "images not found"),
+        r"^(?:FileNotFound|NotADirectory|IsADirectory)Error:"
+        r"|^(?:\w+\.)*\w{0,40}Error: .{0,200}\bDataset '.{1,200}' (?:error|images not found)"
+        r"|^Dataset '.{1,200}' images not found.{0,6}, missing path",
+        "FileNotFoundError: [Errno 2] No such file or directory: 'configs/small.yaml'",
+        _PATH,
+        # Caches, locks and sockets come and go: another process made or removed them.
+        unless=r"/tmp/|/\.?cache|\.lock\b|\.incomplete\b|/proc/|/dev/|/sys/|\.tmp\b|\.sock"
+        r"|\.distcp\b|/\.metadata\b|checkpoint|ckpt",
+        source="python/cpython, Objects/exceptions.c",
+    ),
+    _wrong(
+        ("permissionerror",),
+        r"^PermissionError: \[Errno (?:13|1)\]",
+        "PermissionError: [Errno 13] Permission denied: '/.cache'",
+        _RIGHTS,
+        source="python/cpython, Objects/exceptions.c",
+        unless=r"/proc/|/dev/shm|\.lock\b",
+        only_raised=True,
+    ),
+    _wrong(
+        ("unexpected keyword argument", "required positional argument", "is not defined"),
+        r"^TypeError: .{0,200}\bgot an unexpected keyword argument '"
+        r"|^TypeError: .{0,200}\bmissing \d{1,2} required (?:positional|keyword-only) argument"
+        r"|^NameError: name '\w{1,80}' is not defined",
+        "TypeError: Trainer.__init__() got an unexpected keyword argument 'tokenizr'",
+        _PROGRAM,
+        only_raised=True,
+        source="python/cpython, Python/ceval.c",
+    ),
+    _wrong(
+        ("has no attribute",),
+        r"^AttributeError: (?:partially initialized )?module '.{1,100}' has no attribute '"
+        r"|^AttributeError: '(?!NoneType').{1,100}' object has no attribute '",
+        "AttributeError: module 'numpy' has no attribute 'bool8'",
+        _PROGRAM,
+        only_raised=True,
+        source="python/cpython, Objects/moduleobject.c",
+        only_unhandled=True,
+    ),
+    _wrong(
+        ("oserror", "valueerror", "notfounderror", "no valid checkpoint", "environmenterror"),
+        r"^(?:OSError|EnvironmentError|ValueError): .{0,300}(?:does not appear to have a file named"
+        r"|error no file named|can't load (?:the )?(?:tokenizer|config\w*|model|image processor"
+        r"|feature extractor|processor)|incorrect path_or_model_id|is not a local folder"
+        r"|is not the path to a directory containing|no valid checkpoint found in output directory)"
+        r"|^(?:\w+\.)*(?:Dataset|DataFiles)NotFoundError\b",
+        "OSError: ./base does not appear to have a file named config.json.",
+        _PATH,
+        source="huggingface/transformers, src/transformers/utils/hub.py",
+        only_raised=True,
+    ),
+    _wrong(
+        ("jsondecodeerror",),
+        r"^(?:\w+\.)*JSONDecodeError\b",
+        "json.decoder.JSONDecodeError: Expecting ',' delimiter: line 12 column 5 (char 301)",
+        _CONFIG,
+        source="python/cpython, Lib/json/decoder.py",
+        only_raised=True,
+        only_unhandled=True,
+    ),
+    # A check of arguments that a program makes by itself. Words such as "expected" and "got" are left
+    # out: a batch of data raises them, too.
+    _wrong(
+        ("valueerror", "assertionerror", "notimplementederror", "typeerror", "runtimeerror"),
+        r"^(?:ValueError|AssertionError|NotImplementedError|TypeError): .{0,300}"
+        r"\b(?:must be|should be|must have|(?:is |are )?not (?:currently |yet )?supported|unsupported"
+        r"|unrecognized|is not a valid|not recognized|is required|requires?|cannot be used|must not"
+        r"|only supports?|does(?: not|n't) support|divisible by|please (?:install|set|specify|pass)"
+        r"|you (?:need|have|must|should)(?: to)?|not found in the base model|does not exist)\b"
+        r"|^AssertionError: Invalid device id|^RuntimeError: .{0,200}\b(?:is not supported|not implemented for|must be specified)\b",
+        "ValueError: You must specify exactly one of input_ids or inputs_embeds",
+        _CONFIG,
+        source="huggingface/transformers, src/transformers/models/llama/modeling_llama.py",
+        only_raised=True,
+        only_unhandled=True,
+    ),
+    _wrong(
+        ("syntax error near",),
+        r"^(?:/\S{0,200}|\S{1,80}): line \d+: syntax error near",
+        "run.sh: line 4: syntax error near unexpected token `fi'",
+        _CONFIG,
+        source="GNU bash, parse.y",
+    ),
+    _wrong(
+        ("command not found", "permission denied", "no such file or directory", "cannot execute"),
+        r"\bcommand not found$|^(?:/bin/)?\w{0,10}sh: .{0,300}: (?:permission denied|not found"
+        r"|no such file or directory|cannot execute\b.{0,60})$",
+        "bash: line 1: trainn: command not found",
+        _PATH,
+        source="GNU bash, execute_cmd.c",
+    ),
+)
