@@ -48,7 +48,8 @@ def read_window(read: Read, begin: int, end: int) -> LogWindow:
     search = StepSearch(read, begin, end)
     search.run()
     if search.found is None:
-        return LogWindow(tuple(_after(search, search.floor)), None)
+        lines = tuple(_after(search, search.floor))
+        return LogWindow(lines, None, from_start=search.floor <= begin)
     before, from_start = _before(search, search.found.end)
     line_end = LINE_END.match(read(search.found.end, 2))
     after = _after(search, search.found.end + (line_end.end() if line_end else 0))
