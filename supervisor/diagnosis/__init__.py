@@ -1,8 +1,9 @@
 """Why an attempt died: from its exit and its log to a failure, an action and advice.
 
 The daemon (`daemon/look/endings.py`) collects an `ExitEvidence`: exit code or signal, the log's
-lines that matter, and facts that `evidence.py` asks of the system. `diagnose` turns it into a `Diagnosis`,
-which the core acts on. `supervisor diagnose` calls the same function through `log_file.py`.
+lines that matter, and facts that `evidence.py` asks of the system. `diagnose` turns it into a
+`Diagnosis`, which the core acts on. `supervisor diagnose` calls the same function through
+`log_file.py`.
 
 `diagnose.py` asks `ending_codes.py` first what the exit says by itself. `suspect_lines.py` then
 finds every line that could explain the end, as `Explanation`s. It matches the table of `rules/`,

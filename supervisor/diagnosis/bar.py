@@ -22,7 +22,8 @@ _KERAS = re.compile(
 )
 _LINE = re.compile(
     r"(?<![━─╸╺╴])[━─╸╺╴]{3,300} {0,300}(?:\d{1,3}% {1,8})?"
-    r"(?P<done>\d{1,12})/(?P<total>\d{1,12})(?![\d/])"
+    # pip names a package behind it.
+    r"(?P<done>\d{1,12})/(?P<total>\d{1,12})(?![\d/.])(?! \[)"
     r"|(?<![━─╸╺╴])[━─╸╺╴]{3,300} {0,300}(?P<percent>\d{1,3})% "
 )
 _LINE_GLYPHS = "━─"

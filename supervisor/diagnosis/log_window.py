@@ -22,6 +22,8 @@ AFTER_LINES = FIRST_LINES + MIDDLE_LINES + LAST_LINES
 # Each side's bytes and lines that are looked at one by one.
 _SIDE_BYTES = 2 << 20
 _SIDE_LINES = 10_000
+# Where hardly any line is left out, these are enough.
+_FEW_LINES = 2_500
 _BEFORE_BYTES = (64 << 10, 256 << 10, 1 << 20)
 
 
@@ -46,7 +48,8 @@ def read_window(read: Read, begin: int, end: int) -> LogWindow:
     search = StepSearch(read, begin, end)
     search.run()
     if search.found is None:
-        return LogWindow(tuple(_after(search, search.floor)), None)
+        lines = tuple(_after(search, search.floor))
+        return LogWindow(lines, None, from_start=search.floor <= begin)
     before, from_start = _before(search, search.found.end)
     line_end = LINE_END.match(read(search.found.end, 2))
     after = _after(search, search.found.end + (line_end.end() if line_end else 0))
@@ -92,9 +95,15 @@ def _after(search: StepSearch, begin: int) -> list[str]:
     half = min(_SIDE_BYTES, (end - begin) // 2)
     first = _without_frames(split_lines(read(begin, half), first=4 * _SIDE_LINES)[:-1])
     last = _without_frames(split_lines(read(end - half, half), last=4 * _SIDE_LINES)[1:])
-    first = without_repeats(first[:_SIDE_LINES], labels)[:FIRST_LINES]
-    last = without_repeats(last[-_SIDE_LINES:], labels)[-LAST_LINES:]
-    return _around(first, search.notes.entries(begin), last)
+    for count in (_FEW_LINES, _SIDE_LINES):
+        kept_first = without_repeats(first[:count], labels)[:FIRST_LINES]
+        if len(kept_first) == FIRST_LINES:
+            break
+    for count in (_FEW_LINES, _SIDE_LINES):
+        kept_last = without_repeats(last[-count:], labels)[-LAST_LINES:]
+        if len(kept_last) == LAST_LINES:
+            break
+    return _around(kept_first, search.notes.entries(begin), kept_last)
 
 
 def _around(first: list[str], noted: Sequence[list[str]], last: list[str]) -> list[str]:

@@ -46,13 +46,14 @@ _BEFORE_WORDS = (
     "traceback", "fatal", "kill", "out", "xid", "watchdog", "nccl", "assert", "infinite", "became",
     "eval", "valid", "test", "sav", "checkpoint", "accumulation", "skipp", "setup", "sanity", "max",
     "total", "num", "at ", "from ", "until ", "till ", "after ", "every ", "before ", "since ",
-    "for ", "to ", "of ", "in ", "on ", "by ", "last ", "next ", "best ",
+    "for ", "to ", "of ", "in ", "on ", "by ", "last ", "next ", "best ", "namespace", "config",
+    "args", "argument", "hparams",
 )  # fmt: skip
 _BEFORE = re.compile(
     r"error|fail|exception|abort|\bstop|interrupt|resum|restor|\bload|traceback|fatal|kill"
     r"|time[d_ ]{0,2}out|\bxid\b|watchdog|\bnccl|assert|infinite|became|\beval|\bvalid"
     r"|\btest(?:ing)?\b(?![/.])|\bsav(?:e|ed|ing)\b|checkpoint|accumulation|\bskipp|\bsetup\b"
-    r"|\bsanity|\b(?:max(?:imum)?|total|num(?:ber)?)\b[^,|;]{0,30}$"
+    r"|\bsanity|namespace\(|\bconfig|\bargs\b|argument|hparams|\b(?:max(?:imum)?|total|num(?:ber)?)\b[^,|;]{0,30}$"
     r"|\b(?:at|from|until|till|after|every|before|since|for|to|of|in|on|by|last|next|best)"
     r" (?:the )?(?:\w{1,12} )?(?:global[_ ]?)?$"
 )

@@ -6,6 +6,7 @@ that it notes.
 
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 
 from supervisor.diagnosis.line_prefix import common_labels, split_prefix
 from supervisor.diagnosis.log_blocks import (
@@ -36,9 +37,8 @@ _STEPS = tuple(
         rb"it(?:er(?:ation)?s?(?:\(train\))?)?['\"=:#\[ \t]{1,40}\d",
         rb"update[s'\"=:#\[ \t]{0,40}\d",
         rb"epoch(?:\(train\))?[^\w\r\n]{1,20}\d",
-        rb"train(?:ing)?: ?\d{1,9} \[",
         rb"loss['\"]: ?['\"]?[\-\dni]",
-        rb"\[(?:(?:\d{1,4} days?, {0,2})?\d{1,6}:\d\d|[=>.]{2})",
+        rb"\[(?:(?:\d{1,4} days?, {0,2})?\d{1,6}:\d\d|[=>.]{2}| {0,8}\d{1,12} {0,2}/)",
         rb"\xe2\x94[\x80\x81](?:\xe2[\x94\x95][\x80-\xbf]){0,400}",
         rb"s/step",
     )
@@ -82,11 +82,10 @@ class TroubleNotes:
             if b"frame #" not in line[:80]:
                 is_traceback = b"Traceback (most" in line
                 text = data[last : last + _TRACEBACK_BYTES_MAX] if is_traceback else line
-                self._keep(offset + last, text)
+                self._keep(offset + last, _one_traceback(split_lines(text)))
 
-    def _keep(self, offset: int, text: bytes) -> None:
-        lines = split_lines(text)[:_TRACEBACK_LINES_MAX]
-        shape = text.translate(_DIGITS)
+    def _keep(self, offset: int, lines: list[str]) -> None:
+        shape = "\n".join(lines).encode().translate(_DIGITS)
         while b"00" in shape:
             shape = shape.replace(b"00", b"0")
         before = self._noted.pop(shape, None)
@@ -99,6 +98,15 @@ class TroubleNotes:
         """The noted lines from an offset on, oldest first; a traceback's lines are together."""
         found = sorted((at, lines) for at, lines in self._noted.values() if at >= begin)
         return [lines for _, lines in found]
+
+
+def _one_traceback(lines: list[str]) -> list[str]:
+    """The first line, and the indented ones after it up to the next that is not."""
+    for at, line in enumerate(lines[1:_TRACEBACK_LINES_MAX], 1):
+        body = split_prefix(clean(line)).body
+        if body.strip() and body[0] not in " |+":
+            return lines[: at + 1]
+    return lines[:_TRACEBACK_LINES_MAX]
 
 
 @dataclass(slots=True)
@@ -131,9 +139,11 @@ class StepSearch:
                 return
 
     def _newest_step(self, data: bytes, lowered: bytes, offset: int) -> FoundStep | None:
-        spots = [m.start() for pattern in _STEPS for m in pattern.finditer(lowered)]
-        if len(spots) > _CROWD:
-            return self._newest_in_crowd(data, offset)
+        spots: list[int] = []
+        for pattern in _STEPS:
+            spots.extend(m.start() for m in islice(pattern.finditer(lowered), _CROWD + 1))
+            if len(spots) > _CROWD:
+                return self._newest_in_crowd(data, offset)
         last = len(data) + 1
         for spot in sorted(spots, reverse=True):
             if spot >= last:

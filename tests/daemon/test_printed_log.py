@@ -101,6 +101,19 @@ def test_a_log_that_is_moved_or_removed_is_read_on(log: Path, takes: object) -> 
         assert printed.tail(1000) == b"step 1\nstep 2\nValueError: the last word\n"
 
 
+def test_the_window_is_on_the_attempts_own_lines(log: Path) -> None:
+    """Not on the attempt before, and around the last step however much follows."""
+    printed = PrintedLog(log)
+    with log.open("a") as file:
+        file.write("step 7 loss 1.5\nKeyError: 'x'\n")
+        file.writelines(f"[rank{n}]: NCCL watchdog {n} 0x{n:x}\n" for n in range(20_000))
+    window = printed.window()
+    assert window.lines[:2] == ("step 7 loss 1.5", "KeyError: 'x'")
+    assert window.step == 7
+    assert len(window.lines) < 100
+    printed.close()
+
+
 def test_a_later_daemon_finds_it_by_its_inode(log: Path) -> None:
     """It finds the log as the trainer's open file, or by inode beside its name after the end."""
     printed = PrintedLog(log)

@@ -146,6 +146,20 @@ def test_an_endless_line_is_cut(log: Path) -> None:
     assert [len(line) for line in tail.poll().lines] == [LINE_BYTES_MAX, 5]
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r"])
+def test_far_behind_the_newest_lines_are_seen(log: Path, end: bytes) -> None:
+    """Four times what a poll reads: the newest step is there, also in a bar without a newline."""
+    append(log, b"before" + end)
+    tail = LogTail(log)
+    tail.poll()
+    steps = [b"%7d/9999999 [00:10<01:13, 12.01it/s]" % n for n in range(4 * READ_BYTES_MAX // 38)]
+    append(log, end.join(steps) + end)
+    lines = [line for line in (*tail.poll().lines, tail.partial().rstrip("\r")) if line]
+    assert lines == [step.decode() for step in steps[-len(lines) :]]
+    assert len(lines) > 20_000
+    assert tail.skipped_bytes > 2 * READ_BYTES_MAX
+
+
 @pytest.mark.slow
 def test_a_burst_of_a_gigabyte(log: Path) -> None:
     """One poll in constant memory gives the newest mebibyte, beginning with a whole line."""

@@ -5,7 +5,7 @@ The bar must be full at the step that the beats show. A bar of one epoch is full
 
 from collections.abc import Sequence
 
-from supervisor.diagnosis.log_line import clean, read_step
+from supervisor.diagnosis.log_line import clean, read_step, split_prefix
 
 _LINES_MAX = 5
 _CHARS_MAX = 400
@@ -32,5 +32,5 @@ class KnownTotal:
 
 
 def _full_at(line: str) -> int | None:
-    mark = read_step(clean(line[-_CHARS_MAX:])) if line else None
+    mark = read_step(split_prefix(clean(line[-_CHARS_MAX:])).body) if line else None
     return mark.number if mark is not None and mark.kind == f"bar of {mark.number}" else None

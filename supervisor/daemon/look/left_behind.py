@@ -24,6 +24,8 @@ from supervisor.system.procfs import Process
 # A look at all processes costs milliseconds: once training is known, looks come less often.
 LOOK_S, LATER_LOOK_S = 1.0, 6.0
 _QUIET_S, _GPU_S = 300.0, 10.0
+# A look may bring a mebibyte of short lines; the newest ones tell whether steps go on.
+_LINES_MAX = 2000
 # Services of loggers, agents and shells: they outlive a training, and none of them trains.
 _SERVICES = frozenset(
     {
@@ -102,12 +104,18 @@ class LeftBehind:
             self._step, self._has_stepped = look.observed.step, True
         if self._run.config.watch.progress is not None:
             return
-        for line in look.lines:
+        newest: StepMark | None = None
+        # From the newest on: two different steps are enough, however many lines were printed.
+        for line in reversed(look.lines[-_LINES_MAX:]):
             mark = read_step(split_prefix(clean(line)).body)
+            if mark is None:
+                continue
+            newest = newest or mark
             # The first step may still be the main process's: only a different one counts.
-            if mark is not None:
-                self._has_stepped = self._has_stepped or self._mark not in (None, mark)
-                self._mark = mark
+            if mark != (self._mark or newest):
+                self._has_stepped = True
+                break
+        self._mark = newest or self._mark
 
     def look(self, now: float, *, is_in_memory: bool) -> LeftSeen | None:
         """Look if it is time; returns what was seen, None between the looks.
