@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.code
     except KeyboardInterrupt:
-        print("interrupted: what came after the newest checkpoint is lost", file=sys.stderr)
+        print("interrupted: the steps after the newest checkpoint are lost", file=sys.stderr)
         return 130
     return 0
 
@@ -63,8 +63,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         description="Train a model so that it can be stopped and resumed at any step.",
         epilog=_EPILOG,
     )
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the YAML file")
-    parser.add_argument("--output-dir", type=Path, metavar="DIR", help="overrides output_dir")
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="the config, a YAML file"
+    )
+    parser.add_argument(
+        "--output-dir", type=Path, metavar="DIR", help="overrides output_dir of the config"
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -76,14 +80,14 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     start.add_argument(
         "--resume",
         metavar="PATH|auto|latest",
-        help="a checkpoint directory; auto: the newest valid one, or the beginning if there is"
-        " none; latest: the newest valid one, or an error",
+        help="a checkpoint directory; auto: the newest valid checkpoint, or the beginning if"
+        " there is none; latest: the newest valid checkpoint, or an error if there is none",
     )
     start.add_argument(
         "--fresh", action="store_true", help="set old checkpoints aside and start from nothing"
     )
     parser.add_argument(
-        "--show-output-dir", action="store_true", help="print where everything goes, and exit"
+        "--show-output-dir", action="store_true", help="print the output directory, and exit"
     )
     return parser.parse_args(arguments)
 

@@ -108,7 +108,7 @@ def _from_foreign(name: str, step: int, epoch: int | None, data: TrainingData) -
     """
     if epoch is None:
         position = _at_step(step, data)
-        warning = f"{TRAINING_STATE} names no current_epoch: taken as {position.epoch}"
+        warning = f"{TRAINING_STATE} names no current_epoch: epoch {position.epoch} is assumed"
         return FoundPosition(position, False, (warning,))
     finished = _EPOCH_NAME.fullmatch(name)
     if finished is not None and int(finished[1]) == epoch + 1:
@@ -129,12 +129,12 @@ def _from_name(directory: Path, data: TrainingData) -> FoundPosition:
     if match := _EPOCH_NAME.fullmatch(directory.name):
         epoch = int(match[1])
         position = Position(epoch * data.steps_per_epoch, epoch, 0)
-        warning = f"{missing}: epoch {epoch} inferred from the directory's name"
+        warning = f"{missing}: epoch {epoch} is inferred from the directory's name"
     elif match := _STEP_NAME.fullmatch(directory.name):
         position = _at_step(int(match[1]), data)
         warning = (
-            f"{missing}: step {position.step}, and with {counted(data.steps_per_epoch, 'step')} an"
-            f" epoch epoch {position.epoch}, inferred from the directory's name"
+            f"{missing}: step {position.step} is inferred from the directory's name; with"
+            f" {counted(data.steps_per_epoch, 'step')} an epoch, that is in epoch {position.epoch}"
         )
     else:
         position = Position()

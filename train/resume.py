@@ -114,13 +114,13 @@ def _verify(path: Path, log: Log) -> None:
     checkpoint that is not proven gets a warning.
     """
     if not (path / MANIFEST).exists() or not (path / TRAINING_STATE).exists():
-        log.warn(f"{path} is not proven: it was not written whole by this trainer")
+        log.warn(f"{path} is not proven: this trainer did not write it, or not all of it")
         return
     verdict = validate(path)
     if verdict.valid is False:
         raise TrainingError(
             f"the checkpoint {path} is damaged: {verdict.reason}."
-            f" If it was changed on purpose, remove its {MANIFEST}"
+            f" If you changed it on purpose, remove its {MANIFEST}"
         )
     if verdict.reason is not None:
         log.warn(f"{path}: {verdict.reason}")
@@ -146,7 +146,9 @@ def _read(path: Path, state: TrainingState) -> _Files:
     if state.ema is not None and files.ema is None:
         files.warnings.append(f"{path / EMA_FILE} does not exist: EMA starts from the weights")
     if files.scheduler is None:
-        files.warnings.append(f"{path / SCHEDULER_FILE} does not exist: its place follows the step")
+        files.warnings.append(
+            f"{path / SCHEDULER_FILE} does not exist: the schedule's position follows from the step"
+        )
     if state.scaler is not None and files.scaler is None:
         files.warnings.append(f"{path / SCALER_FILE} does not exist: the loss scale starts anew")
     return files
@@ -172,7 +174,9 @@ def _apply(path: Path, files: _Files, found: FoundPosition, state: TrainingState
         try:
             state.schedule.load_state_dict(files.scheduler)
         except (KeyError, TypeError, ValueError):
-            files.warnings.append(f"{path / SCHEDULER_FILE} names no position: it follows the step")
+            files.warnings.append(
+                f"{path / SCHEDULER_FILE} names no position: the position follows from the step"
+            )
     if state.ema is not None:
         # also before averages are loaded: another trainer's file may lack buffers
         state.ema.restart()
@@ -184,7 +188,7 @@ def _apply(path: Path, files: _Files, found: FoundPosition, state: TrainingState
     if files.random is None:
         files.warnings.append(
             f"{path / RANDOM_FILE} does not exist: random numbers (dropout) start from the seed,"
-            " so this goes on well but not bit for bit"
+            " so training goes on, but not bit for bit as before"
         )
     else:
         for left_out in randomness.restore(files.random):

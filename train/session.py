@@ -79,8 +79,8 @@ def _choose_checkpoint(
         return Path(resume)
     if not fresh and not run.is_supervised and (existing := list_checkpoints(output_dir)):
         raise ConfigurationError(
-            f"{existing[0]} is there from an earlier run: add --resume auto to go on from the"
-            " newest, or --fresh to set the old checkpoints aside and start over"
+            f"{existing[0]} exists from an earlier run: add --resume auto to go on from the"
+            " newest checkpoint, or --fresh to set the old checkpoints aside and start over"
         )
     return None
 

@@ -50,8 +50,8 @@ def prepare_torch(config: TrainConfig) -> torch.device:
     training = config.training
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigurationError(
-            "this trainer runs in one process: WORLD_SIZE is"
-            f" {os.environ['WORLD_SIZE']} (several would write the same checkpoints)"
+            "this trainer runs in one process, but WORLD_SIZE is"
+            f" {os.environ['WORLD_SIZE']} (several processes would write the same checkpoints)"
         )
     if training.threads is not None:
         torch.set_num_threads(training.threads)
@@ -80,7 +80,8 @@ def _find_device(name: str) -> torch.device:
         ) from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigurationError(
-            f"training.device: {name} is not here ({torch.cuda.device_count()} CUDA devices seen)"
+            f"training.device: {name} does not exist here ({torch.cuda.device_count()} CUDA devices"
+            " seen)"
         )
     return device
 

@@ -104,7 +104,7 @@ class CheckpointWriter:
     def path(self) -> Path:
         """The staging directory that the files are written into."""
         if self._path is None:
-            raise ValueError("the writer is not open: use it as a context, once")
+            raise ValueError("the writer is not open: use it in a `with` statement, and only once")
         return self._path
 
     def open(self, name: str) -> BinaryIO:
@@ -199,7 +199,7 @@ def check_training_state(path: Path, step: int, epoch: int) -> None:
     except RecursionError as error:
         raise ValueError(f"{TRAINING_STATE} is nested too deeply") from error
     if not isinstance(state, dict):
-        raise ValueError(f"{TRAINING_STATE} holds no object")
+        raise ValueError(f"{TRAINING_STATE} holds no JSON object")
     found = (state.get("format"), state.get("global_step"), state.get("current_epoch"))
     if found != (FORMAT, step, epoch):
         raise ValueError(
@@ -237,7 +237,9 @@ def _sync_and_record(path: Path, known: FileRecord | None) -> FileRecord:
         os.fsync(fd)
         if known is not None:
             if os.fstat(fd).st_size != known.size:
-                raise ValueError(f"{path.name} does not have the {known.size} bytes vouched for")
+                raise ValueError(
+                    f"{path.name} does not have the {known.size} bytes that the caller stated"
+                )
             return known
         size, hexdigest = digest(fd)
         return FileRecord(size, hexdigest)

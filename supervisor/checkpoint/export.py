@@ -23,7 +23,7 @@ def export(source: Path, destination: Path) -> Validation:
     if not os.path.lexists(source):
         raise SupervisorError(
             f"{source} does not exist",
-            hint="`supervisor checkpoints` lists what there is",
+            hint="`supervisor checkpoints` lists the checkpoints of a run",
             code=ExitCode.USAGE,
         )
     target = destination / source.name if destination.is_dir() else destination
@@ -31,7 +31,7 @@ def export(source: Path, destination: Path) -> Validation:
     target = parent / target.name
     if os.path.lexists(target):
         raise SupervisorError(
-            f"{target} is there already", hint="give another name", code=ExitCode.USAGE
+            f"{target} exists already", hint="give another DESTINATION", code=ExitCode.USAGE
         )
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent / staging.staging_name(source.name)
@@ -73,7 +73,9 @@ def _copy(stock: FileListing, target: Path) -> Validation:
             fd = open_inside(root_fd, name if stock.is_directory else target.name)
             try:
                 if digest(fd)[1] != expected:
-                    return verdict._replace(valid=False, reason=f"{name} was copied wrongly")
+                    return verdict._replace(
+                        valid=False, reason=f"the copy of {name} differs from the original"
+                    )
             finally:
                 os.close(fd)
     return verdict

@@ -32,7 +32,7 @@ def prove(stock: FileListing) -> tuple[Proof, dict[str, str]]:
                 continue
             if not facts.is_regular:
                 if is_known:
-                    raise DamagedError(f"{name} is a link or no file, which is not followed")
+                    raise DamagedError(f"{name} is not a regular file (links are not followed)")
                 continue
             if any(one.is_surplus(name) for one in proofs):
                 continue

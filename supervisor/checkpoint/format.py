@@ -132,7 +132,7 @@ class Manifest(NamedTuple):
         # A manifest with a right hash may be forged: its names must not lead out of the directory.
         for name in files:
             if not is_safe_name(name) or name == MANIFEST:
-                raise ManifestError(f"names {name!r}, which is no file of a checkpoint")
+                raise ManifestError(f"names {name!r}, which cannot be a file of a checkpoint")
         if TRAINING_STATE not in files:
             raise ManifestError(f"does not list {TRAINING_STATE}")
         return manifest

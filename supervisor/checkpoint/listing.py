@@ -111,7 +111,7 @@ def list_unnamed(path: Path) -> FileListing:
                 for entry in entries:
                     count += 1
                     if count > _MOST_FILES or level > _MOST_LEVELS:
-                        why = "it holds more files than any checkpoint"
+                        why = "it holds more files than any checkpoint has"
                         raise OSError(errno.E2BIG, why, str(path))
                     name = prefix + entry.name
                     if entry.is_dir(follow_symlinks=False):

@@ -81,7 +81,10 @@ def _difference(stock: FileListing) -> str | None:
     steps = _steps(stock)
     if steps is None or steps.named == steps.said:
         return None
-    return f"{steps.file} says step {steps.said!s:.20}, its name {steps.named}"
+    return (
+        f"{steps.file} says step {steps.said!s:.20}, but the checkpoint's name says step"
+        f" {steps.named}"
+    )
 
 
 def _steps(stock: FileListing) -> _Steps | None:

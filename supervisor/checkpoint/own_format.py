@@ -34,7 +34,9 @@ def find_other_format(member: Member, older: Iterable[Member]) -> str | None:
         for key, name in sorted(mine.items()):
             if key in theirs and _is_known(other.stock, theirs[key]):
                 where = other.stock.path.name
-                return f"{name} is neither a zip archive nor a pickle, as it is in {where}"
+                return (
+                    f"{name} is neither a zip archive nor a pickle, although it is one in {where}"
+                )
     return None
 
 

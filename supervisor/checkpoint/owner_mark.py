@@ -72,18 +72,18 @@ class OwnerMark:
         """Read a mark from a file's content. Ignores keys of later versions. Raises ValueError."""
         body = parse(data)
         if not isinstance(body, dict):
-            raise ValueError("holds no object")
+            raise ValueError("it holds no JSON object")
         known: dict[str, Any] = {field.name: body.get(field.name) for field in fields(cls)}
         for key in ("run_id", "name", "run_dir", "host", "machine_id", "user", "since"):
             if not isinstance(known[key], str):
-                raise ValueError(f"has no {key}")
+                raise ValueError(f"it has no valid {key}")
         run_dir = known["run_dir"]
         if not known["run_id"] or not Path(run_dir).is_absolute() or "\0" in run_dir:
-            raise ValueError("names no run and run directory")
+            raise ValueError("it does not name a run and its run directory")
         if not isinstance(known["uid"], int) or not isinstance(known["inode"], int | None):
-            raise ValueError("has no such user or inode")
+            raise ValueError("its user or inode is not valid")
         if not isinstance(known["mount"], str | None):
-            raise ValueError("has no such mount")
+            raise ValueError("its mount is not valid")
         return cls(**known)
 
 
@@ -200,7 +200,7 @@ def read(path: Path) -> MarkFile | None:
         at = path.lstat()
         identity = _identity(at)
         if not stat.S_ISREG(at.st_mode):
-            return MarkFile(path, None, "it is no file", identity)
+            return MarkFile(path, None, "it is not a file", identity)
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             data = os.read(fd, _MOST_BYTES)
@@ -213,7 +213,7 @@ def read(path: Path) -> MarkFile | None:
     try:
         return MarkFile(path, OwnerMark.from_json(data), None, identity)
     except ValueError as error:
-        return MarkFile(path, None, f"it is damaged: {error}", identity)
+        return MarkFile(path, None, f"the mark is damaged: {error}", identity)
 
 
 def _on_one_line(text: str) -> str:

@@ -126,7 +126,7 @@ def correct(pointer: Pointer, chosen: Path | None, roots: Sequence[Path]) -> Cor
     content = None if chosen is None else _renamed(pointer, chosen)
     if content is None:
         shelf = pointer.aside.parent
-        reason = f"it names {was}, which is set aside as {pointer.aside.name}"
+        reason = f"the pointer names {was}, which was set aside as {pointer.aside.name}"
         place = put_aside(path, shelf.name, reason, roots=(shelf.parent, *roots))
         return Correction(path, was, None, place)
     stage = path.parent / staging.staging_name(path.name)

@@ -171,7 +171,9 @@ def _take_name(folder: Path, name: str) -> Path:
         except FileExistsError:
             continue
         return target
-    raise FileExistsError(errno.EEXIST, "too many of this name were set aside", str(folder / name))
+    raise FileExistsError(
+        errno.EEXIST, "too many checkpoints of this name were set aside", str(folder / name)
+    )
 
 
 def _write_reason(target: Path, reason: str) -> None:

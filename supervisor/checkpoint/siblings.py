@@ -196,7 +196,9 @@ def unexplained_change(stock: FileListing, hashes: dict[str, str], known: Rememb
     if not untouched:
         return None
     what = "changed" if changed[0] in hashes else "vanished"
-    return f"{changed[0]} {what} since it was first validated, {untouched[0]} was not written anew"
+    return (
+        f"{changed[0]} {what} since the first validation, but {untouched[0]} was not written anew"
+    )
 
 
 def _newest_mtime_ns(fingerprint: str) -> int:

@@ -125,7 +125,7 @@ def has_shrunk(stock: FileListing, bytes_before: int) -> str | None:
         or not _is_cut(stock, name, size, bytes_before)
     ):
         return None
-    return f"{name} has {size} bytes, less than half of the {bytes_before} that it had"
+    return f"{name} has {size} bytes, less than half of the {bytes_before} that it had before"
 
 
 def _is_cut(stock: FileListing, name: str, size: int, before: int) -> bool:

@@ -116,7 +116,9 @@ def discard(path: Path) -> bool:
             return False
         return discard(path)
     except RecursionError as error:  # shutil calls itself for each level of folders
-        raise OSError(errno.ELOOP, "its folders are too deep to be removed", str(path)) from error
+        raise OSError(
+            errno.ELOOP, "its folders are nested too deeply to be removed", str(path)
+        ) from error
     return True
 
 

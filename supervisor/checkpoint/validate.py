@@ -123,7 +123,7 @@ def read_claim(stock: FileListing, *, expect_manifest: bool = False) -> Manifest
     data = stock.read(MANIFEST, _MOST_MANIFEST_BYTES)
     if data is None:
         return ManifestClaim(
-            ours=True, problem=f"{MANIFEST} is no file, or too large for one of ours"
+            ours=True, problem=f"{MANIFEST} is not a file, or larger than any manifest"
         )
     try:
         return ManifestClaim(ours=True, manifest=Manifest.from_bytes(data))
@@ -176,7 +176,7 @@ def _find_damage(stock: FileListing, manifest: Manifest) -> str | None:
         if facts is None:
             return f"{name} is missing"
         if not facts.is_regular:
-            return f"{name} is a link or no file, which is not followed"
+            return f"{name} is not a regular file (links are not followed)"
         if facts.size != expected.size:
             return f"{name} has {facts.size} bytes, not {expected.size}"
     with open_root(stock) as root_fd:
@@ -189,7 +189,7 @@ def _find_damage(stock: FileListing, manifest: Manifest) -> str | None:
                 return f"{name} cannot be opened ({error.strerror})"
             try:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    return f"{name} is no file"
+                    return f"{name} is not a file"
                 size, hexdigest = digest(fd)
             finally:
                 os.close(fd)

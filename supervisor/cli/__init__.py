@@ -56,7 +56,11 @@ def main() -> NoReturn:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         text = f"{where}{error.strerror or error}"
-        hint = "ulimit -n 1024" if error.errno == errno.EMFILE else None
+        hint = (
+            "run `ulimit -n 1024` in this shell, then try again"
+            if error.errno == errno.EMFILE
+            else None
+        )
         code = complain(text, hint, ExitCode.INTERNAL)
     except Exception as error:
         code = _fail(error)
@@ -84,6 +88,7 @@ def _fail(error: Exception) -> int:
     place = f"{frame.filename}:{frame.lineno}"
     return complain(
         f"the supervisor itself failed: {type(error).__name__}: {error} ({place})",
-        "SUPERVISOR_DEBUG=1 before the command shows the traceback; please report it with that",
+        "put SUPERVISOR_DEBUG=1 before the command to see the traceback; please report the error"
+        " with the traceback",
         ExitCode.INTERNAL,
     )

@@ -10,16 +10,16 @@ from supervisor import __version__
 COMMANDS = {
     "run": "Keep a training run going until it is finished.",
     "status": "What a run is doing now.",
-    "stop": "Save and end; stays ended until `resume`.",
-    "hold": "Let the attempt run, start no further one.",
-    "resume": "Take back `stop` or `hold`, or go on after a run was held.",
-    "reload": "Replace the daemon, for a new version; training goes on.",
+    "stop": "Save and end the run; it stays ended until `resume`.",
+    "hold": "Let the current attempt run to its end; launch no other.",
+    "resume": "Take back `stop` or `hold`, or let a held run go on.",
+    "reload": "Replace the daemon by the version now installed; training goes on.",
     "logs": "What the trainer printed.",
     "events": "The story of a run, in sentences.",
     "checkpoints": "List, pin, unpin or export checkpoints.",
     "validate": "Check one checkpoint.",
     "diagnose": "Say why a training run died, from its log.",
-    "clean": "What dead runs left in memory: save or remove it.",
+    "clean": "List, save or remove what dead runs left in memory.",
     "check": "Preflight: would this configuration run here?",
     "init": "Write a commented configuration.",
     "systemd": "Write the systemd unit of a run.",
@@ -66,10 +66,10 @@ _HELP = """Keep one long training run going until it is finished.
 
 \b
 supervisor init -- python train.py     write config.yaml
-supervisor run config.yaml             start, or go on where it stopped
+supervisor run config.yaml             start the run, or go on where it stopped
 
-TARGET is a run directory or a configuration; without it the only run here is meant, else your
-only live one.
+TARGET is a run directory, a name below runs/ or a configuration. Without TARGET a command takes
+the only run here, else your only live run.
 
 \b
 Exit codes

@@ -176,7 +176,7 @@ def _look(path: Path) -> Leftover:
         if verdict is not None and verdict.problem is None and verdict.finite is not False:
             return _weigh(Leftover(path, run_dir, size, whole, "unknown"))
         found = None if verdict is None else verdict.problem or verdict.reason
-        reason = reason or found or "it changed while it was read"
+        reason = reason or found or "the snapshot changed while it was read"
     return Leftover(path, run_dir, size, wholes[0], "useless", reason=reason)
 
 

@@ -227,8 +227,8 @@ def no_daemon_text(said: NoDaemon, now_s: float) -> str:
     since = wall_of(said.since)
     first = f", the first {age_text(now_s - since)}" if since is not None else ""
     return (
-        f"NONE: {said.failures} in a row died{first} ({said.why}). Nobody watches the"
-        " run and nothing is launched; what runs goes on, and the launcher tries again"
+        f"NONE: {said.failures} daemons in a row died{first} ({said.why}). Nobody watches the"
+        " run, and nothing is launched. An attempt that runs goes on, and the launcher tries again"
     )
 
 

@@ -23,9 +23,9 @@ def refuse_unreadable(paths: RunPaths) -> None:
     refused = problem(paths)
     if refused is None:
         return
-    hint = "ask its owner, or call it as that account"
+    hint = "ask the owner, or call the command as that account"
     if "not readable for you" not in refused:
-        hint = "look at the disk or the mount it lies on"
+        hint = "look at the disk or the mount on which it lies"
     raise SupervisorError(refused, hint=hint, code=ExitCode.CONFIGURATION)
 
 

@@ -28,13 +28,15 @@ def find_run(target: str | None) -> Path:
             return _of_config(path)
     except PermissionError:
         raise SupervisorError(
-            f"{path}: not readable for you", hint="ask its owner", code=ExitCode.CONFIGURATION
+            f"{path}: not readable for you",
+            hint="ask the owner of this path",
+            code=ExitCode.CONFIGURATION,
         ) from None
     if "/" not in target and is_run(named):
         return _readable(named)
     raise SupervisorError(
-        f"{target}: no such run directory or configuration",
-        hint="name a run directory (it has a .supervisor/ in it) or the YAML file of a run",
+        f"{target}: there is no such run directory or configuration",
+        hint="name a run directory (one with a .supervisor/ in it) or the configuration of a run",
         code=ExitCode.USAGE,
     )
 
@@ -81,7 +83,7 @@ def _of_config(path: Path) -> Path:
     if not is_run(run_dir):
         raise SupervisorError(
             f"{path}: its run was never started ({run_dir} has no .supervisor/)",
-            hint=f"`supervisor run {shown_path(path)}` starts it (relative paths: from here)",
+            hint=f"`supervisor run {shown_path(path)}` starts it; relative paths begin here",
             code=ExitCode.USAGE,
         )
     return run_dir
@@ -97,14 +99,14 @@ def _only_run() -> Path:
         return live[0]
     if not here and not live:
         raise SupervisorError(
-            "no run in this directory, and none of yours is live",
-            hint="name one: a run directory or its YAML file; `supervisor init` begins a new one",
+            "there is no run in this directory, and you have no live run",
+            hint="name a run directory or a configuration; `supervisor init` begins a new run",
             code=ExitCode.USAGE,
         )
     several = _distinct([*here, *live])
     raise SupervisorError(
-        "several runs could be meant",
-        hint="name one:\n" + _listed(several),
+        "there is more than one run to choose from",
+        hint="name one of them:\n" + _listed(several),
         code=ExitCode.USAGE,
     )
 

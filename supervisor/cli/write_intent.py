@@ -17,17 +17,17 @@ def say_intent(run_dir: Path, intent: Intent) -> None:
     except PermissionError:
         raise SupervisorError(
             f"{path}: not writable for you",
-            hint="the owner of the run directory may stop, hold and resume it",
+            hint="only the owner of the run directory may stop, hold and resume the run",
             code=ExitCode.CONFIGURATION,
         ) from None
     except IsADirectoryError:
         raise SupervisorError(
-            f"{path}: is a directory, where the wish belongs",
+            f"{path}: is a directory, but must be a file",
             hint=f"rmdir {shell_word(str(path))}",
             code=ExitCode.CONFIGURATION,
         ) from None
     except OSError as error:
         raise SupervisorError(
-            f"{path}: the wish could not be recorded: {error.strerror}",
+            f"{path}: the command could not be recorded: {error.strerror}",
             hint="free some space, or send SIGTERM to `supervisor run` instead",
         ) from None

@@ -114,7 +114,7 @@ def _duplicates(root: yaml.Node) -> tuple[Problem, ...]:
                 dotted = f"{prefix}.{name}" if prefix else name
                 mark = key.start_mark
                 if name in first and name != "<<":
-                    message = f"stands twice, first in line {first[name]}"
+                    message = f"stands here a second time; the first is in line {first[name]}"
                     problems.append(Problem(mark.line + 1, mark.column + 1, dotted, message))
                 first.setdefault(name, mark.line + 1)
                 pending.append((value, dotted))
@@ -131,7 +131,7 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
     lines = text.splitlines()
     at_fault = lines[line - 1] if line <= len(lines) else ""
     if "\t" in at_fault[: len(at_fault) - len(at_fault.lstrip())]:
-        message = "a tab in the indentation: YAML wants spaces"
+        message = "a tab in the indentation: YAML allows only spaces there"
     else:
         context = f"{error.context}, " if error.context else ""
         message = f"not YAML: {context}{error.problem}"

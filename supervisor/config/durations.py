@@ -35,7 +35,7 @@ def _parse_text(text: str) -> float:
     while match := _PART.match(stripped, position):
         unit = _SECONDS[match[2]]
         if unit >= last:
-            raise ValueError(f"expected {EXPECTED}, larger units first and each once")
+            raise ValueError(f"expected {EXPECTED}: each unit once, larger units first")
         total, last, position = total + float(match[1]) * unit, unit, match.end()
     if position != len(stripped) or not stripped:
         raise ValueError(f"expected {EXPECTED}")

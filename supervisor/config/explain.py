@@ -26,11 +26,11 @@ def _problem(details: ErrorDetails, document: Document) -> Problem:
             message = "no such key" if known else "no such key here"
             meant = nearest(str(path[-1]), known) or _elsewhere(str(path[-1]))
             if meant is None:
-                message += f"; known here are {', '.join(known)}"
+                message += f"; known keys here: {', '.join(known)}"
         case "missing":
-            message = "is missing: the training command as a list"
+            message = "is missing: give the training command as a list"
         case "string_type" if details["loc"][-1] == "[key]":
-            message = f"is not a key: keys are text, found {_shown(found)}"
+            message = f"is not a key: a key must be text, found {_shown(found)}"
         case "string_type":
             message = _not_text(found, document.typed(path))
         case "literal_error":
@@ -45,11 +45,11 @@ def _problem(details: ErrorDetails, document: Document) -> Problem:
         case "tuple_type":
             message = f"expected a list ([a, b] or one `- item` a line), found {_shown(found)}"
         case "model_type" | "dict_type" | "model_attributes_type":
-            message = f"expected keys with values below it, found {_shown(found)}"
+            message = f"expected keys with values below this key, found {_shown(found)}"
         case "string_too_short":
             message = "is empty"
         case "invalid_key":
-            message = f"is not a key: keys are text, found {_shown(found)}"
+            message = f"is not a key: a key must be text, found {_shown(found)}"
         case "string_pattern_mismatch":
             message = "is not the name of an environment variable"
         case "value_error":

@@ -36,7 +36,9 @@ def load_config(path: Path) -> LoadedConfig:
     values = document.values
     if values is None:
         problem = Problem(None, None, "", "is empty: at least `command` is needed")
-        raise ConfigError(str(path), [problem], hint="`supervisor init` writes one to start from")
+        raise ConfigError(
+            str(path), [problem], hint="`supervisor init` writes a configuration to start from"
+        )
     if not isinstance(values, dict):
         kind = "a list" if isinstance(values, list) else "one text"
         problem = Problem(1, 1, "", f"expected keys with values (key: value), found {kind}")

@@ -62,7 +62,8 @@ class RunConfig(Section):
         """The name becomes a directory. Raises ValueError."""
         if not NAME.fullmatch(name):
             raise ValueError(
-                "must be a file name: letters, digits, . _ - (64 at most), a letter or digit first"
+                "must be a file name: at most 64 letters, digits, . _ -, with a letter or digit"
+                " first"
             )
         return name
 
@@ -76,11 +77,11 @@ class RunConfig(Section):
             except ValueError:
                 words = command.split()
             listed = ", ".join(yaml_word(word) for word in words)
-            raise ValueError(f"must be a list, one item a word: [{listed}]")
+            raise ValueError(f"must be a list, each word an item: [{listed}]")
         if isinstance(command, (list, tuple)) and not command:
-            raise ValueError("is empty: give the training command, one item a word")
+            raise ValueError("is empty: give the training command, each word an item")
         if isinstance(command, (list, tuple)) and command[0] == "":
-            raise ValueError("begins with an empty word: the first one is the program")
+            raise ValueError("begins with an empty word: the first word must be the program")
         return command
 
     @field_validator("signals", mode="before")

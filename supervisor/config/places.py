@@ -26,7 +26,8 @@ def expand(path: str, environment: Mapping[str, str]) -> str:
         name = match["name"] if match["braced"] is None else match["braced"]
         if name is None or not _NAME.fullmatch(name):
             raise ValueError(
-                f"{path!r} holds a $ that names no variable: write the path as it is on the disk"
+                f"{path!r} holds a $ without the name of a variable: write the path as it is on the"
+                " disk"
             )
         value = environment.get(name)
         if not value:
@@ -41,7 +42,9 @@ def expand(path: str, environment: Mapping[str, str]) -> str:
             home = environment.get("HOME") if head == "~" else None
             head = home or str(Path(head).expanduser())
         except RuntimeError:
-            raise ValueError(f"{head} is nobody's home directory here: write the path") from None
+            raise ValueError(
+                f"{head} is no home directory on this machine: write the path"
+            ) from None
         return head + slash + _VARIABLE.sub(value_of, rest)
     return _VARIABLE.sub(value_of, path)
 

@@ -42,7 +42,8 @@ class ConfigError(SupervisorError):
             text = "\n".join([f"{path} has {count} {noun}", *(f"  {p}" for p in self.problems)])
         super().__init__(
             text,
-            hint=hint or "`supervisor schema` lists every key, `supervisor init` writes an example",
+            hint=hint
+            or "`supervisor schema` lists every key, and `supervisor init` writes an example",
             code=ExitCode.CONFIGURATION,
         )
 

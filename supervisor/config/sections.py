@@ -90,7 +90,9 @@ class ResumeConfig(Section):
                 meant = nearest(name, PLACEHOLDERS)
                 known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
                 suffix = f" (did you mean {{{meant}}}?)" if meant else ""
-                raise ValueError(f"{{{name}}} stands for nothing; known are {known}{suffix}")
+                raise ValueError(
+                    f"{{{name}}} is not a placeholder; the placeholders are {known}{suffix}"
+                )
         return arguments
 
     @field_validator("fresh_args")
@@ -100,7 +102,10 @@ class ResumeConfig(Section):
         for argument in arguments:
             for name in PLACEHOLDERS:
                 if f"{{{name}}}" in argument:
-                    raise ValueError(f"{{{name}}} has no value when there is no checkpoint")
+                    raise ValueError(
+                        f"{{{name}}} has no value in fresh_args, since a fresh start has no"
+                        " checkpoint"
+                    )
         return arguments
 
 
@@ -199,7 +204,7 @@ class RestartConfig(Section):
         """A limit below the first wait is a mistake. Raises ValueError."""
         if seconds < info.data.get("backoff", 0.0):
             raise ValueError(
-                f"backoff ({info.data['backoff']:g}s) is above backoff_max ({seconds:g}s)"
+                f"backoff ({info.data['backoff']:g}s) is longer than backoff_max ({seconds:g}s)"
             )
         return seconds
 

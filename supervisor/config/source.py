@@ -22,7 +22,7 @@ def read_text(path: Path) -> str:
         raise _unreadable(path, "no such file") from None
     except OSError as error:
         if error.errno in (errno.EFBIG, errno.EINVAL):
-            raise _unreadable(path, f"{error.strerror}: that is not a configuration") from None
+            raise _unreadable(path, f"{error.strerror}: this path is not a configuration") from None
         raise _unreadable(path, f"cannot be read: {error.strerror}") from None
     try:
         return data.decode("utf-8-sig")

@@ -10,8 +10,8 @@ from supervisor.config.yaml_word import yaml_word
 # A key's meaning is put on the lines above it, or behind it where its line ends with `#`.
 _TEMPLATE = """\
 # How to keep this training run going:  supervisor check {path} && supervisor run {path}
-# Durations are 90s, 5m, 1h30m. Commented out is the default, or an example where there is none.
-# For completion in your editor: `supervisor schema > supervisor.schema.json`, and as first line:
+# Durations are 90s, 5m, 1h30m. A line that is commented out shows the default, or an example.
+# For completion in your editor: `supervisor schema > supervisor.schema.json`, and this first line:
 # # yaml-language-server: $schema=supervisor.schema.json
 
 name: {name}

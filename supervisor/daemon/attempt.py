@@ -234,7 +234,7 @@ class RunningAttempt:
                 self.number,
                 end.code,
                 end.signal,
-                reason=f"it could not be diagnosed: {type(error).__name__}",
+                reason=f"the end could not be diagnosed: {type(error).__name__}",
                 finish_met=Path(finish).exists() if finish else None,
             )
 

@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(sys.stdout.fileno(), enabled=options.view == "none")
     hello, reports = _hello(link)
     if not isinstance(hello, Hello):
-        why = "the daemon was not greeted by its launcher"
+        why = "the launcher did not greet the daemon"
         if isinstance(hello, Unfit):
             why = f"the launcher's {hello.what!r} {hello.why}"
         link.send(CannotStart(why=why))
@@ -117,9 +117,9 @@ def _tell_protocol(run: Run, hello: Hello) -> None:
         return
     run.journal.log.warning("unknown_protocol", launcher=hello.protocol, known=PROTOCOL)
     run.console.say(
-        f"the launcher speaks version {hello.protocol} of its protocol with the daemon, and this"
-        f" installation ({supervisor.__version__}) knows {PROTOCOL}: training goes on, and what is"
-        " not known here is passed over; install the launcher's version again, then type"
+        f"the launcher speaks version {hello.protocol} of its protocol with the daemon, but this"
+        f" installation ({supervisor.__version__}) knows only {PROTOCOL}. Training goes on, and the"
+        " daemon ignores what it does not know. Install the launcher's version again, then type"
         f" `supervisor reload {run.paths.run_dir}`",
         WARNING,
     )

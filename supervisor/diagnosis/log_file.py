@@ -1,58 +1,14 @@
-"""Diagnose a log file of any size in constant memory, for `supervisor diagnose LOGFILE`.
+"""Diagnoses a log file of any size, for `supervisor diagnose LOGFILE`; it decides nothing."""
 
-It only chooses the lines that `diagnose` gets to see, and decides nothing.
-"""
-
-from collections import deque
-from collections.abc import Iterator
+import os
 from pathlib import Path
 
 from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
-from supervisor.diagnosis.log_line import clean, read_step, split_prefix
+from supervisor.diagnosis.log_line import clean
+from supervisor.diagnosis.log_window import read_window
+from supervisor.diagnosis.steps_after import shows_steps
 from supervisor.diagnosis.user_rules import NO_RULES, UserRules
-
-_READ_BYTES = 64 * 1024
-_BEFORE_LINES = 500
-_FIRST_LINES = 2000
-_LAST_LINES = 2000
-
-
-class AttemptLines:
-    """The lines of a long log that matter: before the last step, right after it, and the last ones.
-
-    A root cause comes soon after the last step. With hundreds of ranks, thousands of lines about
-    its consequences can follow.
-    """
-
-    def __init__(self) -> None:
-        self.step: int | None = None
-        self.first_step_seen = False
-        self._before: deque[str] = deque(maxlen=_BEFORE_LINES)
-        self._first: list[str] = []
-        self._last: deque[str] = deque(maxlen=_LAST_LINES)
-
-    def feed(self, line: str) -> None:
-        """Take the next line of the log."""
-        text = clean(line)
-        mark = read_step(split_prefix(text).body)
-        if mark is not None:
-            self.first_step_seen = True
-            if mark.kind == "step":
-                self.step = mark.number
-            self._before.extend(self._first)
-            self._before.extend(self._last)
-            self._first.clear()
-            self._last.clear()
-            self._before.append(text)
-        elif len(self._first) < _FIRST_LINES:
-            self._first.append(text)
-        else:
-            self._last.append(text)
-
-    def lines(self) -> tuple[str, ...]:
-        """The kept lines, oldest first."""
-        return (*self._before, *self._first, *self._last)
 
 
 def diagnose_file(
@@ -69,28 +25,21 @@ def diagnose_file(
     Without `first_step_seen` the log says whether a first step was made. `rules`: the
     user's own. Raises OSError.
     """
-    kept = AttemptLines()
-    for line in read_lines(path, offset=offset):
-        kept.feed(line)
-    seen = kept.first_step_seen if first_step_seen is None else first_step_seen
+    with path.open("rb") as file:
+        fd = file.fileno()
+        size = os.fstat(fd).st_size
+        window = read_window(lambda at, count: os.pread(fd, count, at), offset, size)
+    seen = first_step_seen
+    if seen is None:
+        seen = shows_steps([clean(line) for line in window.lines])
     return diagnose(
         ExitEvidence(
-            code, signal, kept.lines(), first_step_seen=seen, step=kept.step, lines_from_start=True
+            code,
+            signal,
+            window.lines,
+            first_step_seen=seen,
+            step=window.step,
+            lines_from_start=window.from_start,
         ),
         rules,
     )
-
-
-def read_lines(path: Path, *, offset: int = 0) -> Iterator[str]:
-    """The file's lines. Each redraw of a progress bar is a line.
-
-    Lines longer than 64 KiB are cut up.
-    """
-    with path.open("rb") as stream:
-        stream.seek(offset)
-        while True:
-            piece = stream.readline(_READ_BYTES)
-            if not piece:
-                return
-            text = piece.decode("utf-8", "replace").rstrip("\r\n")
-            yield from text.split("\r")

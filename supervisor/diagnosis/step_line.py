@@ -133,6 +133,8 @@ def _step(text: str) -> StepMark | None:
         if _is_spoken(text, *found.span()):
             return None
         begin, end = found.span()
+        if found["name"].startswith("it") and text[found.end("name")].isdigit():
+            continue  # a word that ends in "it", and a number behind it
         is_measured = (
             _MEASURED.search(text, end) is not None
             or _LOSS_BEFORE.search(text, 0, begin) is not None

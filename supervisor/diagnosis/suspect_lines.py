@@ -18,6 +18,7 @@ from supervisor.diagnosis.xid import read_xid
 
 _EXIT_CODE = re.compile(r"\bexitcode {1,3}: (-?\d{1,3})\b")
 _TABLE_LINES = 8
+_OF_A_WORKER = re.compile(r"\((?!raylet)[^)]* pid=")
 
 
 def may_tell_of_a_start(lines: Sequence[str]) -> bool:
@@ -74,6 +75,8 @@ def _from_lines(
         is_late = hit.index >= first_step
         if is_late and hit.rule.only_before_first_step and not as_at_start:
             continue
+        if hit.rule.names_killer and _OF_A_WORKER.search(split_prefix(lines[hit.index]).stream):
+            continue  # a scheduler does not speak through a worker of Ray
         voice = voice_of(hit.text, hit.start)
         if voice is Voice.QUOTED:
             continue
@@ -102,7 +105,7 @@ def _counts(hit: Hit) -> bool:
     row, text = hit.rule, hit.text
     if row.weight is Weight.CASCADE or NEGATED.search(text[: hit.start]) is not None:
         return False
-    if row.only_unhandled or row.calls in (Calls.LOADING, Calls.READING):
+    if row.only_unhandled or row.calls in (Calls.LOADING, Calls.READING, Calls.NOT_READING):
         return False  # no calls are known
     return not row.only_raised or exception_of(text) is not None
 

@@ -42,6 +42,13 @@ _PYTHON_WARNING = re.compile(r"^\S{1,300}:\d{1,9}: \w{0,60}Warning\b|^  warnings
 # glog's warnings and notes put their head before each line of a traceback.
 _WARNED_LABEL = re.compile(r"\[?[WI]\d{3,4} ")
 _EVIDENCE_DETAILS = 3
+# Hydra cuts a traceback so that it begins at the user's own function.
+_HYDRA = "Error executing job with overrides"
+_OF_OTHERS = re.compile(
+    r"/multiprocessing/|/concurrent/futures/|distributed_c10d\.py$|/rendezvous\.py$|/elastic/"
+    r"|/(?:urllib3|requests|httpx|httpcore|aiohttp|botocore|boto3|gcsfs|s3fs|grpc|websockets?)/"
+    r"|/http/client\.py$|/urllib/request\.py$|/ssl\.py$|/socket\.py$|/asyncio/|huggingface_hub/"
+)
 _ABOUT_THE_SETUP = (Failure.CONFIGURATION, Failure.INCOMPATIBLE_SOFTWARE)
 
 
@@ -56,10 +63,15 @@ def explain_chain(
     frames = all_frames(chain)
     loads = loads_checkpoint(frames) if frames else None
     first_step_seen = first_step_seen or shows_a_step(frames)
+    is_unhandled = is_outermost(chain.raised[-1].frames) or chain.lead.startswith(_HYDRA)
     known, plain, wrapped = [], [], []
     for order, raised in enumerate(chain.raised):
-        row = _rule_of(raised, rules.rules, frames, loads)
-        row = _rule_of(raised, table, frames, loads) if row is None else row
+        row = _rule_of(raised, rules.rules, frames, loads, is_unhandled=is_unhandled)
+        row = (
+            _rule_of(raised, table, frames, loads, is_unhandled=is_unhandled)
+            if row is None
+            else row
+        )
         if row is None:
             plain.append((order, raised))
         elif row.weight is Weight.WRAPPER:
@@ -70,7 +82,6 @@ def explain_chain(
             late = row.failure in _ABOUT_THE_SETUP
             is_users = isinstance(row, UserRule)
             known.append((row.weight, not is_users, late and not is_users, order, row))
-    is_unhandled = is_outermost(chain.raised[-1].frames)
     advice, decides, outlasts, is_users = None, False, 0, False
     weight: Weight
     if known:
@@ -127,16 +138,26 @@ def _evidence(chain: Chain, raised: Raised) -> tuple[str, ...]:
 
 
 def _rule_of(
-    raised: Raised, table: Sequence[Rule], frames: Sequence[Frame], loads: bool | None
+    raised: Raised,
+    table: Sequence[Rule],
+    frames: Sequence[Frame],
+    loads: bool | None,
+    *,
+    is_unhandled: bool,
 ) -> Rule | None:
     """The rule that matches an exception's line, else the first that matches a line below it."""
-    found = next(_fitting(matches(without_hedge(raised.line), table), frames, loads), None)
+    found = next(
+        _fitting(
+            matches(without_hedge(raised.line), table), frames, loads, is_unhandled=is_unhandled
+        ),
+        None,
+    )
     if found is not None and found.rule.weight <= Weight.CAUSE:
         return found.rule
     is_message = raised.line.endswith(":")  # the message begins on the next line
     for detail in raised.details:
         text = without_hedge(detail.strip())
-        for hit in _fitting(matches(text, table), frames, loads):
+        for hit in _fitting(matches(text, table), frames, loads, is_unhandled=is_unhandled):
             is_raised = is_message or exception_of(text.lstrip()) is not None
             is_closer = found is None or hit.rule.weight < found.rule.weight
             if is_closer and _is_meant(hit) and (is_raised or not hit.rule.only_raised):
@@ -144,7 +165,9 @@ def _rule_of(
     return None if found is None else found.rule
 
 
-def _fitting(hits: Iterator[Hit], frames: Sequence[Frame], loads: bool | None) -> Iterator[Hit]:
+def _fitting(
+    hits: Iterator[Hit], frames: Sequence[Frame], loads: bool | None, *, is_unhandled: bool
+) -> Iterator[Hit]:
     """The hits whose rule allows what the calls were doing.
 
     A pickle that ends early is as often a data set's cache, or a pipe of another process.
@@ -152,7 +175,7 @@ def _fitting(hits: Iterator[Hit], frames: Sequence[Frame], loads: bool | None) -
     for hit in hits:
         if hit.rule.only_before_first_step and shows_a_step(frames):
             continue
-        if hit.rule.only_unhandled and not _is_the_scripts_own(frames):
+        if hit.rule.only_unhandled and not (is_unhandled and _is_the_scripts_own(frames)):
             continue
         match hit.rule.calls:
             case Calls.ANY:
@@ -161,15 +184,15 @@ def _fitting(hits: Iterator[Hit], frames: Sequence[Frame], loads: bool | None) -
                 yield hit
             case Calls.READING if loads is False and reads_data(frames):
                 yield hit
+            case Calls.NOT_READING if frames and not reads_data(frames):
+                yield hit
             case Calls.LOADING_IF_KNOWN if loads is not False:
                 yield hit
 
 
 def _is_the_scripts_own(frames: Sequence[Frame]) -> bool:
-    """Whether the script's own main thread raised it, and not while it read data or a network."""
-    if not frames or not is_outermost(frames) or reads_data(frames) or is_network(frames):
-        return False
-    return all("/multiprocessing/" not in frame.path for frame in frames)
+    """Whether the calls are those of one process alone: none that others or a network can fail."""
+    return bool(frames) and not any(_OF_OTHERS.search(frame.path) for frame in frames)
 
 
 def _is_outside(chain: Chain, frames: Sequence[Frame]) -> bool:

@@ -25,6 +25,8 @@ _PROSE = re.compile(
     r"|README|CHANGELOG|TODO|description|summary|test_\w+)\b",
     re.I,
 )
+# What separates the turns of a chat, in a printed sample.
+_CHAT = re.compile(r"<\|[\w-]{2,30}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>|<eos>")
 _QUOTES = re.compile(r"[\"“”]|(?<![A-Za-z])'|'(?![A-Za-z])|`")
 _ARGUMENT = re.compile(r"[\w-]{2,40}=[^=\s]{0,200}$|--[\w-]{1,40}[ =]?$|^\s*[#>$|]\s|^\s{0,8}[-*] ")
 
@@ -42,6 +44,8 @@ class Voice(Enum):
 def voice_of(text: str, start: int) -> Voice:
     """Who speaks the words that begin at column `start` of a line without labels."""
     before = text[:start]
+    if _CHAT.search(text):
+        return Voice.QUOTED
     if not before.strip():
         return Voice.OWN
     found = EXCEPTION.match(text)

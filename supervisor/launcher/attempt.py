@@ -141,7 +141,7 @@ class Attempt:
 
     def stop(self, signum: int, grace_s: float | None = None, is_hang: bool = False) -> None:
         """Deliver a stop: see `Survivors.stop`."""
-        self.cancel("stopped before it had started")
+        self.cancel("the attempt was stopped before it had started")
         if not self.is_over:
             self._left.forget()
             self._survivors.stop(signum, grace_s, is_hang)
@@ -149,7 +149,7 @@ class Attempt:
 
     def kill(self) -> None:
         """SIGKILL everything until nothing is left."""
-        self.cancel("killed before it had started")
+        self.cancel("the attempt was killed before it had started")
         if not self.is_over:
             self._left.forget()
             self._survivors.kill()
@@ -163,7 +163,7 @@ class Attempt:
         if self.has_process:
             left_out = set(pids) - set(self._survivors.signal_exactly(pids, signum))
             if left_out:
-                say(f"not signalled, no part of attempt {self.number}: {sorted(left_out)}")
+                say(f"not signalled, not in attempt {self.number}: pids {sorted(left_out)}")
 
     def on_reaped(self, pid: int, status: int, peak_rss_bytes: int) -> None:
         """Take note of a child that was reaped: the main process, or an orphan of the attempt."""
@@ -221,7 +221,7 @@ class Attempt:
         self._next_at = time.monotonic() + self._survivors.pause_s
         if stubborn := self._complain():
             names = ", ".join(f"{process.comm} ({process.pid})" for process in stubborn)
-            self._fail(StartFailure(errno.EBUSY, f"still alive, SIGKILL does not end it: {names}"))
+            self._fail(StartFailure(errno.EBUSY, f"SIGKILL does not end these processes: {names}"))
 
     def _launch(self) -> None:
         if self._beginning is None:

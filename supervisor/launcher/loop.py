@@ -204,13 +204,13 @@ class Launcher:
 
     def _launch(self, order: messages.LaunchOrder) -> None:
         if self._attempt is not None and not self._attempt.is_over:
-            self._refuse(order.attempt, 16, f"still alive: attempt {self._attempt.number}")
+            self._refuse(order.attempt, 16, f"attempt {self._attempt.number} still lives")
             return
         if self._ending is not None:
             self._refuse(order.attempt, 125, "the launcher is ending")
             return
         if not order.argv:
-            self._refuse(order.attempt, 0, "an empty argument list")
+            self._refuse(order.attempt, 0, "the argument list is empty")
             return
         self._last_exit = None
         self._around.stop_signal_at = float("-inf")
@@ -256,7 +256,7 @@ class Launcher:
         due = self._link.takeover_at(STOP_NAMES)
         if due is not None and not self._has_taken_over and time.monotonic() >= due:
             self._has_taken_over = True
-            say("asked to stop, and there is no daemon: stopping the trainer")
+            say("a stop was asked for, and there is no daemon: stopping the trainer")
             if self._attempt is not None:
                 self._attempt.stop(signal.SIGTERM)
         if self._has_taken_over and self._attempt is None and self._link.pid == 0:

@@ -61,9 +61,11 @@ class Beginning:
         """Do the next thing; None as long as the parked interpreter has not decided."""
         link, now = self._link, time.monotonic()
         if link.stage is standby.IMPORTING and (self._why is not None or now >= self._until):
-            waited = f"it was not ready within {self._order.patience_s:.1f} s"
+            waited = f"the parked interpreter was not ready within {self._order.patience_s:.1f} s"
             has_waited = self._order.patience_s > 0
-            link.discard(self._why or (waited if has_waited else "it was not ready yet"))
+            link.discard(
+                self._why or (waited if has_waited else "the parked interpreter was not ready yet")
+            )
         if link.stage is standby.WAITING:
             if self._why is not None:
                 link.discard(self._why)
@@ -74,7 +76,7 @@ class Beginning:
                 link.go(self._order)
                 self._until = now + ANSWER_S
         if link.stage is standby.GOING and now >= self._until:
-            link.discard(f"it did not answer within {ANSWER_S:.0f} s")
+            link.discard(f"the parked interpreter did not answer within {ANSWER_S:.0f} s")
         if link.stage is standby.GONE:
             pid, ticks = link.take()
             main = identity.ProcessIdentity(identity.machine_id(), identity.boot_id(), pid, ticks)

@@ -19,7 +19,7 @@ from supervisor.memory.stream import Done, SnapshotStream, list_files_of, sizes_
 from supervisor.memory.weights import read_weights
 from supervisor.system.durable import fsync_directory
 
-_GIVEN_UP = "it was given up while it was persisted"
+_GIVEN_UP = "the snapshot was given up while it was persisted"
 
 
 def persist(whole: Whole, *, progress: Callable[[int], None] | None = None) -> Persisted:
@@ -81,7 +81,9 @@ def writer_for(snapshot: Snapshot) -> CheckpointWriter:
     """
     parent = Path(snapshot.directory)
     if not parent.is_absolute():
-        raise ValueError(f"{snapshot.directory!r} is no absolute path of a checkpoint directory")
+        raise ValueError(
+            f"{snapshot.directory!r} is not the absolute path of a checkpoint directory"
+        )
     # The files that a killed persister left would fill the disk for the next one.
     clean_staging(parent)
     return CheckpointWriter(

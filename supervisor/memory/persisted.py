@@ -52,5 +52,5 @@ def withdraw(whole: Whole) -> Path | None:
     if there is None:
         return None
     with suppress(FileNotFoundError):  # another process was quicker
-        return put_aside(there.path, SUPERSEDED, "the run went back behind it")
+        return put_aside(there.path, SUPERSEDED, "the run went back to an earlier step")
     return None

@@ -84,8 +84,8 @@ class Persister:
         if outcome == "failed":
             result = self._board.results[-1]
             sys.stderr.write(
-                f"{result.name} stays in memory, in {self._root}: it could not be persisted: "
-                f"{result.error}\n"
+                f"{result.name} stays in memory, in {self._root}: it could not be saved to the"
+                f" disk: {result.error}\n"
             )
         elif not is_locked(self._paths.writer_lock):  # by the next trainer, say
             remove_root(self._root)

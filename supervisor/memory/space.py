@@ -33,12 +33,12 @@ def room(directory: Path, need_bytes: int, *, proc: Path = PROC) -> MemoryRoom:
     tmpfs_free = _free(directory)
     left = memory_left(proc=proc)
     if tmpfs_free is not None and need_bytes + need_bytes // 64 + _TMPFS_RESERVE_BYTES > tmpfs_free:
-        why = f"{directory} has {_shown(tmpfs_free)} free, {_shown(need_bytes)} are needed"
+        why = f"{directory} has {_shown(tmpfs_free)} free, but {_shown(need_bytes)} are needed"
         return MemoryRoom(False, tmpfs_free, left, why)
     reserve = need_bytes // 16 + _MEMORY_RESERVE_BYTES
     if left is not None and need_bytes + reserve > left:
         why = (
-            f"{_shown(left)} of memory are left to this job, {_shown(need_bytes)} are "
+            f"{_shown(left)} of memory are left to this job, but {_shown(need_bytes)} are "
             f"needed and {_shown(reserve)} stay in reserve"
         )
         return MemoryRoom(False, tmpfs_free, left, why)

@@ -46,12 +46,12 @@ def list_files_of(whole: Whole) -> FileListing:
     """List a snapshot's files: plain ones of the recorded size. Raises DamagedError, OSError."""
     stock = list_unnamed(whole.path)
     if not stock.is_directory:
-        raise DamagedError(f"{whole.path.name} is no directory")
+        raise DamagedError(f"{whole.path.name} is not a directory")
     for name, facts in stock.files.items():
         if not facts.is_regular:
-            raise DamagedError(f"{name} is a link or no file, which is not followed")
+            raise DamagedError(f"{name} is not a regular file (links are not followed)")
         if name == MANIFEST:
-            raise DamagedError(f"{name} cannot be there before the snapshot is persisted")
+            raise DamagedError(f"{name} must not exist before the snapshot is persisted")
     if stock.total_bytes != whole.snapshot.bytes:
         raise DamagedError(f"has {stock.total_bytes} bytes, not {whole.snapshot.bytes}")
     return stock
@@ -98,7 +98,7 @@ class SnapshotStream:
         fd = open_inside(root_fd, name)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise DamagedError(f"{name} is no file")
+                raise DamagedError(f"{name} is not a file")
             try:
                 yield from self._follow(fd, name, size)
             except DamagedError as error:

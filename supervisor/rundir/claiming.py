@@ -59,7 +59,7 @@ def claim(
         if place is not None and not found.of(Standing.OWN):
             taken += others  # marks that cannot be removed are told about once
         return Claim(found, tuple(taken), place, "; ".join(problems) or None)
-    return Claim(found, tuple(taken), None, "others mark it again and again")
+    return Claim(found, tuple(taken), None, "other runs mark the directory again and again")
 
 
 def took_over(made: Claim) -> list[tuple[TookOverEntry, str]]:
@@ -73,8 +73,8 @@ def took_over(made: Claim) -> list[tuple[TookOverEntry, str]]:
             run_id=None if mark is None else mark.run_id,
             run_dir=None if mark is None else mark.run_dir,
         )
-        who = "a mark that nobody can read" if mark is None else mark.describe()
-        told.append((entry, f"{where} is taken over from {who}: {one.why}"))
+        who = "a mark that cannot be read" if mark is None else mark.describe()
+        told.append((entry, f"the run takes {where} over from {who}: {one.why}"))
     return told
 
 
@@ -122,7 +122,7 @@ def _settle(
         if any(file.path == place for file in again):
             return False
         # The mark beside `ckpt/ckpt` has the name of the mark inside `ckpt`: it is for that one.
-        problems.append(f"{place}: it is the mark of another directory")
+        problems.append(f"{place}: this is the mark of another directory")
     return own[0].path if own else None
 
 

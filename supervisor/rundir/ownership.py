@@ -107,18 +107,20 @@ def refusal(ownership: Ownership, claimant: Claimant) -> Refusal | None:
     if found is None or found.standing not in (Standing.UNSEEN, Standing.TAKEN):
         return None
     mark, asks = found.file.mark, f"the run {claimant.name!r} ({claimant.run_dir})"
-    own = "give one of them a `checkpoints.directory` of its own"
+    own = "give one of the two runs a `checkpoints.directory` of its own"
     where = ownership.directory
     if found.standing is Standing.TAKEN and mark is not None:
-        said = f"{where}: {mark.describe()} saves there{found.why}; {asks} cannot save there, too"
+        said = (
+            f"{where}: {mark.describe()} saves there{found.why}; {asks} cannot save there as well"
+        )
         # Never advise to remove the other run's directory: it may hold the checkpoints.
-        over = f"; if that one is over for good, remove {found.file.path}"
+        over = f"; if the other run is over for good, remove {found.file.path}"
         if found.why:
             over = ", or go on from its checkpoints: `resume: {existing: use}`"
         return Refusal(said, own + over)
-    option = "; if that one is over for good: `supervisor run CONFIG --take-over`"
+    option = "; if the other run is over for good: `supervisor run CONFIG --take-over`"
     if mark is None:
-        said = f"{where}: nobody knows which run saves there ({found.why}); {asks} cannot begin"
+        said = f"{where}: which run saves there is not known ({found.why}); {asks} cannot begin"
         return Refusal(said, own + option)
     said = f"{where}: {mark.describe_fully()}, saves there and cannot be seen ({found.why})"
     return Refusal(f"{said}; {asks} cannot begin", own + option)
@@ -142,16 +144,16 @@ def _judge(file: MarkFile, directory: Path, claimant: Claimant) -> Judged:
         if not finished:
             return Judged(file, Standing.TAKEN)
         if claimant.goes_on_from_others:
-            return Judged(file, Standing.OVER, "it is finished")
+            return Judged(file, Standing.OVER, "that run is finished")
         if _is_bare(directory):
-            return Judged(file, Standing.OVER, "it is finished, and nothing of it is left there")
+            return Judged(file, Standing.OVER, "that run is finished, and left nothing there")
         return Judged(file, Standing.TAKEN, ", and is finished")
     if run_id is None:
-        return Judged(file, Standing.UNSEEN, f"{there.ledger} does not say whose it is")
+        return Judged(file, Standing.UNSEEN, f"{there.ledger} does not say which run it belongs to")
     hidden = _hidden(mark)
     # On another machine's own disk, the same path is another directory.
     if hidden is None and not mark.is_here() and not is_network(there.run_dir):
-        hidden = f"another run is in {there.run_dir} here"
+        hidden = f"on this machine another run is in {there.run_dir}"
     if hidden is not None:
         return Judged(file, Standing.UNSEEN, hidden)
     return Judged(file, Standing.OVER, "its run directory holds another run")
@@ -172,7 +174,7 @@ def _judge_gone(file: MarkFile, mark: OwnerMark, there: RunPaths, claimant: Clai
     """Judge a mark whose run directory has no ledger: the run is gone, or not seen from here."""
     hidden = _hidden(mark)
     if hidden is None and not mark.is_here() and not _would_be_seen(there, claimant):
-        hidden = f"{there.run_dir} is not there on this machine"
+        hidden = f"{there.run_dir} does not exist on this machine"
     if hidden is not None:
         return Judged(file, Standing.UNSEEN, hidden)
     if not _is_same(there.run_dir, claimant.run_dir) and _is_living(there):
@@ -215,7 +217,7 @@ def _recorded(ledger: Path) -> tuple[str | None, bool]:
     Raises OSError, and ValueError where the ledger is no regular file.
     """
     if not stat.S_ISREG(ledger.stat().st_mode):
-        raise ValueError("it is no file")
+        raise ValueError("it is not a file")
     run_id, finished = None, False
     for entry in _entries(ledger):
         match entry:

@@ -48,16 +48,19 @@ def carry_out(
                 return RequeueResult(verdict, f"requeued as job {name}; {when}", True)
             if "pending" in problem.lower():
                 return _already(name)
-            line = f"job {name} could not be requeued ({problem}); by hand: scontrol requeue {name}"
+            line = (
+                f"job {name} could not be requeued ({problem}); to do it by hand: scontrol requeue"
+                f" {name}"
+            )
             return RequeueResult(Requeue.UNKNOWN, line, False)
         case Requeue.ALREADY:
             return _already(name)
         case Requeue.CANCELLED:
-            return RequeueResult(verdict, f"job {name} was cancelled: it is not requeued", False)
+            return RequeueResult(verdict, f"job {name} was cancelled, so it is not requeued", False)
         case Requeue.FORBIDDEN:
             line = (
                 f"job {name} may not be requeued (--no-requeue, or the site's JobRequeue=0);"
-                f" to go on: {script}; or line one up next time:"
+                f" to go on: {script}; to have a job follow by itself next time:"
                 f" sbatch --dependency=afterany:{own.job_id} SCRIPT"
             )
             return RequeueResult(verdict, line, False)
@@ -66,8 +69,8 @@ def carry_out(
             return RequeueResult(verdict, line, False)
         case Requeue.UNKNOWN:
             line = (
-                f"SLURM does not say what becomes of job {name}: it is not requeued;"
-                f" where it should be: scontrol requeue {name}"
+                f"SLURM does not say what becomes of job {name}, so the job is not requeued;"
+                f" to requeue it by hand: scontrol requeue {name}"
             )
             return RequeueResult(verdict, line, False)
 

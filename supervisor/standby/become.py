@@ -98,7 +98,7 @@ class ParkedInterpreter:
         if (command.kind, command.stem, command.options) != parked:
             raise Refused("the command has changed")
         if command.executable != settings["executable"]:
-            raise Refused(f"the command is of another Python, {command.executable}")
+            raise Refused(f"the command uses another Python, {command.executable}")
         return command
 
     def _check_environment(self, environ: dict[str, str]) -> None:
@@ -113,7 +113,7 @@ class ParkedInterpreter:
         except OSError as error:
             raise Refused(f"{error.strerror}: {cwd}") from None
         if not os.path.samestat(there, self._here):
-            raise Refused("the working directory is another one")
+            raise Refused("the working directory has changed")
 
     def _check_shadows(self, command: PythonCommand) -> None:
         folders = list(self._places.own_entries)

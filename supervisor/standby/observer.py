@@ -94,7 +94,7 @@ class ImportObserver:
             if after:
                 find = getattr(finder, "find_spec", None)
                 if find is None:
-                    self._spoil(f"{finder!r} finds modules in a way of old")
+                    self._spoil(f"{finder!r} finds modules without find_spec, in the old way")
                     return None
                 if (spec := find(name, path, target)) is not None:
                     return spec
@@ -111,7 +111,7 @@ class ImportObserver:
             self._compare(name, weak=self._is_pending_late)
         if type(spec) is not _ModuleSpec:
             if kind == INSTALLED:
-                self._spoil(f"{name} is imported in a way of its own")
+                self._spoil(f"{name} is imported by a mechanism of its own")
             return
         self._pending = spec
         spec.__dict__["_observer"] = self

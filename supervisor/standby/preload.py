@@ -37,7 +37,9 @@ class Preload:
         found = recorder.read(record) if record is not None else "no record of imports yet"
         if isinstance(found, dict):
             if not found["followed"]:
-                raise Refused("its imports could not be followed: it changes sys.meta_path")
+                raise Refused(
+                    "its imports could not be followed: the program changes sys.meta_path"
+                )
             self.own_files = found["own"]
         if not isinstance(wanted, str):
             self.names = [str(name) for name in wanted]
@@ -95,7 +97,7 @@ class Preload:
         except Exception as error:
             self.left_out.append((name, f"{type(error).__name__}: {error}"[:200]))
         except SystemExit as error:
-            self.left_out.append((name, f"it exits with {error.code!r}"[:200]))
+            self.left_out.append((name, f"its import exits with {error.code!r}"[:200]))
 
 
 def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:

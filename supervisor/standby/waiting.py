@@ -74,7 +74,7 @@ def _prepare(
     nonce: str, settings: dict[str, Any], loaded_before: frozenset[str], control: Control
 ) -> ParkedInterpreter:
     if os.getppid() != settings["launcher_pid"]:
-        raise Refused("another process stands between it and the launcher")
+        raise Refused("its parent process is not the launcher")
     started, since = time.time(), time.monotonic()
     output, priority = Output(), LowPriority()
     candidate = ParkedInterpreter(nonce, settings, output=output, priority=priority)

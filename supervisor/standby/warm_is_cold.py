@@ -87,7 +87,9 @@ class Likeness:
                 raise Refused(f"the program sets {name} itself before its imports")
         for what, before in self._besides.items():
             if BESIDES[what]() != before:
-                raise Refused(f"both the program, before its imports, and they change {what}")
+                raise Refused(
+                    f"the program changes {what} before its imports, and the imports change it too"
+                )
         if (source := self._numbers.drawn()) is not None:
             raise Refused(f"its imports draw or seed random numbers of {source}")
 
@@ -98,9 +100,9 @@ class Likeness:
         """
         for name, origin in loaded.items():
             if name not in recorded:
-                raise Refused(f"its imports load {name}, which the program's did not")
+                raise Refused(f"the parked imports load {name}, but the program's imports did not")
             if os.path.realpath(recorded[name]) != os.path.realpath(origin):
-                raise Refused(f"the program has {name} from {recorded[name]}")
+                raise Refused(f"the program imports {name} from another file: {recorded[name]}")
         # Modules of `supervisor` are not followed: they change nothing.
         if not self.packages and any(name.partition(".")[0] != "supervisor" for name in loaded):
             raise Refused("its imports could not be followed")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from supervisor.memory.slots import Whole
     from supervisor.memory.snapshot_proof import SlotVerdict
 
-NOT_VETTED = "not looked at yet: the persister does that while training goes on"
+NOT_VETTED = "not checked yet: the persister does that while training goes on"
 
 
 def find_snapshots(request: SurveyRequest) -> list[CheckpointEntry]:

@@ -57,29 +57,29 @@ def _where(request: SurveyRequest, lost: Sequence[Known]) -> str:
     last = f"on record since {seen}"
     if Path(first.path).is_symlink():
         target = os.path.realpath(first.path)
-        there = "" if os.path.lexists(target) else ", which is not there"
+        there = "" if os.path.lexists(target) else ", which does not exist"
         return (
             f"{first.path} ({last}) is a link to {target}{there}; links are not followed,"
-            f" say `checkpoints: {{directory: {Path(target).parent}}}`"
+            f" so write `checkpoints: {{directory: {Path(target).parent}}}`"
         )
     if not _is_same(folder, request.directory):
         if os.path.lexists(first.path):
             return (
                 f"they were saved in {folder} ({last}) and are there, but the supervisor now looks"
-                f" into {request.directory}: start it where it was started before, or correct"
-                " `checkpoints.directory`"
+                f" into {request.directory}: start the run in the directory where it was started"
+                " before, or correct `checkpoints.directory`"
             )
         return (
-            f"they were saved in {folder} ({last}), the supervisor now looks into"
-            f" {request.directory}, and they are in neither"
+            f"they were saved in {folder} ({last}), but the supervisor now looks into"
+            f" {request.directory}, and neither directory holds them"
         )
     if os.path.lexists(first.path):
         return (
-            f"{first.path} is there ({last}), but no such name makes a checkpoint now; say"
+            f"{first.path} is there ({last}), but by its name it is no checkpoint now; write"
             " `checkpoints: {pattern: ...}`"
         )
     if not request.directory.exists():
-        return f"{request.directory} is not there ({last})"
+        return f"{request.directory} does not exist ({last})"
     is_empty = next(request.directory.iterdir(), None) is None
     them = "it" if len(lost) == 1 else "them"
     return f"{request.directory} {'is empty' if is_empty else f'does not hold {them}'} ({last})"

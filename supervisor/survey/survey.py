@@ -28,7 +28,7 @@ from supervisor.system.mounts import mount_point
 QUIET_S = 10.0
 # The next older checkpoint may be damaged, and say nothing of its series. So look at three.
 _OLDER_LOOKED_AT = 3
-NOT_LOOKED_AT = "not looked at: a newer one is valid"
+NOT_LOOKED_AT = "not looked at: a newer checkpoint is valid"
 
 
 OnRead = Callable[[int, int], None]
@@ -115,7 +115,7 @@ def _judge(
     is_ours = candidate.claim is not None and candidate.claim.ours
     if not is_ours and not request.quiet and not stock.is_older_than(QUIET_S):
         return _unproven(
-            candidate, f"it may still be written: it changed less than {QUIET_S:g} s ago"
+            candidate, f"it may still be being written: it changed less than {QUIET_S:g} s ago"
         )
     verdict = prove(stock, expect_manifest=known is not None and known.proof == "hashes")
     if not verdict.valid or verdict.ours:
@@ -148,7 +148,9 @@ def _find_gap(
         if change is not None:
             return change
     if siblings.lacks_optimizer(member, families):
-        return "it has no optimizer state, its siblings have: it cannot be resumed from"
+        return (
+            "it has no optimizer state, but the other checkpoints have: no run can resume from it"
+        )
     neighbours = [one.stock for one in families.neighbours(member)]
     for tool in TOOLS:
         mixed = None if tool.find_mixed is None else tool.find_mixed(stock, neighbours)

@@ -23,9 +23,9 @@ from supervisor.torch.tier import MemoryTier
 RETRY_S = 300.0
 _SLOT_S = 30.0
 _POLL_S = 0.005
-PREPARING = "its memory is being made; training goes on meanwhile"
-IN_USE = "both slots are in use"
-VANISHED = "its directory in memory vanished and is being made again"
+PREPARING = "the memory for snapshots is being prepared; training goes on meanwhile"
+IN_USE = "both slots for snapshots are in use"
+VANISHED = "the directory in memory vanished and is being made again"
 
 _log = logging.getLogger("supervisor.torch")
 
@@ -140,7 +140,7 @@ class Memory:
         if self._tier is not None:
             self._tier.close()
             self._tier = None
-        self.refusal, self._retry_at = "it is closed", float("inf")
+        self.refusal, self._retry_at = "the checkpointer is closed", float("inf")
 
     def _keep(self, tier: MemoryTier, request: SaveRequest, contents: Mapping[str, Any]) -> Kept:
         deadline = time.monotonic() + _SLOT_S

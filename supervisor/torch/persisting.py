@@ -71,7 +71,9 @@ class Persisting:
             self._process = persister_process.start(self.root, *until, "--rescue-at-end")
         except OSError as error:
             # snapshots in memory are whole, and `wait_for` persists without a persister
-            _log.warning("no process can be started that puts snapshots onto the disk: %s", error)
+            _log.warning(
+                "the process that saves snapshots to the disk cannot be started: %s", error
+            )
 
     def want(self, sequence: int, step: int, path: Path) -> None:
         """Note that a snapshot is whole, and wanted on the disk at that path."""
@@ -97,7 +99,7 @@ class Persisting:
 
     def _replace(self, sequence: int) -> None:
         step, path = self._waiting.pop(sequence)
-        error = "a newer one was wanted while this one waited for the disk"
+        error = "a newer save replaced this one while it waited for the disk"
         self._ended[sequence] = Saved("replaced", step, path, error)
 
     def ring(self) -> None:

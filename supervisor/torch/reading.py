@@ -30,4 +30,4 @@ def load(path: Path | str) -> dict[str, Any]:
 def _check_plain(file: Path) -> None:
     """Raise ValueError for a file that no checkpoint holds: to read a pipe would wait for ever."""
     if file.is_symlink() or (file.exists() and not file.is_file()):
-        raise ValueError(f"{file} is a link or no file, which is not followed")
+        raise ValueError(f"{file} is not a regular file (links are not followed)")

@@ -108,7 +108,8 @@ def writer_of(directory: Path | str, run: Worker | None, resumed_from: str | Non
     if looked_at is not None and where.resolve() != looked_at.resolve():
         raise ConfigurationError(
             f"the supervisor's configuration needs `checkpoints: {{directory: {directory}}}`:"
-            f" it looks in {looked_at}, and would train from nothing over what is in {where}"
+            f" the supervisor looks into {looked_at}, and would train from nothing over the"
+            f" checkpoints in {where}"
         )
     return Writer(where, run_id, attempt, resumed_from, snapshot_dir)
 

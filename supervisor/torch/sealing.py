@@ -8,7 +8,7 @@ from supervisor.torch.inflight import InFlight
 
 CHANGED = (
     "weights were changed outside of an optimizer's step while they were copied from the device"
-    " (call wait_for_copies() before that); from now on training waits for such copies"
+    " (call wait_for_copies() before you change them); from now on training waits for such copies"
 )
 
 
@@ -61,7 +61,7 @@ class Sealing:
             self._close()
         except Exception as error:
             # say, its directory has vanished: the next snapshot mends that
-            self.problem = f"it could not be kept in memory: {error}"
+            self.problem = f"the snapshot could not be kept in memory: {error}"
         except BaseException:
             self._turn.release()
             raise

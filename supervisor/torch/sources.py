@@ -18,10 +18,10 @@ class StateSources:
         """`weights`: files all of whose floats must be finite; of modules only the parameters."""
         for name, source in sources.items():
             if not name.endswith(".pt"):
-                raise ValueError(f"{name!r}: a state's file ends in .pt")
+                raise ValueError(f"{name!r}: the name of a state's file must end in .pt")
             if not (hasattr(source, "state_dict") or callable(source) or isinstance(source, dict)):
                 raise TypeError(
-                    f"{name}: a {type(source).__name__} has no state_dict() and is no callable"
+                    f"{name}: a {type(source).__name__} has no state_dict() and cannot be called"
                 )
         self._sources = dict(sources)
         self._weights = {EMA_FILE} if weights is None else set(weights)

@@ -33,7 +33,8 @@ class MemoryTier:
             self._writer.close()
             raise AlreadyWrittenError(
                 f"another process writes snapshots to {root}: only one process of a run may save"
-                " (with several ranks, rank 0), and two runs need two checkpoint directories"
+                " (rank 0, if there are several ranks), and two runs need two checkpoint"
+                " directories"
             )
         self._slots = [Slot(slot) for slot in paths.slots]
         newest = max(slot.seal.sequence for slot in self._slots)

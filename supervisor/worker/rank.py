@@ -115,7 +115,8 @@ class Worker:
             return StopBarrier(directory, self.attempt or 0, f"{self.attempt or 0}-{again}")
         except OSError as error:
             warnings.warn(
-                f"no agreement page in {directory} ({error}): each rank stops by itself",
+                f"no page for the ranks' agreement in {directory} ({error}): each rank stops by"
+                " itself",
                 RuntimeWarning,
                 stacklevel=5,
             )
@@ -267,7 +268,7 @@ def _record_imports() -> None:
         recorder.record(path)
     except Exception as error:
         # The recorder looks at modules of every kind. A warm start is not worth a training run.
-        text = f"imports not recorded, the next start may be slower: {error}"
+        text = f"the imports were not recorded, so the next start may be slower: {error}"
         warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 

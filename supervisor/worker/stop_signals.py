@@ -44,7 +44,7 @@ class StopSignals:
         if threading.current_thread() is not threading.main_thread():
             warnings.warn(
                 "supervisor.worker.attach() was not called in the main thread: SIGTERM and SIGUSR1 "
-                "will kill this process instead of letting it save; attach earlier",
+                "will kill this process unsaved; call attach() in the main thread",
                 RuntimeWarning,
                 stacklevel=4,
             )

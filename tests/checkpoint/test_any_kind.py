@@ -168,13 +168,19 @@ def test_a_tensorflow_checkpoint_counts(tmp_path: Path) -> None:
     [
         ({}, "no file of weights or state"),
         ({"state.txt": b"", "b.msgpack": b""}, "all of its files are empty"),
-        ({"config.json": b"{}", "generation_config.json": b"{}"}, "only what describes"),
-        ({"tokenizer.json": b"{}", "tokenizer.model": b"t", "vocab.txt": b"a"}, "only what"),
-        ({"README.md": b"a", "trainer_state.json": b"{}"}, "only what describes"),
-        ({"model.safetensors.index.json": b'{"weight_map": {}}'}, "only what describes"),
-        ({"image_0.png": b"png", "log.txt": b"step 5"}, "only what describes"),
-        ({"model.safetensors.tmp": b"half", ".nfs0001": b"x"}, "only what describes"),
-        ({"trainer_state.json": b"{}", "training_args.bin": b"\x80\4N."}, "only what"),
+        ({"config.json": b"{}", "generation_config.json": b"{}"}, "only files that describe"),
+        (
+            {"tokenizer.json": b"{}", "tokenizer.model": b"t", "vocab.txt": b"a"},
+            "only files that describe",
+        ),
+        ({"README.md": b"a", "trainer_state.json": b"{}"}, "only files that describe"),
+        ({"model.safetensors.index.json": b'{"weight_map": {}}'}, "only files that describe"),
+        ({"image_0.png": b"png", "log.txt": b"step 5"}, "only files that describe"),
+        ({"model.safetensors.tmp": b"half", ".nfs0001": b"x"}, "only files that describe"),
+        (
+            {"trainer_state.json": b"{}", "training_args.bin": b"\x80\4N."},
+            "only files that describe",
+        ),
     ],
 )
 def test_what_holds_no_state(tmp_path: Path, files: Files, reason: str) -> None:

@@ -63,7 +63,7 @@ def test_a_copy_gone_wrong_is_no_copy(
         return hexdigest
 
     monkeypatch.setattr(export_module, "_copy_file", corrupt)
-    assert "copied wrongly" in (export(source, tmp_path / "backup").reason or "")
+    assert "differs from the original" in (export(source, tmp_path / "backup").reason or "")
     assert os.listdir(tmp_path / "backup") == []
 
 
@@ -87,7 +87,7 @@ def test_nothing_is_overwritten(tmp_path: Path, make_ours: MakeOurs) -> None:
     """A taken name and an absent source are errors with a hint."""
     source = make_ours(tmp_path / "out", 500)
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(SupervisorError, match="there already"):
+    with pytest.raises(SupervisorError, match="exists already"):
         export(source, tmp_path / "file")
     with pytest.raises(SupervisorError, match="does not exist"):
         export(tmp_path / "absent", tmp_path / "copy")

@@ -67,7 +67,7 @@ def test_a_directory_that_lost_them(tmp_path: Path, known: tuple[Known, ...], le
         (tmp_path / "out" / "notes.txt").write_text("x")
     sentence = said(look(tmp_path / "out", known))
     assert "checkpoint-20 (step 20), checkpoint-10 (step 10) are missing" in sentence
-    phrase = {"no directory": "is not there", "empty": "is empty"}.get(left, "does not hold them")
+    phrase = {"no directory": "does not exist", "empty": "is empty"}.get(left, "does not hold them")
     assert f"{tmp_path / 'out'} {phrase}" in sentence
     assert "on record since 20" in sentence
 
@@ -99,7 +99,7 @@ def test_another_working_directory(tmp_path: Path, known: tuple[Known, ...]) -> 
     assert f"saved in {tmp_path / 'out'}" in sentence
     assert f"now looks into {tmp_path / 'w' / 'out'}" in sentence
     shutil.rmtree(tmp_path / "out")
-    assert "in neither" in said(look(tmp_path / "w" / "out", known))
+    assert "neither directory holds them" in said(look(tmp_path / "w" / "out", known))
 
 
 def test_links_to_where_they_were_moved(tmp_path: Path, known: tuple[Known, ...]) -> None:
@@ -113,7 +113,7 @@ def test_links_to_where_they_were_moved(tmp_path: Path, known: tuple[Known, ...]
     assert f"directory: {tmp_path / 'big'}" in sentence
     assert look(tmp_path / "big", known).missing is None
     shutil.rmtree(tmp_path / "big")
-    assert "which is not there" in said(look(tmp_path / "out", known))
+    assert "which does not exist" in said(look(tmp_path / "out", known))
 
 
 def test_a_pattern_that_was_taken_away(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_pattern_that_was_taken_away(tmp_path: Path) -> None:
     known = recorded(first)
     assert [one.step for one in known] == [7]
     assert look(tmp_path, known, pattern=pattern, **facts).missing is None
-    assert "no such name makes a checkpoint now" in said(look(tmp_path, known, **facts))
+    assert "by its name it is no checkpoint now" in said(look(tmp_path, known, **facts))
 
 
 def test_a_directory_that_is_a_link_itself(tmp_path: Path, known: tuple[Known, ...]) -> None:

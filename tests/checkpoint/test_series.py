@@ -56,7 +56,7 @@ def test_another_runs_are_no_measure(tmp_path: Path, torch_files: Files) -> None
     alone = survey(replace(request, first_attempt_wall=since))
     assert reasons(alone)["checkpoint-20"] == NO_OPTIMIZER
     together = survey(replace(request, first_attempt_wall=0.0))
-    assert "siblings have" in (reasons(together)["checkpoint-20"] or "")
+    assert "the other checkpoints have" in (reasons(together)["checkpoint-20"] or "")
 
 
 def weights_only(files: Files, step: int) -> Files:
@@ -307,7 +307,9 @@ def test_another_programs_form_under_a_shared_ending(
         (10, False),
         (5, True),
     ]
-    assert "neither a zip archive nor a pickle, as it is in" in (found.entries[0].reason or "")
+    assert "neither a zip archive nor a pickle, although it is one in" in (
+        found.entries[0].reason or ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -384,7 +386,7 @@ def test_a_name_that_counts_something_else(
             files["trainer_state.json"] = b'{"global'
         write_files(tmp_path / name, files)
     found = reasons(look(tmp_path))
-    assert {name for name, why in found.items() if "its name" in (why or "")} == refused
+    assert {name for name, why in found.items() if "'s name says" in (why or "")} == refused
     for name, step in said.items():
         assert validate(tmp_path / name).valid is (step is not None and name not in refused)
 
@@ -394,7 +396,7 @@ def test_a_name_that_is_the_epoch(tmp_path: Path, torch_files: Files) -> None:
     write_files(tmp_path / "checkpoint-1", numbered(torch_files, 37, epoch=1.0))
     assert reasons(look(tmp_path)) == {"checkpoint-1": None}
     write_files(tmp_path / "checkpoint-1", numbered(torch_files, 37, epoch=1.5))
-    assert "its name 1" in (reasons(look(tmp_path))["checkpoint-1"] or "")
+    assert "name says step 1" in (reasons(look(tmp_path))["checkpoint-1"] or "")
 
 
 def test_the_second_one_clears_the_first(tmp_path: Path, torch_files: Files) -> None:

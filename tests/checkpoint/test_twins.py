@@ -39,7 +39,9 @@ def test_a_shard_with_a_siblings_bytes(tmp_path: Path, way: str) -> None:
         os.utime(shard, (begun + 61, begun + 61))
     newest, older = survey(request).entries
     assert (newest.valid, older.valid) == (False, True)
-    assert newest.reason == "__0_0.distcp is the one of checkpoint-10: it is of another save"
+    assert (
+        newest.reason == "__0_0.distcp is the same as in checkpoint-10: it belongs to another save"
+    )
 
 
 def test_frozen_weights_are_equal_in_every_save(tmp_path: Path) -> None:
@@ -132,4 +134,4 @@ def test_shards_of_the_sibling(
     request = SurveyRequest(tmp_path, "run", quiet=True, first_attempt_wall=0.0)
     newest, older = survey(request).entries
     assert (newest.valid, older.valid) == (False, True)
-    assert "is the one of checkpoint-10" in (newest.reason or "")
+    assert "is the same as in checkpoint-10" in (newest.reason or "")

@@ -125,7 +125,7 @@ def test_a_save_whose_memory_vanishes_meanwhile_has_failed(make: Make, memory: P
     keep.drain()
     (failed,) = keep.news()
     assert (failed.outcome, failed.step) == ("failed", 2)
-    assert "it could not be kept in memory" in str(failed.error)
+    assert "the snapshot could not be kept in memory" in str(failed.error)
     assert "No such file" in str(failed.error)
     training.step()
     assert keep.save(3, wait=True).saved.ok  # type: ignore[union-attr]
@@ -258,5 +258,5 @@ def test_a_persister_that_cannot_be_started(
     assert saved is not None
     assert saved.ok, saved.error
     assert keep.news() == []
-    assert "no process can be started" in caplog.text
+    assert "saves snapshots to the disk cannot be started" in caplog.text
     assert (out / "checkpoint-2").is_dir()

@@ -103,7 +103,7 @@ def user(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 def test_nothing_is_left(tmp_path: Path, parent: Path) -> None:
     """Nothing is listed without the directory, or with only the register in it."""
     (parent / "runs").mkdir()
-    assert "Nothing is left" in clean().output
+    assert "Dead runs left nothing" in clean().output
     assert listed() == []
     (parent / "runs").rmdir()
     parent.rmdir()

@@ -98,8 +98,8 @@ def test_a_finished_runs_directory(
     if choice == "use":
         assert (code, found["level"]) == (0, "warn")
         assert done.returncode == 0, done.stderr
-        assert "is taken over from the run 'demo'" in done.stdout
-        assert "it is finished" in done.stdout
+        assert "over from the run 'demo'" in done.stdout
+        assert "that run is finished" in done.stdout
     else:
         assert (code, found["level"]) == (78, "fail")
         assert done.returncode == 78
@@ -116,9 +116,9 @@ def test_a_run_that_is_gone(command: Command, other: FakeRun, tmp_path: Path) ->
     assert owner_mark_of(tmp_path)["run_id"] == "r1", "check changes nothing"
     done = command("run", config, "--plain")
     assert done.returncode == 0, done.stderr
-    assert "is taken over from the run 'demo'" in done.stdout
+    assert "over from the run 'demo'" in done.stdout
     told = " ".join(command("events", tmp_path / "runs" / "mine").stdout.split())
-    assert f"Took {tmp_path / 'out'} over from the run in {other.run_dir}" in told
+    assert f"The run took {tmp_path / 'out'} over from the run in {other.run_dir}" in told
     code, found = owner_of(command, config)
     assert (code, found["level"]) == (0, "ok")
     assert owner_mark_of(tmp_path)["name"] == "mine"
@@ -147,7 +147,7 @@ def test_a_run_that_cannot_be_seen(
     assert not (tmp_path / "started").exists()
     done = command("run", config, "--take-over", "--plain")
     assert done.returncode == 0, done.stderr
-    assert "is taken over from" in done.stdout
+    assert "the run takes" in done.stdout
     assert (tmp_path / "started").exists()
     mark = owner_mark_of(tmp_path)
     ledger = (tmp_path / "runs" / "mine" / ".supervisor" / "ledger.jsonl").read_text().splitlines()

@@ -20,16 +20,16 @@ WAITING = {"state": "waiting", "preloaded": ["torch", "numpy", "yaml", "a", "b"]
             "cold",
             "heavy.py has changed",
             {**WAITING, "rss_bytes": 3 << 20},
-            "cold (heavy.py has changed); the next one is parked: "
+            "cold (heavy.py has changed); the next interpreter is parked: "
             "torch, numpy, yaml and 2 more, 3.0 MiB",
         ),
         (
             "warm",
             None,
             {"state": "waiting", "preloaded": [], "standby": "cuda"},
-            "warm; the next one is parked: with a CUDA context",
+            "warm; the next interpreter is parked: with a CUDA context",
         ),
-        ("warm", None, {"state": "importing"}, "warm; the next one is being prepared"),
+        ("warm", None, {"state": "importing"}, "warm; the next interpreter is being prepared"),
         (
             "cold",
             "sh is not Python",
@@ -40,7 +40,7 @@ WAITING = {"state": "waiting", "preloaded": ["torch", "numpy", "yaml", "a", "b"]
             "warm",
             None,
             {"state": "absent", "reason": "memory: none"},
-            "warm; the next one cold: memory: none",
+            "warm; the next start is cold: memory: none",
         ),
     ],
 )

@@ -155,7 +155,7 @@ def test_a_renamed_log_is_read(command: Command, fake_run: FakeRun) -> None:
     log.with_name("train.log-20261128").unlink()
     refused = command("logs", "--attempt", 1)
     assert refused.returncode == 2
-    assert "not there any more" in refused.stderr
+    assert "no longer exists" in refused.stderr
 
 
 def test_the_last_lines_are_found_from_the_end(command: Command, fake_run: FakeRun) -> None:

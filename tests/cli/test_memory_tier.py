@@ -69,7 +69,7 @@ def test_a_dead_run_shows_what_is_there(shared: Path, fake_run: FakeRun) -> None
     assert (found["step"], found["slots"]) == (6093, 1)
     text = " ".join(" ".join(summary_lines(record, now_s=wall_s())).split())
     assert "step 6,093 in memory" in text
-    assert "not on the disk: `supervisor run` goes on from it" in text
+    assert "not on the disk: `supervisor run` goes on from this step" in text
     fake_run.write_status("running", checkpoint={"path": "/o/checkpoint-7000", "step": 7000})
     lines = summary_lines(read_record(fake_run.run_dir), now_s=wall_s())
     assert "not on the disk" not in " ".join(lines)
@@ -78,10 +78,10 @@ def test_a_dead_run_shows_what_is_there(shared: Path, fake_run: FakeRun) -> None
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({}, "idle, the last one at 5.0 MiB/s"),
+        ({}, "idle; it wrote the last snapshot at 5.0 MiB/s"),
         ({"bytes_per_s": None}, "idle"),
-        ({"state": "vetting", "bytes_per_s": None}, "looks whether"),
-        ({"state": "absent"}, "none; it is started again"),
+        ({"state": "vetting", "bytes_per_s": None}, "checks whether"),
+        ({"state": "absent"}, "none; the launcher starts it again"),
         ({"last_error": "No space left on device"}, "FAILED: No space left on device"),
     ],
 )

@@ -111,7 +111,7 @@ def test_what_is_no_file_is_no_configuration(command: Command, tmp_path: Path, v
         assert (done.returncode, done.stdout) == (78, ""), (path, done)
         assert text in done.stderr, (path, done)
     done = command("diagnose", "fifo")
-    assert (done.returncode, "is no file" in done.stderr) == (2, True)
+    assert (done.returncode, "is not a file" in done.stderr) == (2, True)
     assert command("init", "--force", "fifo").returncode == 2
 
 
@@ -134,7 +134,7 @@ def test_few_descriptors_are_told_before_a_start(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(CONFIG)
     done = limited(tmp_path, 20, "run", "c.yaml")
     assert (done.returncode, done.stdout) == (78, "")
-    assert "may have 20 files open here, a run needs 64" in done.stderr
+    assert "may have 20 files open here, but a run needs 64" in done.stderr
     assert "fail  descriptors" in limited(tmp_path, 20, "check", "c.yaml").stdout
     assert not (tmp_path / "runs").exists()
 
@@ -181,7 +181,7 @@ def test_a_directory_that_is_not_utf8(tmp_path: Path) -> None:
             cwd=place, env=make_environment(tmp_path), capture_output=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 78
-        assert b"a\\udcff\\x85b/runs/demo' has a byte that is not UTF-8" in done.stderr
+        assert b"a\\udcff\\x85b/runs/demo' has a byte in its name that is not UTF-8" in done.stderr
     RunPaths(place / "runs" / "demo").state_dir.mkdir(parents=True)
     for verb in ("status", "events", "checkpoints", "hold", "resume", "stop"):
         for option in ([], ["--json"]):

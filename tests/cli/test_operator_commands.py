@@ -78,7 +78,7 @@ def test_a_hold_shows_while_the_attempt_goes_on(command: Command, fake_run: Fake
     fake_run.write_status("running")
     fake_run.hold_lock()
     command("hold")
-    assert "hold: when this attempt ends no other is launched" in command("status").stdout
+    assert "hold: after this attempt no other is launched" in command("status").stdout
     fake_run.end()
     fake_run.write_status("held", reason="`supervisor hold` was asked for")
     assert "A human has to look" not in command("status").stdout
@@ -131,7 +131,7 @@ def test_what_runs_without_a_supervisor_is_told(
             assert (done.returncode, done.stderr) == (0, "")
             assert "nothing runs" not in done.stdout
             assert f"still runs: sleep 600 (pid {left.pid}, attempt 3)" in done.stdout
-            assert "No supervisor is there to stop it" in done.stdout
+            assert "No supervisor can stop that process" in done.stdout
             assert f"\n  kill -TERM {left.pid}\n" in done.stdout
             assert "\n  supervisor run /etc/config.yaml\n" in done.stdout
             fake_run.write_status("completed")
@@ -151,7 +151,7 @@ def test_a_stop_does_not_wait_for_a_stopped_launcher(command: Command, fake_run:
     done = command("stop")
     assert done.returncode == 1
     assert "the daemon has not answered" not in done.stderr
-    assert "the stop stands" in done.stderr
+    assert "the stop is on record" in done.stderr
     assert "asked to save" not in done.stdout
     assert f"`kill -CONT {holder.pid}`" in done.stdout
     assert fake_run.intent().intent is Intent.STOP

@@ -78,7 +78,7 @@ def test_a_status_that_is_not_written_grows_old(command: Command, fake_run: Fake
     fake_run.hold_lock()
     text = command("status").stdout
     assert "last heartbeat 1m" in text
-    assert "the daemon does not write" in text
+    assert "the daemon no longer writes" in text
 
 
 @pytest.mark.parametrize(

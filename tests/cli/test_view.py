@@ -81,7 +81,7 @@ def test_it_draws_what_is_on_record_and_the_end_of_the_log(
     fake_run: FakeRun, screen: Screen
 ) -> None:
     """The display follows the status; log lines have no control sequences."""
-    screen.until("waiting for the daemon's first word")
+    screen.until("waiting for the daemon's first status")
     fake_run.paths.train_log.write_bytes(b"\x1b[2J\x1b]0;title\x07step 1\r 50%\r\x1b[31m100%\n")
     fake_run.write_status("running")
     fake_run.hold_lock()

@@ -38,11 +38,11 @@ def test_expanded(written: str, meant: str) -> None:
         ("$NOWHERE/c", "$NOWHERE is not set here"),
         ("${NOWHERE}/c", "$NOWHERE is not set here"),
         ("$EMPTY/c", "$EMPTY is empty here"),
-        ("a/$/b", "names no variable"),
-        ("$(pwd)/c", "names no variable"),
-        ("${SCRATCH:-/tmp}/c", "names no variable"),
-        ("$1/c", "names no variable"),
-        ("~nobody-of-this-name/c", "nobody's home directory"),
+        ("a/$/b", "without the name of a variable"),
+        ("$(pwd)/c", "without the name of a variable"),
+        ("${SCRATCH:-/tmp}/c", "without the name of a variable"),
+        ("$1/c", "without the name of a variable"),
+        ("~nobody-of-this-name/c", "no home directory"),
     ],
 )
 def test_refused(written: str, says: str) -> None:

@@ -153,7 +153,10 @@ def test_a_training_that_stops_itself_again_at_an_evaluation_is_finished(
         exited(world, record=record(step, is_at_evaluation=at_evaluation))
     assert world.state.run is (RunState.COMPLETED if at_evaluation else RunState.RUNNING)
     if at_evaluation:
-        assert "where it stopped itself at an evaluation, twice in a row" in world.state.reason
+        assert (
+            "twice in a row the trainer stopped itself there, at an evaluation"
+            in world.state.reason
+        )
 
 
 def test_a_relaunch_that_makes_no_step_and_exits_with_0_again_is_finished_and_told() -> None:
@@ -164,7 +167,7 @@ def test_a_relaunch_that_makes_no_step_and_exits_with_0_again_is_finished_and_to
     assert world.state.attempt == 2
     exited(world, step=None, last_words=TRACE, **DIED)
     assert world.state.run is RunState.COMPLETED
-    assert "it made no step and exited with 0 again" in world.state.reason
+    assert "this attempt made no step and exited with 0 again" in world.state.reason
     assert WORDS in world.state.reason
 
 
@@ -288,7 +291,7 @@ def test_an_end_that_nobody_saw_counts_by_what_was_saved(newest: int, run: RunSt
     exited(world, step=25, end_unseen=True)
     assert world.state.run is run
     if run is RunState.RUNNING:
-        assert "nobody saw how it ended" in world.state.reason
+        assert "how they ended is not known" in world.state.reason
 
 
 VANISHED = {"vanished": "rank 0 (pid 7)", "attached": True}
@@ -320,4 +323,4 @@ def test_a_training_that_leaves_in_a_hurry_is_started_once_more_at_most() -> Non
     exited(world, step=40, **VANISHED)
     exited(world, step=40, **VANISHED)
     assert world.state.run is RunState.COMPLETED
-    assert "it made no step and exited with 0 again" in world.state.reason
+    assert "this attempt made no step and exited with 0 again" in world.state.reason

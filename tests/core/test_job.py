@@ -63,7 +63,7 @@ def test_a_save_that_does_not_fit_is_not_begun() -> None:
     effects = world.feed(StopAsked(StopSource.SIGTERM))
     assert SendKill(1) in effects
     assert not any(isinstance(effect, SendStop) for effect in world.effects)
-    assert "a save takes 60 s and 20 s are left: it is not begun" in str(effects)
+    assert "a save takes 60 s, but only 20 s are left. So no save is begun" in str(effects)
     assert world.state.run is RunState.DRAINING
 
 

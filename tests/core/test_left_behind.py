@@ -79,7 +79,7 @@ def test_what_is_known_not_to_train_is_ended_at_once() -> None:
     world = left()
     world.now += 1.0
     assert KeepLeft(1, 0.0) in world.feed(LeftSeen(1, None, ("ssh-agent (7)",), is_idle=True))
-    assert "ended what the main process left behind: ssh-agent (7)" in said(world)
+    assert "ended the processes that the main process left behind: ssh-agent (7)" in said(world)
 
 
 def test_nothing_waits_where_training_is_known_to_be_over() -> None:

@@ -238,7 +238,7 @@ def test_a_warm_start_that_fails_at_once_is_tried_cold_and_not_charged(
     assert one.state.budget == before
     (entry,) = (e for e in one.records("attempt_ended") if e["attempt"] == 2)
     assert (entry["charged"], entry["action"]) == (False, "restart_cold")
-    assert any("once more, cold" in e.line for e in effects if isinstance(e, Say))
+    assert any("launched again, cold" in e.line for e in effects if isinstance(e, Say))
     assert folded(one) is one.state.warm is WarmTrust.DOUBTED
 
 

@@ -283,7 +283,7 @@ def test_a_rewritten_checkpoint_without_a_step_is_progress_if_training_was_ahead
     assert world.state.run is RunState.HELD, "the second failure that replayed old steps"
 
 
-@pytest.mark.parametrize(("rewritten", "said"), [(True, "saved to ckpt.pt"), (False, "is lost")])
+@pytest.mark.parametrize(("rewritten", "said"), [(True, "saved to ckpt.pt"), (False, "are lost")])
 def test_a_stop_with_a_checkpoint_that_tells_no_step(rewritten: bool, said: str) -> None:
     """The reason names no step: only whether the file was written since the stop."""
     world = World(checkpoints=(unnumbered(100.0),))

@@ -80,11 +80,11 @@ def test_a_stop_that_found_an_ended_attempt_saved_nothing() -> None:
 @pytest.mark.parametrize(
     ("ending", "expected"),
     [
-        ({"reached": None}, "step 20, from 9 s before the stop; what was done since then is lost"),
+        ({"reached": None}, "step 20, from 9 s before the stop; the steps since then are lost"),
         ({"reached": None, "logged": (1, 35)}, "15 steps since then are lost"),
-        ({"reached": None, "logged": (21, 35)}, "what was done since then is lost"),
-        ({"reached": None, "logged": (1, 7)}, "what was done since then is lost"),
-        ({"reached": 3}, " at step 3; newest checkpoint: step 20, from 9 s before the stop; what"),
+        ({"reached": None, "logged": (21, 35)}, "the steps since then are lost"),
+        ({"reached": None, "logged": (1, 7)}, "the steps since then are lost"),
+        ({"reached": 3}, " at step 3; newest checkpoint: step 20, from 9 s before the stop; the"),
         ({"reached": 20}, "from 9 s before the stop; no step since then is lost"),
         ({"reached": 21}, "; 1 step since then is lost"),
     ],
@@ -109,7 +109,7 @@ def test_a_name_without_a_step_is_told_by_its_time() -> None:
     assert told(STOP_WALL + 1.0, step=None) == (True, ", saved to ckpt.pt")
     is_saved, words = told(STOP_WALL - 9.0, step=None)
     assert not is_saved
-    assert "newest checkpoint: ckpt.pt, from 9 s before the stop; what was done" in words
+    assert "newest checkpoint: ckpt.pt, from 9 s before the stop; the steps" in words
 
 
 def test_what_came_after_is_told_though_a_routine_one_has_a_step() -> None:

@@ -62,7 +62,7 @@ def test_the_same_death_after_room_was_found_doubles_the_wait_and_is_held_in_the
     assert waits == [10, 20, 40, 80, 160]
     assert world.state.run is RunState.HELD
     assert world.state.failure == "disk_full"
-    assert "5 times a look found room for the checkpoint directory" in world.state.reason
+    assert "5 times the supervisor found room in the checkpoint directory" in world.state.reason
     assert "the same death" not in world.state.reason
     assert world.state.budget.failures == 0
 

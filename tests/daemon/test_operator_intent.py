@@ -55,7 +55,7 @@ def test_the_last_known_wish_stands(
         assert [operator.changed() for _ in range(3)] == [None, None, None]
         assert operator.intent is intent
         assert len(said) == 1
-        assert f"the last known wish stands ({intent})" in said[0]
+        assert f"the last known intent stands ({intent})" in said[0]
         assert operator.warning == said[0]
     if paths.intent.is_dir():
         paths.intent.rmdir()

@@ -63,7 +63,7 @@ def test_a_training_that_is_done_is_not_started_for_ever(run: Supervised) -> Non
     configure(run, "end", "2>&1 | cat")
     assert run.run() == 0, run.text
     assert len(run.entries("attempt_ended")) == 2
-    assert "it made no step and exited with 0 again" in run.text
+    assert "this attempt made no step and exited with 0 again" in run.text
 
 
 ATTACHED = """

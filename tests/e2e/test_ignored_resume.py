@@ -48,12 +48,12 @@ def test_it_is_ended_before_its_next_save_and_held(run: Supervised, words: tuple
     _configure(run, *words)
     assert run.run("--plain") == 1
     assert run.status["failure"] == "resume_ignored"
-    assert "from where this run's fresh start began" in run.status["reason"]
+    assert "which begin where this run's fresh start began" in run.status["reason"]
     saves = (run.folder / "out").glob("checkpoint-*/state.bin")
     assert {path.read_text().split()[1] for path in saves} == {"1"}
     assert run.strays() == []
     resumed = run.command("resume")
-    assert "is not concluded again in this run" in resumed.stdout
+    assert "trusts the trainer to resume" in resumed.stdout
     assert run.run("--plain") == 0
 
 

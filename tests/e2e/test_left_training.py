@@ -63,5 +63,5 @@ def test_what_does_not_train_is_ended_at_once_and_named(run: Supervised) -> None
     run.configure(**more)
     assert run.run() == 0, run.text
     assert run.strays() == []
-    assert "ended what the main process left behind: sleep (" in run.text
+    assert "ended the processes that the main process left behind: sleep (" in run.text
     assert run.weight() == uninterrupted()

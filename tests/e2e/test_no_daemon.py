@@ -59,7 +59,7 @@ def test_a_broken_upgrade_costs_no_training_and_is_said_everywhere(run: Installe
         lambda: (s := json.loads(run.paths.no_daemon.read_text()))["failures"] > 2 and s
     )
     assert said["why"] == "exited with 1: RuntimeError: half an upgrade"
-    assert "NO DAEMON, 3 in a row: the daemon exited with 1: RuntimeError: half" in run.text
+    assert "NO DAEMON, 3 in a row died: the daemon exited with 1: RuntimeError: half" in run.text
     assert "(training goes on)" in run.text
     source.write_text(whole)
     seen = json.loads(run.command("status", "--json").stdout)

@@ -82,7 +82,7 @@ def test_a_torn_newest(run: Supervised, tool: str) -> None:
     name, was, to = POINTERS[tool]
     (entry,) = run.entries("pointer_set")
     assert (entry["path"], entry["from"], entry["to"]) == (str(run.folder / "ckpt" / name), was, to)
-    assert f"{name} named {was}, which is set aside: it names {to} now" in run.text
+    assert f"{name} named {was}, which is set aside: the pointer names {to} now" in run.text
     assert not [path for path in (run.folder / "ckpt").iterdir() if path.name.startswith(".")]
     aside = run.paths.set_aside / "invalid"
     (moved,) = run.entries("checkpoint_removed")

@@ -23,7 +23,7 @@ def test_a_run_goes_on_and_stops(run: Supervised, tmp_path: Path, how: str) -> N
     else:
         run.prefix = refusing(how)
     said = " ".join(run.raw("check", str(run.config)).stdout.split())
-    by_call = "signals each process is held by a pidfd, by the system call"
+    by_call = "signals each process is held by a pidfd, from the system call itself"
     by_number = f"pidfd_open is refused here ({how})"
     assert (by_call if how == "no functions" else by_number) in said
     run.start()

@@ -22,7 +22,7 @@ def test_a_stop_is_carried_out_in_time(run: Supervised) -> None:
     watch = {"progress": r"(\w+\s?)*step=(?P<step>\d+)"}
     run.configure(command=[sys.executable, str(script)], grace="1s", watch=watch)
     process = run.start("--plain")
-    run.wait(lambda: "it is switched off" in run.text)
+    run.wait(lambda: "the pattern is switched off" in run.text)
     process.send_signal(signal.SIGTERM)
     begun = time.monotonic()
     assert run.finish() == 75

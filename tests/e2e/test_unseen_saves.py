@@ -115,7 +115,7 @@ def test_a_warning_while_it_runs(run: Supervised) -> None:
     said = run.wait(lambda: [w for w in run.status.get("warnings", ()) if "directory: out" in w])
     assert len(said) == 1
     assert run.text.count("`checkpoints: {directory: out}`") == 1
-    assert "Not seen as checkpoints" in run.command("events").stdout
+    assert "The supervisor sees no checkpoints" in run.command("events").stdout
     run.command("stop")
     assert run.finish() == 75
 

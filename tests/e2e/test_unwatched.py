@@ -38,12 +38,14 @@ def test_what_trains_on_without_a_supervisor_is_found(run: Supervised) -> None:
     (found,) = body["still_running"]
     assert (found["pid"], found["attempt"]) == (left, 1)
     said = " ".join(run.command("status").stdout.split())
-    assert f"(pid {left}, attempt 1): nobody watches it" in said
+    assert f"(pid {left}, attempt 1): no supervisor watches it" in said
     assert "Nothing trains now" not in said
     assert f"kill -TERM {left}" in said
     run.configure(command=["true"])
     assert run.run() == 0
-    assert f"(pid {left}) of an earlier launcher still runs: asked to save and end" in run.text
+    assert (
+        f"(pid {left}) of an earlier launcher still runs, and was asked to save and end" in run.text
+    )
     assert left not in run.strays()  # its reaper may take its time
     (end,) = run.entries("attempt_unwatched")
     assert (end["attempt"], end["how"]) == (1, "ended")

@@ -94,7 +94,7 @@ def test_a_killed_script_comes_back_in_the_parked_interpreter(run: Supervised) -
     spare = parked(run, 3)
     shown = run.status["launch"]
     assert (shown["last"], shown["cold_reason"]) == ("cold", f"{path} has changed")
-    assert "the next one is parked: " in " ".join(run.command("status").stdout.split())
+    assert "the next interpreter is parked: " in " ".join(run.command("status").stdout.split())
     daemon = run.status["pids"]["daemon"]
     os.kill(daemon, signal.SIGKILL)
     run.wait(lambda: run.status["pids"]["daemon"] != daemon)

@@ -110,7 +110,7 @@ def test_a_new_log_is_private(rig: Rig) -> None:
         ({"cwd": "/no/such/folder"}, 2, "No such file or directory: '/no/such/folder'"),
         ({"argv": ["./plain"]}, 13, "Permission denied: './plain'"),
         ({"log": "/proc/nothing/x.log"}, 2, "'/proc/nothing/x.log'"),
-        ({"argv": []}, 0, "empty argument list"),
+        ({"argv": []}, 0, "the argument list is empty"),
         ({"argv": ["x\0y"]}, 0, "null"),
     ],
 )
@@ -139,7 +139,7 @@ def test_no_launch_over_a_living_attempt(rig: Rig) -> None:
     daemon.send("launch", **rig.request("touch", "second", attempt=2))
     refused = daemon.expect("start_failed")
     assert refused["attempt"] == 2
-    assert "still alive" in refused["message"]
+    assert "still lives" in refused["message"]
     assert not rig.is_gone(started["pid"])
     assert not (rig.folder / "second").exists()
 

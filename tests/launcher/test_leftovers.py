@@ -141,7 +141,7 @@ def test_what_survives_sigkill_is_told_of(rig: Rig) -> None:
         assert told["pids"][0]["state"] == "D"
         assert daemon.expect("unkillable")["attempt"] == 1
         daemon.send("launch", **rig.request("true", attempt=2))
-        assert "still alive" in daemon.expect("start_failed")["message"]
+        assert "still lives" in daemon.expect("start_failed")["message"]
         (freezer / "freezer.state").write_text("THAWED")
         assert daemon.expect("exited")["signal"] == 9
     finally:

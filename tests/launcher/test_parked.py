@@ -116,7 +116,10 @@ def test_one_that_is_not_ready_is_waited_for_or_given_up(rig: Rig) -> None:
     park(rig, daemon, sys.executable, script)
     pid = heard(daemon, "importing")["pid"]
     started = rig.launch(daemon, sys.executable, script, attempt=2)
-    assert (started["launch"], started["why"]) == ("cold", "it was not ready yet")
+    assert (started["launch"], started["why"]) == (
+        "cold",
+        "the parked interpreter was not ready yet",
+    )
     assert rig.is_gone(pid)
     daemon.expect("exited")
     pid = parked(rig, daemon, sys.executable, script)

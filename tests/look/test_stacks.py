@@ -115,7 +115,7 @@ def test_a_stopped_process(start: Start, tmp_path: Path, heartbeats: Path) -> No
         time.sleep(0.01)
     dump = StackDump(tmp_path / "incident", read_pages(heartbeats), pid, heartbeats)
     finish(dump)
-    assert dump.problems == [f"process {pid} did not answer SIGUSR2; asked py-spy"]
+    assert dump.problems == [f"process {pid} did not answer SIGUSR2, so py-spy was asked"]
     assert "stuck_here" in (tmp_path / "incident" / f"stacks-{pid}.txt").read_text()
     text = (tmp_path / "incident/processes.txt").read_text()
     assert "stopped by a signal (SIGSTOP, SIGTSTP)" in text

@@ -307,14 +307,14 @@ ELSEWHERE = {"host": "gpu07", "machine_id": "f" * 32}
 @pytest.mark.parametrize(
     ("there", "fields", "why"),
     [
-        ("gone", ELSEWHERE, "is not there on this machine"),
-        ("gone", {"machine_id": "f" * 32}, "is not there on this machine"),
-        ("gone", {"host": "gpu07"}, "is not there on this machine"),
+        ("gone", ELSEWHERE, "does not exist on this machine"),
+        ("gone", {"machine_id": "f" * 32}, "does not exist on this machine"),
+        ("gone", {"host": "gpu07"}, "does not exist on this machine"),
         ("another", ELSEWHERE, "another run is in"),
         ("gone", {"mount": "/mnt/no such mount"}, "is not mounted"),
         ("another", {"mount": "/mnt/no such mount"}, "is not mounted"),
-        ("a pipe", {}, "is no file"),
-        ("rotten", {}, "does not say whose it is"),
+        ("a pipe", {}, "is not a file"),
+        ("rotten", {}, "does not say which run it belongs to"),
     ],
 )
 def test_a_run_that_cannot_be_seen(
@@ -388,7 +388,7 @@ def test_a_damaged_mark(mine: Claimant, out: Path, damage: str) -> None:
             place.mkdir()
     refused = refusal(look(out, mine), mine)
     assert refused is not None
-    assert "nobody knows" in refused.message
+    assert "is not known" in refused.message
     assert "--take-over" in refused.hint
     assert take(out, mine).place is None
     assert take(out, mine, force=True).place == place

@@ -55,7 +55,7 @@ def test_no_name_becomes_a_line(field: str, character: str) -> None:
     """A name cannot add a directive or a command."""
     name = f"/data/a{character}#SBATCH --wrap=true"
     value: object = (name,) if field in ("program", "options") else name
-    with pytest.raises(SupervisorError, match="cannot stand in such a file") as caught:
+    with pytest.raises(SupervisorError, match="cannot stand in the file to be written") as caught:
         script_text(replace(SCRIPT, **{field: value}))  # type: ignore[arg-type]
     assert caught.value.code is ExitCode.CONFIGURATION
 

@@ -29,7 +29,7 @@ def test_it_is_ordered_once_and_said() -> None:
     ("verdict", "words"),
     [
         (Requeue.ALREADY, "is requeued already"),
-        (Requeue.CANCELLED, "was cancelled: it is not requeued"),
+        (Requeue.CANCELLED, "was cancelled, so it is not requeued"),
         (Requeue.FORBIDDEN, "may not be requeued (--no-requeue, or the site's JobRequeue=0)"),
         (Requeue.NO_BATCH, "is no batch job"),
         (Requeue.UNKNOWN, "SLURM does not say"),

@@ -99,7 +99,9 @@ def test_status_waits_in_the_queue(paths: RunPaths, commands: Path) -> None:
     shown = CliRunner().invoke(status_command, [str(paths.run_dir)]).output
     assert shown.splitlines()[0] == "docs  waiting in the queue"
     words = " ".join(shown.split())
-    assert "job 70 waits in the queue: others go first; it may start 2027-01-02T03:04:05" in words
+    assert (
+        "job 70 waits in the queue: other jobs go first; it may start 2027-01-02T03:04:05" in words
+    )
     assert "scancel 70" in shown
     assert record.as_json()["slurm"] == {
         "job_id": "70", "queue_state": "PENDING", "queue_reason": "Priority",

@@ -173,7 +173,7 @@ def test_a_changed_environment_is_refused(
 def test_another_command_or_directory_is_refused(tmp_path: Path, park: Park) -> None:
     """Other interpreter options, another Python or another directory are refused."""
     other = [python(), "-u", "train.py"], [sys.executable, "train.py"], ["bash", "train.sh"]
-    reasons = "the command has changed", "the command is of another", "bash is not Python"
+    reasons = "the command has changed", "the command uses another", "bash is not Python"
     for argv, reason in zip(other, reasons, strict=True):
         parked = park(script(tmp_path), preload=["json"])
         parked.hear()
@@ -182,7 +182,7 @@ def test_another_command_or_directory_is_refused(tmp_path: Path, park: Park) -> 
     parked.hear()
     (tmp_path / "sub").mkdir()
     refused = parked.go(tmp_path / "log", cwd=tmp_path / "sub")
-    assert refused == {"refused": "the working directory is another one"}
+    assert refused == {"refused": "the working directory has changed"}
 
 
 def test_a_file_that_shadows_a_preloaded_module_is_refused(tmp_path: Path, park: Park) -> None:
@@ -266,7 +266,7 @@ def test_a_wrapper_that_stays_is_refused(tmp_path: Path, park: Park) -> None:
     wrapper.chmod(0o755)
     (tmp_path / "train.py").write_text("")
     parked = park([str(wrapper), "train.py"], preload=["json"])
-    reason = "another process stands between it and the launcher"
+    reason = "its parent process is not the launcher"
     assert parked.hear() == {"refused": reason}
 
 

@@ -63,7 +63,7 @@ def test_no_name_becomes_a_line(field: str, character: str) -> None:
     """A name stays within one line, or there is no unit."""
     name = f"/data/a{character}ExecStartPre=!touch pwned"
     unit = Unit("x", ("/bin/s",), "/c.yaml", "/data", 60.0, for_user=False, run_as="me", path="/b")
-    with pytest.raises(SupervisorError, match="cannot stand in such a file") as caught:
+    with pytest.raises(SupervisorError, match="cannot stand in the file to be written") as caught:
         unit_text(replace(unit, **{field: (name,) if field in ("program", "mounts") else name}))
     assert caught.value.code is ExitCode.CONFIGURATION
     assert character not in caught.value.message
@@ -141,7 +141,7 @@ def test_a_place_that_is_read_only_is_refused(
     """With ProtectSystem=full the run could not write there, although `run` could."""
     (folder / "config.yaml").write_text("name: unit\ncommand: [sh]\nrun_dir: /etc/runs\n")
     error = refusal(call(folder, monkeypatch, "print", "config.yaml"))
-    assert "/etc read-only" in error.message or "not writable" in error.message
+    assert "/etc is read-only" in error.message or "not writable" in error.message
 
 
 def test_unknown_account_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -298,9 +298,7 @@ def test_the_newest_five_are_kept_and_it_goes_on_from_the_newest(workplace: Work
     kept = {path.name for path in workplace.outputs.glob("checkpoint-*")}
     assert kept == {f"checkpoint-{step}" for step in (16, 20, 24, 28, 31)}
     assert not left.parent.exists()
-    assert "is there from an earlier run: add --resume auto" in workplace.run(
-        changes=habits, code=78
-    )
+    assert "exists from an earlier run: add --resume auto" in workplace.run(changes=habits, code=78)
     output = workplace.run("--set", "training.max_steps=33", "--resume", "auto", changes=habits)
     assert "resuming from outputs/checkpoint-31 at step 31" in output
     log = (workplace.outputs / "train.log").read_text()

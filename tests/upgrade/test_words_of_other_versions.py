@@ -88,7 +88,7 @@ def test_a_configuration_with_more_in_it(run: Tampered) -> None:
     run.wait(lambda: run.status["pids"]["daemon"] != daemon)
     assert run.wait_step(15) == trainer
     (warning,) = run.status["warnings"]
-    assert "passes over" in warning
+    assert "ignores keys" in warning
     assert warning.endswith(("restart.exit_codes, metrics", "metrics, restart.exit_codes"))
     assert warning in run.text
     run.let_go()

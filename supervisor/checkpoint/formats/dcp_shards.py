@@ -194,7 +194,7 @@ def _check_shards(stock: FileListing, save: Save) -> None:
         if facts is None:
             raise DamagedError(f"{name} is missing, which {save.metadata} names")
         if not facts.is_regular:
-            raise DamagedError(f"{name} is a link or no file, which is not followed")
+            raise DamagedError(f"{name} is not a regular file (links are not followed)")
         needed = max(extent.end for extent in extents)
         if facts.size < needed:
             raise DamagedError(
@@ -241,8 +241,8 @@ class ShardCheck:
                 check.finish()
             except DamagedError as error:
                 raise DamagedError(
-                    f"is damaged or of another save: what {self._save.metadata} names at byte"
-                    f" {item.begin} {error}"
+                    f"is damaged or of another save: the item that {self._save.metadata} names at"
+                    f" byte {item.begin} {error}"
                 ) from error
             self.is_proof = self.is_proof and check.is_proof
             self._check = None
@@ -270,7 +270,7 @@ class ShardCheck:
         is_archive = head.startswith(_ZIP_MAGIC)
         if item.is_plain:
             if self._save.is_archived not in (None, is_archive):
-                raise DamagedError("is no tensor as the others are")
+                raise DamagedError("is not stored as the other tensors are")
             self._save.is_archived = is_archive
         if is_archive:
             return ZipCheck(self._fd, item.end, begin=item.begin)

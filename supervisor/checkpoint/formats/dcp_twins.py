@@ -29,7 +29,7 @@ def find_twin(stock: FileListing, neighbours: Iterable[FileListing]) -> str | No
             continue
         is_copy = len(suspicious) == len(_shards(stock))
         if not is_copy or all(_is_twin(one, stock, other) for one in suspicious):
-            return f"{name} is the one of {other.path.name}: it is of another save"
+            return f"{name} is the same as in {other.path.name}: it belongs to another save"
     return None
 
 

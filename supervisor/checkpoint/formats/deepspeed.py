@@ -66,13 +66,13 @@ def _check_ranks(stock: FileListing) -> None:
             if world is not None and is_told:
                 ranks = world.data_parallel
                 gap = next((rank for rank in range(ranks) if rank not in found), None)
-                why = f"{ranks} data-parallel ranks saved it"
+                why = f"{ranks} data-parallel ranks saved their states"
             else:
                 gap = next((n for n, rank in enumerate(sorted(found)) if n != rank), None)
-                why = "a rank before the last"
+                why = "files of later ranks exist"
             if gap is not None:
                 name = f"{path}{folder.prefix}{gap}_mp_rank_{part}_optim_states.pt"
-                raise DamagedError(f"{name} is missing, {why}")
+                raise DamagedError(f"{name} is missing: {why}")
 
 
 def _told_files(stock: FileListing, missing: str) -> Callable[[str], bool] | None:

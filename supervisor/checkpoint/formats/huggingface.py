@@ -47,7 +47,7 @@ def _check_index(stock: FileListing, name: str) -> None:
         index: Any = parse(stock.read(name, _MOST_INDEX_BYTES) or b"")
         shards = set(index.get("weight_map", {}).values())
     except (ValueError, TypeError, AttributeError) as error:
-        raise DamagedError(f"{name} is no index of shards") from error
+        raise DamagedError(f"{name} is not an index of shards") from error
     folder = name.rpartition("/")[0]
     for shard in sorted(map(str, shards)):
         if not is_safe_name(shard):
@@ -65,7 +65,7 @@ def _check_shards(names: Set[str]) -> None:
     counts = Counter((head, total, tail) for head, _, total, tail in shards)
     for (head, total, tail), count in counts.items():
         if count != int(total):
-            raise DamagedError(f"{count} of {int(total)} files {head}-…{tail} are there")
+            raise DamagedError(f"{count} of {int(total)} files {head}-…{tail} exist")
         index = f"{head}{tail}{INDEX_SUFFIX}"
         is_indexed = tail in _INDEXED_TAILS and re.fullmatch(_INDEXED, head) is not None
         if is_indexed and int(total) > 1 and index not in names:

@@ -199,7 +199,7 @@ class _Machine:
 
     def _top(self) -> Any:
         if not self._stack or (self._marks and self._marks[-1] == len(self._stack)):
-            raise UnknownPickleError("it takes more than it has")
+            raise UnknownPickleError("it takes more values than it has put on its stack")
         return self._stack[-1]
 
     def _pop(self) -> Any:

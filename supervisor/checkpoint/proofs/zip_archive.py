@@ -220,7 +220,7 @@ def _find_directory(fd: int, begin: int, size: int) -> tuple[int, int, int]:
         raise DamagedError("is cut short: its zip directory is missing")
     _, disk, first_disk, here, count, length, offset, comment = _END.unpack_from(tail, at)
     if at + _END.size + comment != len(tail):
-        raise DamagedError("is cut short or has something behind its end")
+        raise DamagedError("is cut short or has data behind its end")
     end = tail_offset + at
     locator = os.pread(fd, _END64_LOCATOR.size, max(end - _END64_LOCATOR.size, begin))
     if locator[:4] == b"PK\6\7" and len(locator) == _END64_LOCATOR.size:
@@ -234,9 +234,9 @@ def _find_directory(fd: int, begin: int, size: int) -> tuple[int, int, int]:
             raise DamagedError("has a damaged zip64 directory")
         end = at
     if disk or first_disk or here != count:
-        raise DamagedError("says that it is a part of an archive")
+        raise DamagedError("says that it is only a part of an archive")
     if begin + offset + length != end:
-        raise DamagedError("has a directory that is not where it says")
+        raise DamagedError("has a directory at another place than it says")
     return begin + offset, length, count
 
 

@@ -32,9 +32,9 @@ _INDENT = " " * 20
 
 @click.command("check", short_help="Preflight: would this configuration run here?")
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="A list of findings, machine-readable.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as a JSON list.")
 @click.option(
-    "--partition", metavar="NAME", help="The SLURM partition that is meant, if not the default."
+    "--partition", metavar="NAME", help="The SLURM partition to check, if not the default one."
 )
 def check_command(config: Path, as_json: bool, partition: str | None) -> None:
     """Say whether CONFIG would run here, and what stands in the way.
@@ -73,9 +73,13 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     except SupervisorError:
         return  # no directory can be made there, so there is nothing to read
     if (few := descriptors.problem()) is not None:
-        yield Finding("descriptors", Level.FAIL, few, "ulimit -n 4096 in the shell before this one")
+        yield Finding(
+            "descriptors", Level.FAIL, few, "run `ulimit -n 4096` in this shell, then try again"
+        )
     if (refused := problem(paths)) is not None:
-        yield Finding("record", Level.FAIL, refused, "choose another run_dir, or ask its owner")
+        yield Finding(
+            "record", Level.FAIL, refused, "choose another run_dir, or ask the owner of this one"
+        )
         return
     yield _record(paths, config)
     history, _ = read_history(paths)
@@ -110,7 +114,7 @@ def _record(paths: RunPaths, config: RunConfig) -> Finding:
         case AdmissionVerdict.START:
             return Finding("record", Level.OK, "nothing stands in the way of a start")
         case AdmissionVerdict.FINISHED:
-            return Finding("record", Level.OK, f"{admission.reason}; --again would train on")
+            return Finding("record", Level.OK, f"{admission.reason}; `run --again` would train on")
         case AdmissionVerdict.STOPPED | AdmissionVerdict.HELD:
             do = f"supervisor resume {paths.run_dir}"
             return Finding("record", Level.WARN, admission.reason, do)
@@ -130,62 +134,73 @@ def _newest(
             break
         if entry.valid is False and (entry.candidate or entry.own_run):
             text = f"{entry.name} is not valid: {entry.reason}"
-            do = "it is passed over" if entry.tier == Tier.MEMORY else "it will be set aside"
+            do = (
+                "the start will pass over it"
+                if entry.tier == Tier.MEMORY
+                else "the start will set it aside"
+            )
             yield Finding("checkpoint", Level.WARN, text, do)
     if newest_valid is not None:
         step = f"step {count_text(newest_valid.step)}, " if newest_valid.step is not None else ""
         facts = f"{step}{size_text(newest_valid.bytes)}, proven by {newest_valid.proof}"
         if newest_valid.tier == Tier.MEMORY:
             facts += ", in memory"
-        yield Finding("checkpoint", Level.OK, f"resumes from {newest_valid.name} ({facts})")
+        yield Finding("checkpoint", Level.OK, f"the run resumes from {newest_valid.name} ({facts})")
         if newest_valid.reason is not None:
             said = f"{newest_valid.name}: {newest_valid.reason}"
             yield Finding("checkpoint", Level.WARN, said)
     elif not any(entry.candidate for entry in entries):
         yield _none(history, config)
     elif found.torn_first is not None:
-        text = f"{found.torn_first}, the first save, was cut off: starts from the beginning"
+        text = f"{found.torn_first}, the first save, was cut off: the run starts from the beginning"
         yield Finding("checkpoint", Level.OK, text)
     elif config.resume.if_none_valid == "fresh":
-        yield Finding("checkpoint", Level.WARN, "none is valid: starts from the beginning")
+        yield Finding(
+            "checkpoint", Level.WARN, "no checkpoint is valid: the run starts from the beginning"
+        )
     else:
         yield Finding(
-            "checkpoint", Level.FAIL, "there are some, but none is valid: it would be held",
-            "resume: {if_none_valid: fresh} starts from the beginning",
+            "checkpoint", Level.FAIL, "no checkpoint is valid: the run would be held",
+            "to start from the beginning, write resume: {if_none_valid: fresh}",
         )  # fmt: skip
 
 
 def _missing(missing: Missing) -> Finding:
     """The record names checkpoints that are missing."""
     if missing.unmounted is not None:
-        text = f"{missing.sentence}: nothing is mounted on {missing.unmounted}; it would wait"
+        text = f"{missing.sentence}: nothing is mounted on {missing.unmounted}; the run would wait"
         return Finding("checkpoint", Level.WARN, text, f"mount {missing.unmounted}")
     return Finding(
-        "checkpoint", Level.FAIL, f"{missing.sentence}: it would be held",
-        "put them back; `supervisor run CONFIG --from-nothing` begins again all the same",
+        "checkpoint", Level.FAIL, f"{missing.sentence}: the run would be held",
+        "put the checkpoints back, or begin again: `supervisor run CONFIG --from-nothing`",
     )  # fmt: skip
 
 
 def _none(history: History, config: RunConfig) -> Finding:
     """No checkpoint is there, and none is on record."""
     if config.resume.by == "trainer":
-        return Finding("checkpoint", Level.OK, "none seen: the trainer finds its own")
+        return Finding("checkpoint", Level.OK, "no checkpoint seen: the trainer finds its own")
     if history.unseen is not None:
-        text = f"{history.unseen}: it would be held"
-        return Finding("checkpoint", Level.FAIL, text, "write those lines")
-    return Finding("checkpoint", Level.OK, "none yet: starts from the beginning")
+        text = f"{history.unseen}: the run would be held"
+        return Finding("checkpoint", Level.FAIL, text, "write those lines into the configuration")
+    return Finding("checkpoint", Level.OK, "no checkpoint yet: the run starts from the beginning")
 
 
 def _resuming(config: RunConfig) -> Finding:
     """Whether the trainer is told how to resume in its arguments."""
     if config.resume.args or config.resume.by == "trainer":
-        how = "by its arguments" if config.resume.args else "the trainer finds it itself"
+        how = (
+            "the trainer gets the checkpoint in its arguments"
+            if config.resume.args
+            else "the trainer finds its checkpoint itself"
+        )
         return Finding("resume", Level.OK, how)
     return Finding(
         "resume", Level.WARN,
-        "only SUPERVISOR_RESUME_FROM: a trainer that neither attaches nor gets arguments is held "
-        "rather than started over its checkpoints",
-        'resume: {args: [--resume, "{checkpoint}"]}, attach(), or resume: {by: trainer}',
+        "the trainer gets the checkpoint only in SUPERVISOR_RESUME_FROM. If it does not call "
+        "attach() either, the run is held rather than started over its checkpoints",
+        'write resume: {args: [--resume, "{checkpoint}"]} or resume: {by: trainer}, or call '
+        "attach() in the trainer",
     )  # fmt: skip
 
 

@@ -39,14 +39,14 @@ class _ListByDefault(click.Group):
     subcommand_metavar="[TARGET] [--json] | COMMAND ...",
 )
 def checkpoints_command() -> None:
-    """List a run's checkpoints, newest first, and how each is proven (`list` may be left out)."""
+    """List a run's checkpoints, newest first, and the proof of each (`list` may be left out)."""
 
 
 @checkpoints_command.command("list")
 @target_argument
-@click.option("--json", "as_json", is_flag=True, help="A list, machine-readable.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def list_command(target: str | None, as_json: bool) -> None:
-    """List checkpoints of both tiers, newest first, those set aside last."""
+    """List checkpoints in memory and on the disk, newest first; then those set aside."""
     entries = survey_aloud(request_of(find_run(target)), silent=as_json).entries
     if as_json:
         click.echo(json_text([entry.as_json() for entry in entries]))
@@ -68,14 +68,14 @@ def list_command(target: str | None, as_json: bool) -> None:
 
 @checkpoints_command.command("pin")
 @click.argument("path")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def pin_command(path: str, as_json: bool) -> None:
     """Keep the checkpoint at PATH for good: pruning passes it over."""
     checkpoint, paths = _of_run(path)
     if not checkpoint.exists():
         raise SupervisorError(
             f"{checkpoint}: does not exist",
-            hint="`supervisor checkpoints` lists what there is",
+            hint="`supervisor checkpoints` lists the checkpoints of a run",
             code=ExitCode.USAGE,
         )
     pin(paths.pins, checkpoint.name)
@@ -84,7 +84,7 @@ def pin_command(path: str, as_json: bool) -> None:
 
 @checkpoints_command.command("unpin")
 @click.argument("path")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def unpin_command(path: str, as_json: bool) -> None:
     """Let the checkpoint at PATH be pruned again."""
     checkpoint, paths = _of_run(path)
@@ -96,11 +96,11 @@ def unpin_command(path: str, as_json: bool) -> None:
 @checkpoints_command.command("export")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.argument("destination", type=click.Path())
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def export_command(path: Path, destination: str, as_json: bool) -> None:
-    """Copy the checkpoint at PATH to DESTINATION, proven on both sides.
+    """Copy the checkpoint at PATH to DESTINATION; check the original and the copy.
 
-    Into it, if DESTINATION is a directory or ends in a slash.
+    If DESTINATION is a directory or ends in a slash, the copy goes into it.
     """
     if "/" not in str(path) and not path.exists():
         path = _of_run(str(path))[0]
@@ -111,13 +111,13 @@ def export_command(path: Path, destination: str, as_json: bool) -> None:
     if path.is_dir() and any((place / inside.name).exists() for inside in path.iterdir()):
         # Copied into an existing checkpoint, this one would mix with it.
         raise SupervisorError(
-            f"{place} is a checkpoint already", hint="give another name", code=ExitCode.USAGE
+            f"{place} is a checkpoint already", hint="give another DESTINATION", code=ExitCode.USAGE
         )
     verdict = export(path, place)
     if verdict.valid is not True:
         raise SupervisorError(
             f"{path}: not copied: {verdict.reason}",
-            hint="`supervisor checkpoints` shows which are valid",
+            hint="`supervisor checkpoints` shows which checkpoints are valid",
             code=ExitCode.HELD,
         )
     body = {"path": str(target.absolute()), "bytes": verdict.bytes, "proof": verdict.proof}
@@ -171,6 +171,6 @@ def _of_run(path: str) -> tuple[Path, RunPaths]:
             return checkpoint, RunPaths(run_dir)
     raise SupervisorError(
         f"{checkpoint}: belongs to no run that is known here",
-        hint="call it in the directory where the run is, or name the checkpoint alone",
+        hint="call the command in the directory of the run, or give only the checkpoint's name",
         code=ExitCode.USAGE,
     )

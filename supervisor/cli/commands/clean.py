@@ -20,17 +20,19 @@ from supervisor.rundir.status_file import read_status
 from supervisor.system.clock import wall_s
 
 
-@click.command("clean", short_help="What dead runs left in memory: save or remove it.")
+@click.command("clean", short_help="List, save or remove what dead runs left in memory.")
 @click.argument("names", nargs=-1, metavar="[RUN]...")
-@click.option("--save", is_flag=True, help="First put what is on no disk onto the disk.")
-@click.option("--yes", is_flag=True, help="Remove without a question.")
-@click.option("--json", "as_json", is_flag=True, help="A list, machine-readable; asks nothing.")
+@click.option(
+    "--save", is_flag=True, help="First save to the disk each snapshot that is not there yet."
+)
+@click.option("--yes", is_flag=True, help="Remove without asking.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, and ask nothing.")
 def clean_command(names: tuple[str, ...], save: bool, yes: bool, as_json: bool) -> None:
-    """List what dead runs left in shared memory, and remove it after a question.
+    """List what dead runs left in shared memory; ask, then remove it.
 
-    RUN is the name of a leftover as it is listed, or a run directory. A snapshot that is newer
-    than what is on the disk is removed only if its RUN is named, or once `--save` has put it there.
-    What a living run uses is never touched.
+    RUN is the name of a leftover from the list, or a run directory. A snapshot that is newer than
+    the checkpoints on the disk is removed only in two cases: its RUN is named, or `--save` has
+    saved it to the disk. What a living run uses is never touched.
     """
     found = _named(find_leftovers(), names)
     if save:
@@ -41,7 +43,7 @@ def clean_command(names: tuple[str, ...], save: bool, yes: bool, as_json: bool) 
         click.echo(json_text(body))
         return
     if not found:
-        echo("Nothing is left of dead runs.")
+        echo("Dead runs left nothing in memory.")
         return
     for one in found:
         for line in _lines(one):
@@ -52,7 +54,7 @@ def clean_command(names: tuple[str, ...], save: bool, yes: bool, as_json: bool) 
     what = f"{len(going)} of {len(found)}" if len(going) < len(found) else f"{len(going)}"
     if not yes:
         if not sys.stdin.isatty():
-            echo(f"To remove {what} ({size}): --yes")
+            echo(f"To remove {what} ({size}), add --yes")
             return
         if not click.confirm(f"Remove {what} ({size})?"):
             return
@@ -70,8 +72,8 @@ def _named(found: list[Leftover], names: tuple[str, ...]) -> list[Leftover]:
         those = [one for one in found if name == one.name or place in (one.path, one.run_dir)]
         if not those:
             raise SupervisorError(
-                f"{name}: left nothing in memory, or is alive",
-                hint="`supervisor clean` lists what dead runs left",
+                f"{name}: this run left nothing in memory, or it still lives",
+                hint="`supervisor clean` lists what dead runs left in memory",
                 code=ExitCode.USAGE,
             )
         chosen += [one for one in those if one not in chosen]
@@ -87,7 +89,7 @@ def _save(one: Leftover) -> Leftover:
             lock.acquire(shared=True)
             path = persist(one.whole).path
     except (OSError, ValueError) as error:
-        return replace(one, reason=f"it could not be saved: {error}")
+        return replace(one, reason=f"the snapshot could not be saved: {error}")
     step = one.whole.snapshot.step
     return replace(one, worth="on the disk", disk_step=step, reason=f"saved as {path}")
 
@@ -104,19 +106,19 @@ def _lines(one: Leftover) -> Iterator[str]:
     age = age_text(wall_s() - snapshot.written)
     text = f"  step {count_text(snapshot.step)}, {size_text(snapshot.bytes)}, taken {age}"
     disk = (
-        f"step {count_text(one.disk_step)}" if one.disk_step is not None else "none that is valid"
+        f"step {count_text(one.disk_step)}" if one.disk_step is not None else "no valid checkpoint"
     )
     match one.worth:
         case "only copy":
             yield f"{text}: NOT on the disk (newest in {snapshot.directory}: {disk})"
             if one.run_dir is not None:
-                yield f"  to go on from it:     supervisor run {shown_config(status)}"
-            yield f"  to put it on the disk: supervisor clean --save {one.name}"
+                yield f"  to go on from it:       supervisor run {shown_config(status)}"
+            yield f"  to save it to the disk: supervisor clean --save {one.name}"
         case "on the disk":
-            yield f"{text}: on the disk there is {disk}"
+            yield f"{text}: the disk has {disk}"
         case "useless":
             yield f"{text}: cannot be used"
         case _:
-            yield f"{text}: perhaps not on the disk"
+            yield f"{text}: whether the disk has it is not known"
     if one.reason:
         yield f"  {one.reason}"

@@ -14,15 +14,17 @@ from supervisor.errors import SupervisorError
 
 @click.command("diagnose", short_help="Say why a training run died, from its log.")
 @click.argument("logfile", type=click.Path(path_type=Path))
-@click.option("--code", type=int, help="The exit code, if known.")
-@click.option("--signal", type=click.IntRange(min=1), help="The signal it died of, if known.")
+@click.option("--code", type=int, help="The exit code of the run, if known.")
+@click.option(
+    "--signal", type=click.IntRange(min=1), help="The signal that killed the run, if known."
+)
 @click.option(
     "--rules", type=click.Path(path_type=Path), help="A file of rules of your own, tried first."
 )
 @click.option(
     "--config", type=click.Path(path_type=Path), help="The configuration that names such a file."
 )
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable, one object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def diagnose_command(
     logfile: Path,
     code: int | None,
@@ -31,11 +33,13 @@ def diagnose_command(
     config: Path | None,
     as_json: bool,
 ) -> None:
-    """Say why a training run died, from its LOGFILE: the root cause, not what it led to."""
+    """Say why a training run died, from its LOGFILE: the root cause, not later errors."""
     if logfile.exists() and not logfile.is_file() and not logfile.is_dir():
         # Reading a fifo would wait, and reading a device might never end.
         raise SupervisorError(
-            f"{logfile}: is no file", hint="copy it into one first", code=ExitCode.USAGE
+            f"{logfile}: is not a file",
+            hint="copy its content into a file first",
+            code=ExitCode.USAGE,
         )
     users = read_rules(_rules_file(rules, config))
     try:

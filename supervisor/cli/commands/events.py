@@ -24,8 +24,12 @@ _LOOK_EVERY_S = 0.5
 
 @click.command("events", short_help="The story of a run, in sentences.")
 @target_argument
-@click.option("-f", "--follow", is_flag=True, help="Go on as things happen, until the run ends.")
-@click.option("--json", "as_json", is_flag=True, help="A list; with -f, one object a line.")
+@click.option(
+    "-f", "--follow", is_flag=True, help="Print new events as they happen, until the run ends."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON list; with -f, one JSON object a line."
+)
 def events_command(target: str | None, follow: bool, as_json: bool) -> None:
     """Tell what happened to a run: attempts, failures, decisions, checkpoints."""
     run_dir = find_run(target)
@@ -43,10 +47,10 @@ def events_command(target: str | None, follow: bool, as_json: bool) -> None:
         for entry in entries:
             _tell(entry, as_json=False)
         if not entries:
-            click.echo("Nothing happened yet.")
+            click.echo("Nothing has happened yet.")
     if bad:
         noun = "line" if bad == 1 else "lines"
-        click.echo(f"warning: {bad} damaged {noun} in the ledger were passed over", err=True)
+        click.echo(f"warning: passed over {bad} damaged {noun} in the ledger", err=True)
 
 
 def _tell(record: dict[str, Any], *, as_json: bool) -> None:

@@ -10,9 +10,9 @@ from supervisor.cli.write_intent import say_intent
 from supervisor.core.vocabulary import Intent
 
 
-@click.command("hold", short_help="Let the attempt run, start no further one.")
+@click.command("hold", short_help="Let the current attempt run to its end; launch no other.")
 @target_argument
-@click.option("--json", "as_json", is_flag=True, help="Print the status, machine-readable.")
+@click.option("--json", "as_json", is_flag=True, help="Print the status as one JSON object.")
 def hold_command(target: str | None, as_json: bool) -> None:
     """Let the attempt run to its end, and launch no other until `supervisor resume`."""
     run_dir = find_run(target)
@@ -22,7 +22,7 @@ def hold_command(target: str | None, as_json: bool) -> None:
         click.echo(json_text(record.as_json()))
     elif record.live:
         echo(
-            f"{record.name}: the attempt goes on; when it ends no other is launched\n"
+            f"{record.name}: the current attempt goes on; no other is launched\n"
             "until `supervisor resume`"
         )
         if frozen := frozen_line(record):
@@ -30,4 +30,4 @@ def hold_command(target: str | None, as_json: bool) -> None:
     elif unwatched := unwatched_lines(record):
         echo("\n".join(unwatched))
     else:
-        echo(f"{record.name}: nothing runs; it stays so until `supervisor resume`")
+        echo(f"{record.name}: nothing runs, and nothing starts until `supervisor resume`")

@@ -31,8 +31,10 @@ class _CommandAfterDashes(click.Command):
     epilog="Example: supervisor init train.yaml -- python train.py --lr 3e-4",
 )
 @click.argument("path", type=click.Path(path_type=Path), default=Path("config.yaml"))
-@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was written where.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the path and the command as one JSON object."
+)
 @click.pass_context
 def init_command(ctx: click.Context, path: Path, force: bool, as_json: bool) -> None:
     """Write a commented configuration to PATH (config.yaml) for the command given after --."""
@@ -41,8 +43,8 @@ def init_command(ctx: click.Context, path: Path, force: bool, as_json: bool) -> 
     if path.exists() and not (path.is_file() or path.is_dir()):
         # Opening a fifo would wait, and a device would be written to.
         raise SupervisorError(
-            f"{path}: is no file that could be written",
-            hint="another PATH",
+            f"{path}: is not a regular file",
+            hint="give another PATH",
             code=ExitCode.USAGE,
         )
     text = config_template(path=shell_word(str(path)), name=_name(path), command=command)
@@ -53,8 +55,8 @@ def init_command(ctx: click.Context, path: Path, force: bool, as_json: bool) -> 
             file.write(text)
     except FileExistsError:
         raise SupervisorError(
-            f"{path}: is there already",
-            hint="--force overwrites it; another PATH leaves it alone",
+            f"{path}: exists already",
+            hint="add --force to overwrite it, or give another PATH",
             code=ExitCode.USAGE,
         ) from None
     except OSError as error:
@@ -65,7 +67,7 @@ def init_command(ctx: click.Context, path: Path, force: bool, as_json: bool) -> 
     shown = shell_word(str(path))
     echo(f"wrote {shown}")
     if not given:
-        echo(f"  put your training command into it (now: {' '.join(command)})")
+        echo(f"  put your training command into this file (its command now: {' '.join(command)})")
     echo(f"  supervisor check {shown}\n  supervisor run {shown}")
 
 

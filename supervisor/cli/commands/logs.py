@@ -23,14 +23,18 @@ _FOLLOWED_LINES = 20
 
 @click.command("logs", short_help="What the trainer printed.")
 @target_argument
-@click.option("-f", "--follow", is_flag=True, help="Go on as the log grows, until the run ends.")
-@click.option("--attempt", type=click.IntRange(min=1), help="Only what this attempt printed.")
-@click.option("-n", "--lines", type=click.IntRange(min=0), help="Only the last so many lines.")
+@click.option(
+    "-f", "--follow", is_flag=True, help="Print new lines as they come, until the run ends."
+)
+@click.option(
+    "--attempt", type=click.IntRange(min=1), help="Print only the output of this attempt."
+)
+@click.option("-n", "--lines", type=click.IntRange(min=0), help="Print only this many last lines.")
 def logs_command(target: str | None, follow: bool, attempt: int | None, lines: int | None) -> None:
-    """Print the trainer's log: of the last attempt with -f, else of all.
+    """Print the trainer's log: with -f that of the last attempt, else that of all attempts.
 
-    Control sequences are taken out; the file itself (train.log) is as the trainer wrote it. A
-    progress bar is drawn as its last state; with -f as it grows.
+    The output has no control sequences; the file itself (train.log) keeps them. Of a progress bar
+    only the last state is shown; with -f, each state.
     """
     run_dir = find_run(target)
     paths = RunPaths(run_dir)
@@ -41,7 +45,7 @@ def logs_command(target: str | None, follow: bool, attempt: int | None, lines: i
         parts = [newest_part(paths, pid)] if follow else all_parts(paths, pid)
     if not follow and not any(part.path.exists() for part in parts):
         raise SupervisorError(
-            f"{paths.train_log}: nothing was printed yet", code=ExitCode.USAGE,
+            f"{paths.train_log}: the trainer has printed nothing yet", code=ExitCode.USAGE,
             hint="`supervisor status` says whether the trainer was started",
         )  # fmt: skip
     if lines is None and follow and attempt is None:

@@ -18,13 +18,15 @@ _DEADLINE_S = 30.0
 _LOOK_EVERY_S = 0.1
 
 
-@click.command("reload", short_help="Replace the daemon, for a new version; training goes on.")
+@click.command(
+    "reload", short_help="Replace the daemon by the version now installed; training goes on."
+)
 @target_argument
-@click.option("--json", "as_json", is_flag=True, help="Print the status, machine-readable.")
+@click.option("--json", "as_json", is_flag=True, help="Print the status as one JSON object.")
 def reload_command(target: str | None, as_json: bool) -> None:
-    """Replace the daemon by the version now installed; training does not notice.
+    """Replace the daemon by the version now installed; training goes on.
 
-    To be called on the machine where the run lives.
+    Call it on the machine where the run lives.
     """
     run_dir = find_run(target)
     record = read_record(run_dir)
@@ -33,8 +35,8 @@ def reload_command(target: str | None, as_json: bool) -> None:
     while (after := _daemon_of(record := read_record(run_dir))) in (None, before):
         if time.monotonic() > deadline or not record.live:
             raise SupervisorError(
-                f"{record.name}: no new daemon within {_DEADLINE_S:.0f} s",
-                hint=f"look into {record.paths.log}; the trainer goes on meanwhile",
+                f"{record.name}: no new daemon started within {_DEADLINE_S:.0f} s",
+                hint=f"look into {record.paths.log} for the cause; the trainer goes on meanwhile",
             )
         time.sleep(_LOOK_EVERY_S)
     if as_json:
@@ -56,12 +58,12 @@ def _signal_daemon(record: RunRecord) -> int:
     if not record.live or record.owner is None:
         raise SupervisorError(
             f"{record.name}: nothing runs, so there is nothing to replace",
-            hint="the next `supervisor run` uses the version now installed",
+            hint="the next `supervisor run` starts the version now installed",
             code=ExitCode.USAGE,
         )
     if not record.owner.is_here():
         raise SupervisorError(
-            f"{record.name}: runs on {record.owner.host}, not here",
+            f"{record.name}: the run is on {record.owner.host}, not on this machine",
             hint=f"ssh {record.owner.host} supervisor reload {record.paths.run_dir}",
             code=ExitCode.USAGE,
         )
@@ -74,7 +76,8 @@ def _signal_daemon(record: RunRecord) -> int:
     if not _is_daemon_of(pid, record.owner.identity.pid, record.paths.run_dir):
         raise SupervisorError(
             f"{record.name}: process {pid} is not the daemon of this run",
-            hint=f"`supervisor status {record.paths.run_dir}` again: it may just be replaced",
+            hint="the daemon may be starting anew: look again with"
+            f" `supervisor status {record.paths.run_dir}`",
         )
     if not send_signal(pid, identity.start_ticks, signal.SIGHUP):
         raise _gone(record)
@@ -83,8 +86,8 @@ def _signal_daemon(record: RunRecord) -> int:
 
 def _gone(record: RunRecord) -> SupervisorError:
     return SupervisorError(
-        f"{record.name}: its daemon is not there just now",
-        hint="the launcher starts a new one by itself, of the version now installed",
+        f"{record.name}: the run has no daemon at this moment",
+        hint="the launcher starts the version now installed by itself",
     )
 
 

@@ -10,14 +10,14 @@ from supervisor.cli.write_intent import say_intent
 from supervisor.core.vocabulary import Failure, Intent
 
 
-@click.command("resume", short_help="Take back `stop` or `hold`, or go on after a run was held.")
+@click.command("resume", short_help="Take back `stop` or `hold`, or let a held run go on.")
 @target_argument
-@click.option("--json", "as_json", is_flag=True, help="Print the status, machine-readable.")
+@click.option("--json", "as_json", is_flag=True, help="Print the status as one JSON object.")
 def resume_command(target: str | None, as_json: bool) -> None:
-    """Take back `stop` or `hold`, or let a run go on that was held.
+    """Take back `stop` or `hold`, or let a held run go on.
 
-    Failure budgets start again from zero. Where no supervisor has the run, `supervisor run` starts
-    it.
+    All failure budgets start again from zero. If the run has no supervisor now, it starts only
+    with the next `supervisor run`.
     """
     run_dir = find_run(target)
     say_intent(run_dir, Intent.RUN)
@@ -29,12 +29,12 @@ def resume_command(target: str | None, as_json: bool) -> None:
     history = read_history(record.paths)[0]
     if history.held is not None and history.held_for == Failure.RESUME_IGNORED:
         echo(
-            f"{record.name}: taken at your word, it does resume from its checkpoints: that its"
-            " steps begin anew is not concluded again in this run"
+            f"{record.name}: for the rest of this run the supervisor trusts the trainer to resume"
+            " from its checkpoints, whatever steps it shows"
         )
     if record.live:
-        echo(f"{record.name}: goes on")
+        echo(f"{record.name}: the run goes on")
     elif history.finished:
-        echo(f"{record.name}: is finished; to train on: supervisor run {config} --again")
+        echo(f"{record.name}: the run is finished; to train on: supervisor run {config} --again")
     else:
-        echo(f"{record.name}: may run again; start it: supervisor run {config}")
+        echo(f"{record.name}: the run may start again; to start it: supervisor run {config}")

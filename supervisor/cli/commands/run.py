@@ -48,21 +48,23 @@ from supervisor.system import sd_notify
 
 @click.command("run", short_help="Keep a training run going until it is finished.")
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--again", is_flag=True, help="Train on although the run is finished.")
+@click.option("--again", is_flag=True, help="Train on, although the run is finished.")
 @click.option("--break-lock", is_flag=True, help="Take the run from a machine that is gone.")
-@click.option("--detach", "detached", is_flag=True, help="In the background, without a terminal.")
+@click.option(
+    "--detach", "detached", is_flag=True, help="Run in the background, without a terminal."
+)
 @click.option(
     "--from-nothing",
     is_flag=True,
-    help="Begin again although the run's checkpoints are missing, this once.",
+    help="This once, begin again although the run's checkpoints are missing.",
 )
-@click.option("--plain", is_flag=True, help="Log lines instead of the live display.")
+@click.option("--plain", is_flag=True, help="Print log lines instead of the live display.")
 @click.option(
     "--take-over",
     is_flag=True,
     help="Take the checkpoint directory from a run that cannot be seen from here.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 def run_command(
     config: Path,
     again: bool,
@@ -75,9 +77,9 @@ def run_command(
 ) -> None:
     """Keep the run of CONFIG going until it is finished.
 
-    SIGTERM, SIGUSR1 or Ctrl-C: the trainer saves and ends; the next `run` goes on there.
-    Exits 0 finished, 75 to be started again later, 1 held, 69 another supervisor has it, 78
-    configuration.
+    At SIGTERM, SIGUSR1 or Ctrl-C the trainer saves and ends; the next `run` goes on from there.
+    Exit codes: 0 finished, 75 stopped (start it again later), 1 held, 69 another supervisor has the
+    run, 78 wrong configuration.
     """
     # Keep a stop signal that comes during the checks: the launcher inherits it by the exec. By
     # default it would kill this process, and a scheduler would read that as a failure.
@@ -161,7 +163,7 @@ def _run_detached(start: Start, *, again: bool, quiet: bool) -> None:
             report_failure(descriptor, error)
     where = shown_path(start.paths.run_dir)
     echo(
-        f"{start.config.name}: runs in the background\n"
+        f"{start.config.name}: the run goes on in the background\n"
         f"  supervisor status {where}\n"
         f"  supervisor logs -f {where}\n"
         f"  supervisor stop {where}"
@@ -189,7 +191,7 @@ def _leave_unless_admitted(start: Start, admission: Admission, *, quiet: bool) -
             message = f"{name}: held: {admission.reason}"
             code, hint = (
                 ExitCode.HELD,
-                f"`supervisor events {where}` tells what happened; then\n"
+                f"`supervisor events {where}` tells what happened; when the cause is mended:\n"
                 f"  supervisor resume {where} && supervisor run {config}",
             )
     raise SupervisorError(message, hint=hint, code=code)
@@ -210,7 +212,7 @@ def _refuse_run_directory(path: Path) -> None:
         return
     shown = shown_config(read_status(RunPaths(path).status))
     raise SupervisorError(
-        f"{path}: is a run directory; `run` wants its configuration",
+        f"{path}: is a run directory; `run` needs the run's configuration",
         hint=f"supervisor run {shown}",
         code=ExitCode.CONFIGURATION,
     )

@@ -37,16 +37,16 @@ _SUBMIT_S = 60.0
 @click.command("sbatch", short_help="Submit a run as a SLURM job that is requeued and resumes.")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
-@click.option("--print", "only_print", is_flag=True, help="Show the script, submit nothing.")
+@click.option("--print", "only_print", is_flag=True, help="Print the script, and submit nothing.")
 @click.option(
     "--chain", type=click.IntRange(1), metavar="N",
-    help="N jobs, one after another, for a site that does not allow requeues.",
+    help="Submit N jobs, one after another, for a site that does not allow requeues.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def sbatch_command(
     config: Path, options: tuple[str, ...], only_print: bool, chain: int | None, as_json: bool
 ) -> None:
-    r"""Submit CONFIG as a batch job. OPTIONS of sbatch follow after `--`.
+    r"""Submit CONFIG as a batch job. Put OPTIONS for sbatch after `--`.
 
     \b
       supervisor sbatch config.yaml -- --partition=gpu --gres=gpu:1 --time=24:00:00
@@ -136,8 +136,8 @@ def _refuse_second_job(paths: RunPaths) -> None:
     state = queue_state(last.job_id) if last is not None else None
     if last is not None and state and state not in OVER:
         raise SupervisorError(
-            f"{paths.run_dir}: job {last.job_id} has this run already ({state})",
-            hint=f"`supervisor status {where}` shows it; `scancel {last.job_id}` takes it away",
+            f"{paths.run_dir}: this run has a job already: {last.job_id} ({state})",
+            hint=f"`supervisor status {where}` shows it; `scancel {last.job_id}` cancels it",
             code=ExitCode.LOCKED,
         )
 
@@ -146,8 +146,9 @@ def _submit(text: str, paths: RunPaths) -> Submission:
     """Give the script to sbatch, and write down which job it became. Raises SupervisorError."""
     if shutil.which("sbatch") is None:
         raise SupervisorError(
-            "there is no sbatch here",
-            hint="submit from a login node; --print shows the script, for `sbatch` by hand",
+            "there is no sbatch on this machine",
+            hint="submit from a login node, or print the script with --print and give it to"
+            " `sbatch`",
             code=ExitCode.CONFIGURATION,
         )
     try:
@@ -158,12 +159,12 @@ def _submit(text: str, paths: RunPaths) -> Submission:
     except subprocess.TimeoutExpired:
         raise SupervisorError(
             f"sbatch has not answered for {_SUBMIT_S:.0f} s",
-            hint="whether a job was made, `squeue --me` tells",
+            hint="`squeue --me` shows whether the job was submitted",
         ) from None
     if done.returncode != 0:
         raise SupervisorError(
-            f"sbatch refused: {done.stderr.strip() or f'exit {done.returncode}'}",
-            hint="options of your site go behind `--`; --print shows the script",
+            f"sbatch refused the job: {done.stderr.strip() or f'exit {done.returncode}'}",
+            hint="put the options that your site needs after `--`; --print shows the script",
             code=ExitCode.CONFIGURATION,
         )
     for line in done.stderr.strip().splitlines():
@@ -182,9 +183,12 @@ def _log_of(script: BatchScript, submission: Submission) -> str:
 def _next(paths: RunPaths, log: str) -> str:
     where = shown_path(paths.run_dir)
     lines = [
-        (f"supervisor status {where}", "also while it waits in the queue"),
-        (f"tail -F {shown_path(Path(log))}", "what the supervisor and the trainer say"),
-        (f"supervisor stop {where}", "save and end, and stay so; from this node too"),
+        (f"supervisor status {where}", "what the run does, also while its job waits in the queue"),
+        (f"tail -F {shown_path(Path(log))}", "what the supervisor and the trainer print"),
+        (
+            f"supervisor stop {where}",
+            "save and end the run, also from this node; `supervisor resume` takes it back",
+        ),
     ]
     width = max(len(command) for command, _ in lines)
     return "\n".join(f"  {command:<{width}}  # {why}" for command, why in lines)

@@ -6,12 +6,14 @@ import click
 
 
 @click.command("schema", short_help="Print the JSON Schema of a configuration.")
-@click.option("--json", "_as_json", is_flag=True, help="It is JSON in any case.")
+@click.option(
+    "--json", "_as_json", is_flag=True, help="Changes nothing: the output is always JSON."
+)
 def schema_command(_as_json: bool) -> None:
     """Print the JSON Schema (draft 2020-12) of a configuration.
 
-    Editors with a YAML language server complete and check with it when the file begins with
-    # yaml-language-server: $schema=supervisor.schema.json
+    Editors with a YAML language server use it to complete and check a configuration that begins
+    with # yaml-language-server: $schema=supervisor.schema.json
     """
     from supervisor.config.schema import config_schema
 

@@ -11,11 +11,12 @@ from supervisor.system.clock import wall_s
 
 @click.command("status", short_help="What a run is doing now.")
 @target_argument
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable, one object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status_command(target: str | None, as_json: bool) -> None:
     """Say what a run is doing now, whether or not a supervisor has it.
 
-    TARGET is a run directory or a configuration; without it, the only run here is meant.
+    TARGET is a run directory, a name below runs/ or a configuration. Without TARGET the command
+    takes the only run here, else your only live run.
     """
     record = read_record(find_run(target))
     if as_json:

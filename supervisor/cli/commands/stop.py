@@ -20,14 +20,14 @@ _LOOK_EVERY_S = 0.25
 _UNHEARD_AFTER_S = 15.0
 
 
-@click.command("stop", short_help="Save and end; stays ended until `resume`.")
+@click.command("stop", short_help="Save and end the run; it stays ended until `resume`.")
 @target_argument
 @click.option("--no-wait", is_flag=True, help="Do not wait until the run has ended.")
-@click.option("--json", "as_json", is_flag=True, help="Print the final status, machine-readable.")
+@click.option("--json", "as_json", is_flag=True, help="Print the final status as one JSON object.")
 def stop_command(target: str | None, no_wait: bool, as_json: bool) -> None:
     """Have the trainer save and end, and keep the run ended until `supervisor resume`.
 
-    It works from any machine that sees the run directory, and also while nothing runs.
+    The command works on any machine that sees the run directory, and also while nothing runs.
     """
     run_dir = find_run(target)
     say_intent(run_dir, Intent.STOP)
@@ -38,13 +38,16 @@ def stop_command(target: str | None, no_wait: bool, as_json: bool) -> None:
         if frozen := frozen_line(record):
             echo(frozen)
         elif record.live:
-            echo(f"{record.name}: asked to save and end; see `supervisor status`")
+            echo(
+                f"{record.name}: the run was asked to save and end; `supervisor status` shows how"
+                " far it is"
+            )
         elif unwatched := unwatched_lines(record):
             echo("\n".join(unwatched))
         elif record.state == RunState.COMPLETED:
-            echo(f"{record.name}: already finished; nothing runs")
+            echo(f"{record.name}: the run is finished; nothing runs")
         else:
-            echo(f"{record.name}: nothing runs; it stays so until `supervisor resume`")
+            echo(f"{record.name}: nothing runs, and nothing starts until `supervisor resume`")
     if as_json:
         click.echo(json_text(record.as_json()))
     # Exit with 1 so that a script does not take the run for ended: only a human can end it.
@@ -71,7 +74,10 @@ def _follow(run_dir: Path, *, quiet: bool) -> RunRecord:
                 told = state
             frozen_since = (frozen_since or now) if record.launcher_frozen else None
             if frozen_since is not None and now - frozen_since >= _patience_s(record):
-                message = "the stop stands, and goes on once the launcher does; not waiting for it"
+                message = (
+                    "no longer waiting; the stop is on record, and goes on once the launcher goes"
+                    " on"
+                )
                 echo(f"warning: {message}", err=True)
                 return record
             unheard = state not in (
@@ -83,11 +89,14 @@ def _follow(run_dir: Path, *, quiet: bool) -> RunRecord:
             )
             if unheard and not warned and now - asked > _UNHEARD_AFTER_S:
                 warned = True
-                message = "the daemon has not answered yet; the wish stands and will be heard"
+                message = (
+                    "the daemon has not answered yet; the stop is on record, and the daemon will"
+                    " read it"
+                )
                 echo(f"warning: {message}", err=True)
             time.sleep(_LOOK_EVERY_S)
     except KeyboardInterrupt:
-        echo("\nnot waiting any longer; the stop stands", err=True)
+        echo("\nno longer waiting; the stop stays on record", err=True)
         raise SystemExit(130) from None
     if not quiet:
         click.echo("\n".join(summary_lines(record, now_s=wall_s())))

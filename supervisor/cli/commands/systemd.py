@@ -30,12 +30,17 @@ READ_ONLY = ("/usr", "/boot", "/efi", "/etc")  # ProtectSystem=full
 
 _config = click.argument("config", type=click.Path(path_type=Path))
 _for_user = click.option(
-    "--user", "for_user", is_flag=True, help="A unit of your own user manager; needs no root."
+    "--user",
+    "for_user",
+    is_flag=True,
+    help="Make a unit of your own user manager; this needs no root.",
 )
 _run_as = click.option(
-    "--run-as", metavar="NAME", help="The account that trains (default: who called sudo, or you)."
+    "--run-as",
+    metavar="NAME",
+    help="The account that trains (default: the account that called sudo, or yours).",
 )
-_as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group("systemd", short_help="Write the systemd unit of a run.")
@@ -43,13 +48,13 @@ def systemd_command() -> None:
     """Keep a run going across crashes and reboots, as a unit of systemd."""
 
 
-@systemd_command.command("print", short_help="Show the unit.")
+@systemd_command.command("print", short_help="Print the unit.")
 @_config
 @_for_user
 @_run_as
 @_as_json
 def print_command(config: Path, for_user: bool, run_as: str | None, as_json: bool) -> None:
-    """Print the unit for CONFIG; exits 78 if the run would not work under it."""
+    """Print the unit for CONFIG. Exits 78 if the run would not work under systemd."""
     resolved, unit, warnings = _prepare(config, for_user, run_as)
     if as_json:
         body = {"unit": _unit_name(resolved), "text": unit_text(unit), "warnings": warnings}
@@ -60,31 +65,36 @@ def print_command(config: Path, for_user: bool, run_as: str | None, as_json: boo
         echo(f"warning: {line}", err=True)
 
 
-@systemd_command.command("install", short_help="Write the unit where systemd finds it.")
+@systemd_command.command(
+    "install", short_help="Write the unit to the place where systemd looks for it."
+)
 @_config
 @_for_user
 @_run_as
-@click.option("--force", is_flag=True, help="Overwrite a unit of that name that differs.")
+@click.option(
+    "--force", is_flag=True, help="Overwrite an existing unit of the same name, even if it differs."
+)
 @_as_json
 def install_command(
     config: Path, for_user: bool, run_as: str | None, force: bool, as_json: bool
 ) -> None:
-    """Write the unit for CONFIG, and tell what to type next. It starts nothing."""
+    """Write the unit for CONFIG, and print what to type next. It starts nothing."""
     if not BOOTED.is_dir():
         raise SupervisorError(
-            "systemd does not run this machine (a container?)",
-            hint="`supervisor systemd print` shows the unit; `supervisor run` needs no systemd",
+            "systemd does not run this machine (is it a container?)",
+            hint="`supervisor run CONFIG` needs no systemd; `supervisor systemd print` shows the"
+            " unit",
             code=ExitCode.CONFIGURATION,
         )
     if not for_user and os.geteuid() != 0:
         raise SupervisorError(
             f"{SYSTEM_UNITS}: only root may write a system unit",
-            hint="with sudo; or --user, a unit of your own that needs no root",
+            hint="call it with sudo, or add --user for a unit of your own, which needs no root",
             code=ExitCode.CONFIGURATION,
         )
     if for_user and os.environ.get("SUDO_UID"):
         raise SupervisorError(
-            "--user under sudo would be root's user manager",
+            "--user under sudo would write a unit of root's user manager",
             hint="call it without sudo",
             code=ExitCode.USAGE,
         )
@@ -114,7 +124,7 @@ def _next_steps(name: str, for_user: bool) -> str:
         (f"systemctl{option} enable --now {short}", "start it, now and at each boot"),
         (f"systemctl{option} status {short}", "state, step and loss"),
         (f"journalctl{option} -fu {short}", "what the supervisor does"),
-        (f"systemctl{option} stop {short}", "save and end; `start` goes on"),
+        (f"systemctl{option} stop {short}", "save and end; `start` goes on from there"),
     ]
     width = max(len(command) for command, _ in lines)
     return "\n".join(f"  {command:<{width}}  # {why}" for command, why in lines)
@@ -127,7 +137,8 @@ def _prepare(path: Path, for_user: bool, run_as: str | None) -> tuple[RunConfig,
     """
     if for_user and run_as is not None:
         raise SupervisorError(
-            "a user manager runs everything as its user", hint="--run-as or --user, not both",
+            "--run-as does not go with --user: a user manager runs everything as its own user",
+            hint="leave out one of the two options",
             code=ExitCode.USAGE,
         )  # fmt: skip
     directory = Path.cwd()
@@ -143,15 +154,17 @@ def _prepare(path: Path, for_user: bool, run_as: str | None) -> tuple[RunConfig,
         problems += _read_only(places)
     if problems:
         raise SupervisorError(
-            f"{path}: would not run under systemd as {account.name}:\n"
+            f"{path}: the run would not work under systemd as {account.name}:\n"
             + "\n".join(f"  {line}" for line in problems),
-            hint="`supervisor check` says more; nothing was written",
+            hint="nothing was written; `supervisor check` says more",
             code=ExitCode.CONFIGURATION,
         )
     if for_user:
         warnings += _of_user_manager(account, config.grace)
     elif account.uid == 0:
-        warnings.append("the trainer will run as root; --run-as NAME")
+        warnings.append(
+            "the trainer will run as root; to choose another account, add --run-as NAME"
+        )
     unit = Unit(
         description=f"Training run {config.name} (supervisor)",
         program=program,
@@ -168,7 +181,7 @@ def _prepare(path: Path, for_user: bool, run_as: str | None) -> tuple[RunConfig,
 
 def _read_only(places: list[str]) -> list[str]:
     return [
-        f"{place}: the unit has {top} read-only (ProtectSystem=full); choose another place"
+        f"{place}: {top} is read-only in the unit (ProtectSystem=full); choose another place"
         for place in dict.fromkeys(places)
         for top in READ_ONLY
         if Path(place).is_relative_to(top)
@@ -181,12 +194,13 @@ def _of_user_manager(account: ServiceAccount, grace_s: float) -> list[str]:
     if not (LINGERING / account.name).exists():
         warnings.append(
             f"without lingering the run is stopped when {account.name} logs out, and does not"
-            f" start at boot: loginctl enable-linger {account.name}"
+            f" start at boot; to turn lingering on: loginctl enable-linger {account.name}"
         )
     if grace_s > USER_MANAGER_STOP_S:
         warnings.append(
-            f"at a shutdown systemd gives a user manager {USER_MANAGER_STOP_S} s and no more; the"
-            f" grace is {grace_s:.0f} s: a system unit, or TimeoutStopSec= for user@.service"
+            f"at a shutdown systemd gives a user manager at most {USER_MANAGER_STOP_S} s, but the"
+            f" grace is {grace_s:.0f} s; install a system unit, or raise TimeoutStopSec= of"
+            " user@.service"
         )
     return warnings
 
@@ -200,8 +214,8 @@ def _write(place: Path, text: str, *, force: bool) -> None:
     """Write the unit. Raises SupervisorError if another one is there, OSError."""
     if place.exists() and place.read_text() != text and not force:
         raise SupervisorError(
-            f"{place}: is there already, and differs",
-            hint="--force overwrites it; changes of yours belong into a drop-in (systemctl edit)",
+            f"{place}: exists already, and differs",
+            hint="add --force to overwrite it; keep your own changes in a drop-in (systemctl edit)",
             code=ExitCode.USAGE,
         )
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -214,5 +228,5 @@ def _reload_systemd(control: list[str]) -> None:
     if done.returncode != 0:
         raise SupervisorError(
             f"systemctl daemon-reload: {done.stderr.strip()}",
-            hint=f"the unit is written; `{' '.join(control)} daemon-reload` by hand",
+            hint=f"the unit is written; now type `{' '.join(control)} daemon-reload` yourself",
         )

@@ -11,11 +11,11 @@ from supervisor.cli.show.terminal import echo, json_text, strip_controls
 
 @click.command("validate", short_help="Check one checkpoint.")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable, one object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def validate_command(path: Path, as_json: bool) -> None:
     """Check the checkpoint at PATH, a directory or a single file. Nothing in it is executed.
 
-    Exits 0 if it is valid, 1 if it is not or cannot be read.
+    Exits 0 if the checkpoint is valid, 1 if it is not valid or cannot be read.
     """
     verdict = validate(path)
     if as_json:

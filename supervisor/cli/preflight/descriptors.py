@@ -16,7 +16,7 @@ def problem() -> str | None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard == resource.RLIM_INFINITY or hard >= LEAST:
         return None
-    return f"a process may have {hard} files open here, a run needs {LEAST}"
+    return f"a process may have {hard} files open here, but a run needs {LEAST}"
 
 
 def make_room() -> None:
@@ -25,8 +25,8 @@ def make_room() -> None:
     if refused is not None:
         raise SupervisorError(
             refused,
-            hint="in the shell before this one: ulimit -n 4096 (it may need root); under systemd:"
-            " LimitNOFILE=",
+            hint="type `ulimit -n 4096` in this shell first (this may need root); under systemd,"
+            " set LimitNOFILE=",
             code=ExitCode.CONFIGURATION,
         )
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -45,12 +45,13 @@ def installation() -> Finding:
     try:
         other = metadata.version("supervisor")
     except metadata.PackageNotFoundError:
-        return Finding("installation", Level.OK, "no other package of this name")
+        return Finding("installation", Level.OK, "no other package is named supervisor")
     return Finding(
         "installation",
         Level.FAIL,
         f"the process manager `supervisor` {other} is installed in the same environment",
-        "pip uninstall supervisor, then install train-supervisor again; or use another environment",
+        "type `pip uninstall supervisor`, then install train-supervisor again; or use another"
+        " environment",
     )
 
 
@@ -63,13 +64,17 @@ def command(config: RunConfig) -> Finding:
         script = next((w for w in config.command[1:] if not w.startswith("-")), None)
         if script is not None and script.endswith((".py", ".sh")) and not Path(script).exists():
             return Finding(
-                "command", Level.FAIL, f"{script} is not there (from {Path.cwd()})",
-                "correct `command`, or start from the directory where it is",
+                "command", Level.FAIL, f"{script} does not exist (seen from {Path.cwd()})",
+                "correct `command`, or start from the directory of this file",
             )  # fmt: skip
         return Finding("command", Level.OK, found)
     if "/" in program and Path(program).exists():
         return Finding("command", Level.FAIL, f"{program} is not executable", f"chmod +x {program}")
-    hint = f"for this environment's Python write {sys.executable}" if "python" in program else None
+    hint = (
+        f"for the Python of this environment, write {sys.executable}"
+        if "python" in program
+        else None
+    )
     return Finding("command", Level.FAIL, f"{program} is not found", hint or "correct `command`")
 
 
@@ -79,7 +84,7 @@ def launching(config: RunConfig) -> Finding:
         return Finding("launch", Level.OK, "each attempt is a new process (launch.mode: cold)")
     found = parse(config.command, {**os.environ, **config.env}, str(Path.cwd()))
     if not isinstance(found, Cold):
-        return Finding("launch", Level.OK, "the next interpreter is parked while one trains")
+        return Finding("launch", Level.OK, "an interpreter is parked for the next attempt")
     level = Level.WARN if config.launch.mode == "warm" else Level.OK
     return Finding("launch", level, f"each attempt is a new process: {found.reason}")
 
@@ -89,8 +94,9 @@ def placeholders(config: RunConfig) -> Iterator[Finding]:
     for known in ("checkpoint", "checkpoint_dir"):
         if any(f"{{{known}}}" in word for word in config.command):
             yield Finding(
-                "command", Level.WARN, f"{{{known}}} in `command` stands for nothing",
-                f'resume: {{args: [--resume, "{{{known}}}"]}} is appended where there is one',
+                "command", Level.WARN, f"{{{known}}} in `command` has no meaning",
+                f'write resume: {{args: [--resume, "{{{known}}}"]}}; it is appended when there '
+                "is a checkpoint",
             )  # fmt: skip
 
 
@@ -99,13 +105,13 @@ def unexpanded_words(config: RunConfig) -> Iterator[Finding]:
     for word in [*config.command[1:], *config.resume.args, *config.resume.fresh_args]:
         if unexpanded(word):
             yield Finding(
-                "command", Level.WARN, f"{word} is passed as it stands: there is no shell",
+                "command", Level.WARN, f"{word} is passed unchanged, since no shell expands it",
                 "write the path itself, or let a shell expand it: [bash, -c, 'exec python …']",
             )  # fmt: skip
     for name, value in config.env.items():
         if unexpanded(value):
             yield Finding(
-                "env", Level.WARN, f"{name}={value} is set as it stands: there is no shell",
+                "env", Level.WARN, f"{name}={value} is set unchanged, since no shell expands it",
                 "write the value itself",
             )  # fmt: skip
 
@@ -120,9 +126,16 @@ def directories(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
         while not place.exists() and place != place.parent:
             place = place.parent
         if not place.is_dir():
-            yield Finding(what, Level.FAIL, f"{place} is not a directory", "choose another")
+            yield Finding(
+                what, Level.FAIL, f"{place} is not a directory", "choose another directory"
+            )
         elif not os.access(place, os.W_OK | os.X_OK):
-            yield Finding(what, Level.FAIL, f"{place} is not writable", "choose another, or chmod")
+            yield Finding(
+                what,
+                Level.FAIL,
+                f"{place} is not writable",
+                "choose another directory, or make this one writable (chmod)",
+            )
         else:
             maker = "" if what == "run_dir" else " by the trainer"
             made = "" if place == path else f" (will be made{maker})"
@@ -135,8 +148,8 @@ def locking(run_dir: Path) -> Finding:
     if is_network(run_dir):
         return Finding(
             "file system", Level.OK,
-            f"{kind}, shared with other machines: a dead machine's lock is broken only by SLURM's "
-            "word or `run --break-lock`",
+            f"{kind}, shared with other machines: only SLURM or `run --break-lock` can break the"
+            " lock of a dead machine",
         )  # fmt: skip
     if kind in ("tmpfs", "ramfs", "overlay"):
         lost = "this container" if kind == "overlay" else "this boot"
@@ -155,10 +168,10 @@ def devices() -> Finding:
         return Finding("GPU", Level.FAIL, text, "see `nvidia-smi` and the kernel log (dmesg)")
     if not seen.names:
         return Finding(
-            "GPU", Level.WARN, "none to be seen", "fine if it is meant to train on the CPU"
+            "GPU", Level.WARN, "no GPU to be seen", "fine if the run is to train on the CPU"
         )
     names = ", ".join(f"{seen.names.count(name)} × {name}" for name in dict.fromkeys(seen.names))
-    return Finding("GPU", Level.OK, f"{names}{limited} (says {seen.source})")
+    return Finding("GPU", Level.OK, f"{names}{limited} (according to {seen.source})")
 
 
 def space(needed_each: int | None, config: RunConfig, directory: Path) -> Finding:
@@ -168,19 +181,19 @@ def space(needed_each: int | None, config: RunConfig, directory: Path) -> Findin
         place = place.parent
     free = shutil.disk_usage(place).free
     if free < _LEAST_FREE:
-        text = f"{size_text(free)} free: not even logs and records fit"
+        text = f"{size_text(free)} free: not even the logs and records fit"
         return Finding("space", Level.FAIL, text, "free some space")
     if needed_each is None:
         return Finding("space", Level.OK, f"{size_text(free)} free; no checkpoint to measure yet")
     keep = config.checkpoints.keep
     # Checkpoints that exist already take no more space. Assume the worst: that none exists yet.
     needed = needed_each * ((keep or 1) + 1)
-    kept = f"keep: {keep}" if keep else "keep: null, so it will fill up"
+    kept = f"keep: {keep}" if keep else "keep: null, so the disk will fill up"
     text = f"{size_text(free)} free, a checkpoint is {size_text(needed_each)} ({kept})"
     if free < 2 * needed_each:
-        return Finding("space", Level.FAIL, text, "free some space: not even two saves fit")
+        return Finding("space", Level.FAIL, text, "free some space: two checkpoints do not fit")
     if keep is None or free < needed:
-        return Finding("space", Level.WARN, text, "keep fewer, or free some space")
+        return Finding("space", Level.WARN, text, "keep fewer checkpoints, or free some space")
     return Finding("space", Level.OK, text)
 
 
@@ -192,9 +205,16 @@ def grace(config: RunConfig, run_dir: Path) -> Finding:
         return Finding("grace", Level.OK, f"{given}; no save was timed yet")
     text = f"{given}; the last save took {format_duration(took)}"
     if took > config.grace:
-        return Finding("grace", Level.FAIL, text, "a stop would lose what was done: raise `grace`")
+        return Finding(
+            "grace",
+            Level.FAIL,
+            text,
+            "a stop would lose the steps since the last save: raise `grace`",
+        )
     if took > config.grace / 2:
-        return Finding("grace", Level.WARN, text, "that is close: raise `grace`")
+        return Finding(
+            "grace", Level.WARN, text, "a save hardly fits into the grace: raise `grace`"
+        )
     return Finding("grace", Level.OK, text)
 
 
@@ -203,7 +223,7 @@ def existing(config: RunConfig, directory: Path, attempts: int) -> Finding | Non
     found = existing_checkpoints(directory, config.checkpoints.pattern) if attempts == 0 else []
     if not found:
         return None
-    text = f"{len(found)} were there before ({found[0]} …)"
+    text = f"checkpoints from before the run: {len(found)} ({found[0]} …)"
     match config.resume.existing:
         case None:
             do = "write resume: {existing: use} or resume: {existing: ignore}"

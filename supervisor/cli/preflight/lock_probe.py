@@ -47,24 +47,31 @@ def locks(run_dir: Path) -> Finding | None:
             return None
         return Finding(
             "locks", Level.WARN,
-            f"{kind} has none ({error.strerror}): the lock file's own words decide who has the run",
+            f"{kind} has no locks ({error.strerror}): the text in the lock file decides who has the"
+            " run",
             "mount it with locks (Lustre: -o flock), or choose another run_dir",
         )  # fmt: skip
     if answers != ["refused", "taken"]:
         return Finding(
             "locks", Level.WARN,
-            f"they do not work on {kind}: a second process saw {' and '.join(answers) or 'nothing'}"
-            " where it should have been refused and then let in",
+            f"locks do not work on {kind}: a second process saw"
+            f" {' and '.join(answers) or 'nothing'} where it should have been refused and then let"
+            " in",
             "two supervisors could have the run at once: choose another run_dir",
         )  # fmt: skip
     local = _LOCAL_ONLY.intersection(mount_options(place))
     if local:
         return Finding(
             "locks", Level.WARN,
-            f"only among processes of one machine ({kind} is mounted with {', '.join(local)})",
-            "two nodes could have the run at once: mount it with shared locks",
+            f"locks hold only among processes of one machine ({kind} is mounted with"
+            f" {', '.join(local)})",
+            "two nodes could have the run at once: mount it so that nodes share locks",
         )  # fmt: skip
-    return Finding("locks", Level.OK, f"a second process is refused, and let in after ({kind})")
+    return Finding(
+        "locks",
+        Level.OK,
+        f"a second process is refused, then let in once the lock is free ({kind})",
+    )
 
 
 def _second(name: str, fd: int) -> list[str]:

@@ -99,15 +99,18 @@ def _trial(
     short = _some(hostile_texts(text, length_max))
     slow = slow or _first_slow(short, apply, cpu_s)
     if slow is not None:
-        why = f"'{text}' takes too long on {_shown(slow)}: it backtracks"
+        why = f"'{text}' takes too long on {_shown(slow)}: the expression backtracks"
         return Finding(what, Level.FAIL, why, ADVICE.partition(";")[0])
     slow = _first_slow(_some(hostile_texts(text, length_max, are_long=True)), apply, cpu_s)
     if slow is not None:
         # The time grows with a power of the length, as for `Epoch (\d+).*?(\d+)/`. No ordinary
         # line is long and odd enough to show that, so it is no failure.
-        why = f"'{text}' is quick; one as odd as {_shown(slow)}, {len(slow)} long, is passed over"
+        why = (
+            f"'{text}' is quick on usual text. It is too slow on text such as {_shown(slow)}"
+            f" ({len(slow)} characters), which is passed over"
+        )
         return Finding(what, Level.OK, why)
-    return Finding(what, Level.OK, f"'{text}' is quick, on hostile text too")
+    return Finding(what, Level.OK, f"'{text}' is quick, also on hostile text")
 
 
 def _first_slow(texts: Iterable[str], apply: _Apply, cpu_s: float) -> str | None:

@@ -78,13 +78,13 @@ def rehearse(
         )
     except OSError as error:
         why = f"{error.filename}: {error.strerror}"
-        return program, [f"{account.name} cannot start it: {why}"], []
+        return program, [f"{account.name} cannot start the supervisor: {why}"], []
     except subprocess.TimeoutExpired:
         return program, [f"`supervisor check` took longer than {_REHEARSAL_S:.0f} s"], []
     try:
         findings = json.loads(done.stdout)
     except ValueError:
-        last = (done.stderr.strip() or "it printed nothing").splitlines()[-1]
+        last = (done.stderr.strip() or "the command printed nothing").splitlines()[-1]
         return program, [f"{' '.join(program)} does not work for {account.name}: {last}"], []
     problems = [_line(found) for found in findings if found["level"] == Level.FAIL]
     # Leave out the record's finding: `status` says whether the run is held, stopped or running.

@@ -19,15 +19,15 @@ def heartbeats() -> Finding:
     if filesystem_type(SHARED_MEMORY) != "tmpfs" or not os.access(SHARED_MEMORY, os.W_OK):
         return Finding(
             "heartbeats", Level.WARN,
-            f"no writable tmpfs at {SHARED_MEMORY}; pages will lie on disk",
-            "in a container: --shm-size, or mount a tmpfs there",
+            f"no writable tmpfs at {SHARED_MEMORY}; heartbeat pages will be files on the disk",
+            "in a container, set --shm-size or mount a tmpfs there",
         )  # fmt: skip
     if removes_shared_memory(os.getuid()):
         return Finding(
             "heartbeats", Level.WARN,
-            f"systemd-logind empties {SHARED_MEMORY} when you log out (RemoveIPC): a run repairs "
-            "that, but loses its snapshots",
-            f"loginctl enable-linger {os.getuid()}, or RemoveIPC=no in logind.conf",
+            f"systemd-logind empties {SHARED_MEMORY} when you log out (RemoveIPC): a run makes "
+            "its files there again, but loses its snapshots",
+            f"type `loginctl enable-linger {os.getuid()}`, or set RemoveIPC=no in logind.conf",
         )  # fmt: skip
     return Finding("heartbeats", Level.OK, f"{SHARED_MEMORY} (tmpfs)")
 
@@ -50,8 +50,11 @@ def snapshots(entries: Iterable[CheckpointEntry], root: Path | None) -> Finding:
     if not found.fits:
         return Finding(
             "snapshots", Level.WARN,
-            f"two snapshots of {size_text(max(ours))} do not fit into memory: {found.why}; each "
-            "save goes straight to the disk, and a kill loses what came after it",
-            "a larger /dev/shm (in a container: --shm-size) or memory limit; `supervisor clean`",
+            f"two snapshots of {size_text(max(ours))} do not fit into memory: {found.why}. Each"
+            " save goes straight to the disk, and a kill loses the steps since the last save",
+            "make /dev/shm (in a container: --shm-size) or the memory limit larger, or type "
+            "`supervisor clean`",
         )  # fmt: skip
-    return Finding("snapshots", Level.OK, f"two of {size_text(max(ours))} fit into memory")
+    return Finding(
+        "snapshots", Level.OK, f"two snapshots of {size_text(max(ours))} fit into memory"
+    )

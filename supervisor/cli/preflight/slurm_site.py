@@ -54,18 +54,24 @@ def findings(config: RunConfig, partition: str | None) -> Iterator[Finding]:
     job_id = os.environ.get("SLURM_JOB_ID")
     if job_id is None and shutil.which("scontrol") is None:
         if partition is not None:
-            yield Finding("SLURM", Level.WARN, "there is no scontrol here", "ask on a login node")
+            yield Finding(
+                "SLURM",
+                Level.WARN,
+                "there is no scontrol on this machine",
+                "call it on a login node",
+            )
         return
     answer = controller.configuration()
     if answer is None:
         text = "the controller does not answer: warnings, grace and requeues are not known"
-        yield Finding("SLURM", Level.WARN, text, "see `scontrol ping`; in a container mount it")
+        do = "see `scontrol ping`; in a container, mount what scontrol needs"
+        yield Finding("SLURM", Level.WARN, text, do)
         return
     job = controller.show_job(job_id) if job_id else None
     found = _partition(partition or (job or {}).get("Partition"))
     if found is None:
         name = f"no partition {partition!r}" if partition else "no default partition"
-        do = "name one: supervisor check CONFIG --partition NAME (`sinfo` lists them)"
+        do = "name a partition: supervisor check CONFIG --partition NAME (`sinfo` lists them)"
         yield Finding("SLURM", Level.WARN, name, do)
         return
     site = site_of(answer, found)
@@ -114,8 +120,8 @@ def warning(site: Site, *, uses_steps: bool) -> Finding:
     if site.grace_time_s <= 0:
         return Finding(
             what, Level.WARN,
-            f"no warning: {site.partition} has GraceTime=0, so SIGTERM and {_s(site.kill_wait_s)} "
-            "later SIGKILL are all that comes",
+            f"no warning: {site.partition} has GraceTime=0, so SLURM sends only SIGTERM, and"
+            f" SIGKILL {_s(site.kill_wait_s)} later",
             "save often, or ask the administrator for a GraceTime",
         )  # fmt: skip
     grace = f"GraceTime is {_s(site.grace_time_s)}"
@@ -125,8 +131,8 @@ def warning(site: Site, *, uses_steps: bool) -> Finding:
         return Finding(what, Level.OK, f"announced to the tasks of srun by SIGTERM; {grace}")
     return Finding(
         what, Level.WARN,
-        f"no warning will come: {grace}, but SLURM tells the batch script nothing of it; only "
-        f"at its end come SIGTERM and {_s(site.kill_wait_s)} later SIGKILL",
+        f"no warning will come: {grace}, but SLURM does not tell the batch script. Only when that "
+        f"time is over come SIGTERM, and SIGKILL {_s(site.kill_wait_s)} later",
         "ask the administrator for SlurmctldParameters=preempt_send_user_signal "
         "(PreemptParameters=send_user_signal in later versions)",
     )  # fmt: skip
@@ -146,21 +152,24 @@ def time_to_save(site: Site, last_save_s: float | None, *, uses_steps: bool) -> 
         return Finding("time to save", Level.OK, f"{text}; no save was timed yet")
     text += f"; the last save took {_s(last_save_s)}"
     if last_save_s > given:
-        do = "what was done since the last checkpoint would be lost: save more often"
+        do = "the steps since the last checkpoint would be lost: save more often"
         return Finding("time to save", Level.FAIL, text, do)
     if last_save_s > given / 2:
-        do = "that is close: one step and a slow disk more, and it is lost"
+        do = "a save hardly fits: one more step or a slow disk, and it is lost"
         return Finding("time to save", Level.WARN, text, do)
     return Finding("time to save", Level.OK, text)
 
 
 def requeue(site: Site, job: Mapping[str, str] | None) -> Finding:
     """Whether the job may go into the queue again."""
-    chain = "sbatch --requeue, or supervisor sbatch CONFIG --chain N"
+    chain = "submit with sbatch --requeue, or with supervisor sbatch CONFIG --chain N"
     if job is not None:
         if job.get("Requeue") == "1":
             return Finding("requeue", Level.OK, "this job may be requeued")
-        text = "this job may not be requeued: at its end exit 75, and somebody has to submit again"
+        text = (
+            "this job may not be requeued: it ends with exit 75, and then somebody has to submit it"
+            " again"
+        )
         return Finding("requeue", Level.WARN, text, chain)
     if site.requeues_by_default:
         return Finding("requeue", Level.OK, "allowed (JobRequeue=1)")
@@ -175,10 +184,10 @@ def time_limit(site: Site, grace_s: float, job: Mapping[str, str] | None) -> Fin
     if limit is None:
         return Finding("time limit", Level.OK, "none")
     whose = "of this job" if job else f"of {site.partition}, at most"
-    text = f"{_s(limit)} {whose}; the signal to save comes {_s(lead_s)} before its end"
+    text = f"{_s(limit)} {whose}; the signal to save comes {_s(lead_s)} before the end"
     # SLURM may send it up to a minute early (sbatch(1), --signal).
     if limit <= 2 * (lead_s + 60):
-        do = "little time is left to train: a longer --time, or a shorter `grace`"
+        do = "little time is left to train: choose a longer --time, or a shorter `grace`"
         return Finding("time limit", Level.WARN, text, do)
     return Finding("time limit", Level.OK, text)
 

@@ -19,14 +19,18 @@ def findings() -> Iterator[Finding]:
     if refusal is not None:
         yield Finding(
             "signals", Level.WARN,
-            f"pidfd_open is refused here ({refusal}): a process is known by its pid and start time,"
-            " compared right before each signal",
-            "a kernel of 5.3 or newer, and a sandbox that allows pidfd_open and pidfd_send_signal",
+            f"pidfd_open is refused here ({refusal}): the supervisor knows a process by its pid and"
+            " start time, which it compares right before each signal",
+            "use a kernel of 5.3 or newer, and a sandbox that allows pidfd_open and"
+            " pidfd_send_signal",
         )  # fmt: skip
     elif _has_functions():
         yield Finding("signals", Level.OK, "each process is held by a pidfd")
     else:
-        text = "each process is held by a pidfd, by the system call: this Python has no pidfd_open"
+        text = (
+            "each process is held by a pidfd, from the system call itself: this Python has no"
+            " pidfd_open"
+        )
         yield Finding("signals", Level.OK, text)
     refusal = _refusal(_make_memory_file)
     if refusal is not None:
@@ -34,7 +38,9 @@ def findings() -> Iterator[Finding]:
         yield Finding("memory file", Level.OK, f"{text} an unnamed file in /dev/shm")
     elif not hasattr(os, "memfd_create"):
         yield Finding(
-            "memory file", Level.OK, "by the system call: this Python has no memfd_create"
+            "memory file",
+            Level.OK,
+            "made by the system call itself: this Python has no memfd_create",
         )
 
 

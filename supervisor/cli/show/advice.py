@@ -23,14 +23,14 @@ def next_steps(record: RunRecord) -> list[str]:
     go_on = "To go on where it stopped:" if status.checkpoint else "To start it again:"
     match record.state:
         case _ if record.queued is not None and record.intent is Intent.RUN:
-            text = "It goes on by itself when its turn comes. To take it out of the queue:"
+            text = "The run goes on by itself when the job's turn comes. To cancel the job:"
             return [text, f"  scancel {record.queued.job_id}"]
         case Unwatched.NEVER_STARTED:
-            return ["It was never started:", *start]
+            return ["The run was never started. To start it:", *start]
         case Unwatched.DOWN if record.still_running:
             pid = record.still_running[0].pid
-            text = "No supervisor has this run: it was killed, and what it had started goes on."
-            save = "To have that save and end, and go on from there under a supervisor:"
+            text = "No supervisor has this run: it was killed, but the trainer goes on."
+            save = "To have the trainer save and end, and to go on from there under a supervisor:"
             return [text, save, *start, *by_hand(pid)]
         case Unwatched.DOWN:
             text = "No supervisor has this run: it was killed, or its machine went down."
@@ -41,19 +41,19 @@ def next_steps(record: RunRecord) -> list[str]:
             Failure.CHECKPOINTS_MISSING,
             Failure.CHECKPOINTS_UNSEEN,
         ):
-            text = "To go on, once the checkpoints are back or the lines are written:"
-            return [text, resume, again, "To begin again all the same:", f"{again} --from-nothing"]
+            text = "Put the checkpoints back, or write the lines into the configuration. Then:"
+            return [text, resume, again, "To begin again without them:", f"{again} --from-nothing"]
         case RunState.HELD:
-            return ["A human has to look:", events, "Then:", resume, again]
+            return ["A human has to look:", events, "When the cause is mended:", resume, again]
         case RunState.STUCK:
             text = "A process survives SIGKILL (it hangs in a driver or a file system)."
-            return [text, "End it or reboot, then:", resume, again]
+            return [text, "End that process or reboot. Then:", resume, again]
         case RunState.STOPPED | RunState.PREEMPTED:
             return [go_on, *start]
         case RunState.COMPLETED:
             return ["Finished. To train on:", f"{again} --again"]
         case RunState.WAITING if status.failure == Failure.CHECKPOINTS_MISSING:
-            text = "To begin again all the same, instead of waiting:"
+            text = "To begin again without the checkpoints, instead of waiting for them:"
             stop = f"  supervisor stop {run_dir}"
             return [text, stop, resume, f"{again} --from-nothing"]
         case (
@@ -64,7 +64,7 @@ def next_steps(record: RunRecord) -> list[str]:
             | RunState.DRAINING
             | RunState.KILLING
         ):
-            return ["To see what it prints:", f"  supervisor logs -f {run_dir}"]
+            return ["To see what the trainer prints:", f"  supervisor logs -f {run_dir}"]
         case _:
             return [events]
 
@@ -79,7 +79,7 @@ def advice_text(status: Status) -> str:
 
 def by_hand(pid: int) -> list[str]:
     """How to end a process of a run that no supervisor has."""
-    return ["To end it by hand, it may save at this signal:", f"  kill -TERM {pid}"]
+    return ["To end that process by hand (at this signal it may save):", f"  kill -TERM {pid}"]
 
 
 def intent_text(record: RunRecord) -> str:
@@ -93,8 +93,8 @@ def intent_text(record: RunRecord) -> str:
     if not record.live:
         return f"{record.intent}: nothing starts until `supervisor resume`"
     if record.intent is Intent.STOP:
-        return "stop: not yet heard by the daemon"
-    return "hold: when this attempt ends no other is launched until `supervisor resume`"
+        return "stop: the daemon has not read it yet"
+    return "hold: after this attempt no other is launched until `supervisor resume`"
 
 
 def shown_config(status: Status | None) -> str:

@@ -70,7 +70,7 @@ def _rows(record: RunRecord, now_s: float) -> list[tuple[str, Text]]:
             rows.append((label, Text(strip_controls(text), style=style)))
 
     if not record.has_status:
-        add("", "waiting for the daemon's first word")
+        add("", "waiting for the daemon's first status")
     add("attempt", _attempt_text(status, now_s))
     add("progress", progress_text(status))
     add("checkpoint", checkpoint_text(status.checkpoint))

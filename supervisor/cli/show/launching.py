@@ -7,7 +7,7 @@ _NAMED = 3
 
 
 def launch_text(launch: LaunchStatus | None) -> str:
-    """`warm; the next one is parked: torch, numpy and 2 more, 214 MiB`; "" where none is known."""
+    """`warm; the next interpreter is parked: torch and 2 more, 214 MiB`; "" where none is known."""
     if launch is None or not launch.last:
         return ""
     parked = launch.parked
@@ -15,12 +15,12 @@ def launch_text(launch: LaunchStatus | None) -> str:
     parts = [f"{launch.last} ({why})" if why else launch.last]
     match parked.state:
         case "waiting":
-            parts.append(f"the next one is parked{_held(parked)}")
+            parts.append(f"the next interpreter is parked{_held(parked)}")
         case "importing":
-            parts.append("the next one is being prepared")
+            parts.append("the next interpreter is being prepared")
         case _:
             if parked.reason not in (None, why):
-                parts.append(f"the next one cold: {parked.reason}")
+                parts.append(f"the next start is cold: {parked.reason}")
     return "; ".join(parts)
 
 

@@ -133,7 +133,7 @@ def _attempt_unwatched(entry: attempt.AttemptUnwatchedEntry) -> str:
     on = f"{who} went on without a supervisor ({found}){at}"
     match entry.how:
         case "gone":
-            return f"{who} ended{at} while no supervisor watched: how, nobody knows."
+            return f"{who} ended{at} while no supervisor watched. How it ended is not known."
         case "ended":
             return f"{on}; asked to save, it ended."
         case "killed":
@@ -204,7 +204,7 @@ def _incident(entry: run.IncidentEntry) -> str:
 
 
 def _ranks_gone(entry: attempt.RanksGoneEntry) -> str:
-    how = "said so and ended" if entry.ended_well else "ended without a word"
+    how = "ended in order" if entry.ended_well else "ended without a word"
     return (
         f"Attempt {_said(entry.attempt)}: {_said(entry.ranks)} {how}; {_said(entry.main)} goes on."
     )
@@ -217,7 +217,7 @@ def _requeue(entry: run.RequeueEntry) -> str:
         "cancelled": "was cancelled, and is not requeued",
         "forbidden": "may not be requeued",
         "no_batch": "is no batch job, and cannot be requeued",
-    }.get(str(entry.verdict), "is not requeued: SLURM did not say how it is, or refused")
+    }.get(str(entry.verdict), "is not requeued: SLURM did not say how the job is, or refused")
     return f"Job {entry.job} {what}."
 
 
@@ -270,27 +270,27 @@ def _told(entry: Entry) -> str | None:
         case run.RequeueEntry():
             return _requeue(entry)
         case decision.IntentEntry():
-            return f"The operator's wish is now: {_said(entry.intent)}."
+            return f"The operator now wants: {_said(entry.intent)}."
         case decision.BeginAgainEntry():
-            return "The operator lets the run begin again, its checkpoints missing."
+            return "The operator lets the run begin again, although its checkpoints are missing."
         case saves.SavesElsewhereEntry():
-            return f"Not seen as checkpoints: {_said(entry.advice)}."
+            return f"The supervisor sees no checkpoints: {_said(entry.advice)}."
         case attempt.NotResumedEntry():
-            return f"Killed before its next save: {entry.reason}."
+            return f"The attempt was killed before its next save: {entry.reason}."
         case attempt.ResumeDoubtedEntry():
             return f"In doubt: {entry.reason}."
         case attempt.ResumeSeenEntry():
-            return f"Attempt {_said(entry.attempt)} resumed, as its steps show."
+            return f"The steps of attempt {_said(entry.attempt)} show that it resumed."
         case decision.ResumedEntry():
-            return "Resumed by the operator; failure budgets start again."
+            return "The operator resumed the run; its failure budgets start again from zero."
         case run.TookOverEntry():
             run_dir = entry.run_dir
-            who = "a mark that nobody can read" if run_dir is None else f"the run in {run_dir}"
-            return f"Took {entry.directory} over from {who}."
+            who = "a mark that cannot be read" if run_dir is None else f"the run in {run_dir}"
+            return f"The run took {entry.directory} over from {who}."
         case decision.ReopenedEntry():
             return "The finished run was reopened, to train on."
         case run.RecordRemadeEntry():
-            return f"Its record was removed, and made anew: {', '.join(entry.lost)}."
+            return f"The run's record was removed, and made anew: {', '.join(entry.lost)}."
         case saves.SaveFailedEntry():
             return f"A save failed while training went on: {entry.line}"
         case run.SupervisorEndedEntry():

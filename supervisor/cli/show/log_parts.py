@@ -64,7 +64,7 @@ def part_of(paths: RunPaths, attempt: int, pid: int | None) -> LogPart:
         known = (
             f"attempts on record: 1 to {attempts[-1].attempt}"
             if attempts
-            else "none was started yet"
+            else "no attempt was started yet"
         )
         raise SupervisorError(
             f"attempt {attempt} is not on record", hint=known, code=ExitCode.USAGE
@@ -78,8 +78,8 @@ def part_of(paths: RunPaths, attempt: int, pid: int | None) -> LogPart:
         start = 0  # truncated while the attempt printed: all that the file holds now is its own
     if path is None or (end is not None and (end < start or (size or 0) < end)):
         raise SupervisorError(
-            f"what attempt {attempt} printed is not there any more",
-            hint=f"{paths.train_log} was truncated, moved away or removed since",
+            f"the output of attempt {attempt} no longer exists",
+            hint=f"{paths.train_log} was truncated, moved or removed since then",
             code=ExitCode.USAGE,
         )
     return LogPart(path, start, end)

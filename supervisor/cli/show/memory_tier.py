@@ -13,7 +13,7 @@ def snapshot_text(record: RunRecord, snapshot: SnapshotStatus) -> str:
     sizes = f"{size_text(snapshot.bytes)}; {size_text(snapshot.tmpfs_bytes)}"
     text += f" ({sizes} of shared memory)"
     if not record.live and _is_ahead(record, snapshot):
-        text += "; it is not on the disk: `supervisor run` goes on from it, a reboot loses it"
+        text += "; not on the disk: `supervisor run` goes on from this step, a reboot loses it"
     return text
 
 
@@ -31,15 +31,15 @@ def persister_text(persister: PersisterStatus | None) -> str:
             if speed:
                 text += f", at {speed}"
         case "vetting":
-            text = "looks whether a snapshot's weights are finite"
+            text = "checks whether a snapshot's weights are finite"
         case "absent":
-            text = "none; it is started again"
+            text = "none; the launcher starts it again"
         case _:
-            text = f"idle, the last one at {speed}" if speed else "idle"
+            text = f"idle; it wrote the last snapshot at {speed}" if speed else "idle"
     if persister.pending is not None:
         text += f"; step {count_text(persister.pending)} waits"
     if persister.last_error:
-        text += f"; the last one FAILED: {persister.last_error}; the next save tries again"
+        text += f"; the last save FAILED: {persister.last_error}; the next save tries again"
     return text
 
 

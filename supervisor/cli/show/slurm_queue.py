@@ -14,13 +14,13 @@ ANSWER_S = 2.0
 _OVER = frozenset({RunState.COMPLETED, RunState.HELD, RunState.STUCK})
 # squeue's words for a job's %r (squeue(1), JOB REASON CODES), for people.
 _REASONS = {
-    "Priority": "others go first",
+    "Priority": "other jobs go first",
     "Resources": "for free nodes",
     "BeginTime": "not before its begin time",
     "Dependency": "for another job",
     "JobHeldUser": "held by its user (scontrol release)",
     "JobHeldAdmin": "held by the administrator",
-    "JobArrayTaskLimit": "for the job of the chain before it",
+    "JobArrayTaskLimit": "for the job before it in the chain",
 }
 
 
@@ -35,7 +35,7 @@ class Queued:
 
     @property
     def text(self) -> str:
-        """`job 1234 waits in the queue: others go first; it may start 2026-01-02T03:04:05`."""
+        """`job 1234 waits in the queue: other jobs go first; it may start 2026-01-02T03:04:05`."""
         why = _REASONS.get(self.reason, self.reason)
         when = f"; it may start {self.starts}" if self.starts else ""
         return f"job {self.job_id} waits in the queue: {why}{when}"

@@ -38,7 +38,7 @@ STATE_COLOURS: dict[str, str] = {
 _COMES_NEXT: dict[str, str] = {
     RunState.BACKOFF: "relaunch",
     RunState.WAITING: "look again",
-    RunState.DRAINING: "end it by force",
+    RunState.DRAINING: "end the trainer by force",
     RunState.KILLING: "kill",
 }
 _LABEL = 14
@@ -85,7 +85,10 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
     if record.launcher_frozen and record.owner is not None:
         yield "launcher", f"FROZEN: {frozen_text(record.owner.identity.pid)}"
     for found in record.still_running:
-        yield "still runs", f"{running_text(found)}: nobody watches it, and nothing follows it"
+        yield (
+            "still runs",
+            f"{running_text(found)}: no supervisor watches it, and nothing starts after it",
+        )
     if record.queued is not None:
         yield "SLURM", record.queued.text
     if status.reason:
@@ -134,7 +137,7 @@ def _supervisor_text(record: RunRecord) -> str:
         gone = f"none now (it was {who})" if record.owner else "none"
         return f"{gone}{ago}"
     ago = f"; updated {age_text(record.age_s)}" if record.age_s is not None else ""
-    late = ": the daemon does not write, so this is how it was then" if record.stale else ""
+    late = ": the daemon no longer writes, so this status is out of date" if record.stale else ""
     return f"{who}{ago}{late}"
 
 
@@ -231,7 +234,7 @@ def stopping_text(status: Status, now_s: float) -> str:
         left = max(0.0, since + stopping.grace_s - now_s)
         text += f"; it has {format_duration(left)} left"
     if status.interrupts == 1:
-        text += "; Ctrl-C twice more kills it unsaved"
+        text += "; two more Ctrl-C kill it unsaved"
     elif status.interrupts >= 2:
         text += "; a third Ctrl-C kills it unsaved"
     return text

@@ -17,10 +17,10 @@ def unwatched_lines(record: RunRecord) -> list[str]:
         return []
     lines = []
     for found in record.still_running:
-        text = strip_controls(f"{record.name}: still runs: {running_text(found)}")
+        text = strip_controls(f"{record.name}: a process still runs: {running_text(found)}")
         lines += textwrap.wrap(text, _WIDTH, break_on_hyphens=False, break_long_words=False)
     lines += [
-        "No supervisor is there to stop it, and none starts until `supervisor resume`.",
+        "No supervisor can stop that process, and none starts until `supervisor resume`.",
         "",
     ]
     if record.state == Unwatched.DOWN:

@@ -58,14 +58,14 @@ def admit(
     if history.name is not None and history.name != config.name:
         raise SupervisorError(
             f"{paths.run_dir}: belongs to the run {history.name!r}, not to {config.name!r}",
-            hint="give this run a run_dir of its own, or take back the change of `name`",
+            hint="give this run another run_dir, or change `name` back",
             code=ExitCode.CONFIGURATION,
         )
     try:
         intent = read_intent(paths.intent)
     except OSError as error:
         why = f"{paths.intent}: cannot be read: {error.strerror}"
-        return Admission(AdmissionVerdict.HELD, f"{why}; nobody knows what the operator wants")
+        return Admission(AdmissionVerdict.HELD, f"{why}; so what the operator wants is not known")
     lifts = history.held is not None and _lifts(intent, history, ledger)
     is_answered = from_nothing and history.held_for in (
         Failure.CHECKPOINTS_MISSING,
@@ -79,7 +79,10 @@ def admit(
                 AdmissionVerdict.STOPPED, f"stopped with `supervisor stop`{_since(intent)}"
             )
         case AdmissionVerdict.HELD if intent.id == UNREADABLE:
-            return Admission(AdmissionVerdict.HELD, f"{paths.intent} cannot be understood")
+            return Admission(
+                AdmissionVerdict.HELD,
+                f"{paths.intent} cannot be understood",
+            )
         case AdmissionVerdict.HELD if intent.intent is Intent.HOLD:
             return Admission(AdmissionVerdict.HELD, f"held with `supervisor hold`{_since(intent)}")
         case AdmissionVerdict.HELD:
@@ -136,9 +139,9 @@ def refuse_living_original(paths: RunPaths, history: History) -> None:
     owner = holder(other)
     who = owner.describe_with_time() if owner else "another process"
     raise SupervisorError(
-        f"{paths.run_dir}: a copy of {other.run_dir}, whose run lives: {who} has it",
-        hint=f"stop that one first (`supervisor stop {other.run_dir}`), or begin a run of its own:"
-        " another run_dir, with the checkpoints and `resume: {existing: use}`",
+        f"{paths.run_dir}: this is a copy of {other.run_dir}, whose run lives: {who} has it",
+        hint=f"stop that run first (`supervisor stop {other.run_dir}`), or begin a new run from the"
+        " checkpoints: another run_dir, and `resume: {existing: use}`",
         code=ExitCode.LOCKED,
     )
 
@@ -148,8 +151,9 @@ def refuse_over_checkpoints(paths: RunPaths, config: RunConfig) -> None:
     newest = survey(request_for(paths, config)).newest_valid
     if newest is not None and newest.tier == Tier.DISK:
         raise SupervisorError(
-            f"{newest.path}: is valid; --from-nothing begins again only where none is",
-            hint="leave the option out to go on from it; to train anew, use another `name`",
+            f"{newest.path}: is valid; --from-nothing is only for a run without a valid checkpoint",
+            hint="to go on from this checkpoint, leave the option out; to train anew, change"
+            " `name`",
             code=ExitCode.USAGE,
         )
 

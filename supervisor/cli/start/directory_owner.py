@@ -75,14 +75,14 @@ def finding(config: RunConfig, paths: RunPaths, history: History) -> Finding:
         mark = weightiest.file.mark
         who = "another run" if mark is None else mark.describe()
         text = f"{found.directory}: marked by {who}, but {weightiest.why}"
-        return Finding("owner", Level.WARN, text, "a start takes it over")
+        return Finding("owner", Level.WARN, text, "the start will take the directory over")
     if found.standing is Standing.OWN:
         return Finding("owner", Level.OK, f"{found.directory}: marked as this run's")
     if not _can_be_marked(found.directory):
         text = f"{found.directory}: cannot be marked as this run's: neither it nor its parent is"
-        do = "make one of them writable: until then another run may save there unnoticed"
+        do = "make one of the two writable: until then another run may save there unnoticed"
         return Finding("owner", Level.WARN, f"{text} writable", do)
-    return Finding("owner", Level.OK, f"{found.directory}: no other run's")
+    return Finding("owner", Level.OK, f"{found.directory}: belongs to no other run")
 
 
 def _can_be_marked(directory: Path) -> bool:

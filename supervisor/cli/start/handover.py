@@ -50,7 +50,7 @@ def make_directories(paths: RunPaths) -> None:
         make_durably(paths.run_dir)
         make_durably(paths.state_dir, mode=0o700)
     except OSError as error:
-        hint = "choose another run_dir, or make that one writable"
+        hint = "choose another run_dir, or make this path writable for you"
         raise _refusal(error, f"{error.filename}: cannot be made", hint) from None
 
 

@@ -27,10 +27,10 @@ def refuse_living(run_dir: Path) -> None:
     if found is None:
         return
     raise SupervisorError(
-        f"{run_dir}: another supervisor has this run: its {found.what}, pid {found.pid}, lives, and"
-        " its lock was removed",
-        hint="it makes its record anew within seconds; then `supervisor status` shows it and"
-        f" `supervisor stop` ends it. If it does not: kill {found.pid}",
+        f"{run_dir}: another supervisor has this run: its {found.what} (pid {found.pid}) lives,"
+        " although its lock was removed",
+        hint="that supervisor makes its record anew within seconds; then `supervisor status` shows"
+        f" it, and `supervisor stop` ends it. If that fails, type: kill {found.pid}",
         code=ExitCode.LOCKED,
     )
 

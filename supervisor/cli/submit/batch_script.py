@@ -56,32 +56,35 @@ def _directives(script: BatchScript) -> list[str]:
         ]
     if script.chain is None:
         lines += [
-            "# Preempted, out of time or its node lost, the job waits in the queue again under the",
-            "# same id, and resumes. After the time limit the supervisor has to ask for that, and",
-            "# may only where this line (or the site's JobRequeue=1) allows it.",
+            "# After a preemption, its time limit or the loss of its node, the job waits in the",
+            "# queue again under the same id, and resumes. After the time limit the supervisor",
+            "# asks for the requeue; SLURM allows it only with this line or the site's",
+            "# JobRequeue=1.",
             "#SBATCH --requeue",
         ]
     else:
         lines += [
-            "# One job after another (%1), each going on where the one before had saved. Once the",
-            "# run is finished the jobs that are left end at once. No requeue: a requeued job and",
-            "# the next one of the chain would both want the run.",
+            "# One job after another (%1); each goes on where the job before had saved. Once the",
+            "# run is finished, the remaining jobs end at once. There is no requeue: a requeued",
+            "# job and the next job of the chain would both want the run.",
             f"#SBATCH --array=1-{script.chain}%1",
             "#SBATCH --no-requeue",
         ]
     lines += [
-        "# The supervisor's own lines. Without `append` SLURM empties the file at a requeue.",
+        "# The lines that the supervisor needs. Without `append` SLURM empties the log at a",
+        "# requeue.",
         f"#SBATCH --output={_option(_pattern(script.log))}",
         "#SBATCH --open-mode=append",
-        f"# The grace ({script.grace_s:g} s) and {LEAD_MARGIN_S} s before the time limit a signal"
-        " that means: save and end.",
-        "# B: to this script's process alone, which is the supervisor; without B: only to tasks of",
-        "# srun. At a preemption it comes only where the site has preempt_send_user_signal set;",
-        "# `supervisor check` says whether it has. SLURM may send it a minute early: no harm.",
+        f"# The signal to save and end. It comes the grace ({script.grace_s:g} s) and"
+        f" {LEAD_MARGIN_S} s before the time limit.",
+        "# With B: it goes only to this script's process, which is the supervisor; without B: only",
+        "# to tasks of srun. At a preemption it comes only if the site has set",
+        "# preempt_send_user_signal, which `supervisor check` reports. SLURM may send the signal a",
+        "# minute early, which does no harm.",
         f"#SBATCH --signal=B:{script.signal}@{script.lead_s}",
     ]
     if script.options:
-        lines += ["# Given to `supervisor sbatch` after `--`."]
+        lines += ["# The options that were given to `supervisor sbatch` after `--`."]
         lines += [f"#SBATCH {word}" for word in _lines_of(script.options)]
     return ["#!/bin/bash", *lines]
 
@@ -97,8 +100,8 @@ def _body(script: BatchScript) -> list[str]:
     return [
         f"CONFIG={config}",
         "",
-        "# exec: SLURM signals this process and no child of it, and when it ends whatever else the",
-        "# job has left is killed. As a child of a shell the supervisor would be killed unsaved.",
+        "# Why exec: SLURM signals this process but none of its children. When this process ends,",
+        "# SLURM kills the rest of the job. A supervisor below a shell would be killed unsaved.",
         f'exec {program} run --plain "$CONFIG"',
     ]
 
@@ -130,8 +133,9 @@ def _pattern(log: str) -> str:
     """
     if "\\" in log:
         raise SupervisorError(
-            f"the log {shown(log)} has a backslash in it: SLURM would fill in no job's number",
-            hint="another run_dir, without a backslash; nothing was submitted",
+            f"the log {shown(log)} contains a backslash, so SLURM would not fill in the job's"
+            " number",
+            hint="nothing was submitted; choose a run_dir without a backslash",
             code=ExitCode.CONFIGURATION,
         )
     return log
@@ -157,7 +161,7 @@ CHAIN_TEMPLATE = BatchScript(
     has_variables=True,
 )
 _RESOURCES = (
-    "# What your site wants; a time limit well above the signal's lead below.",
+    "# What your site needs. Set a time limit well above the lead of the signal below.",
     "##SBATCH --partition=gpu",
     "##SBATCH --gres=gpu:1",
     "##SBATCH --cpus-per-task=8",
@@ -172,9 +176,10 @@ def template_text(script: BatchScript) -> str:
     name = "chain" if script.chain else "train"
     head = [
         first,
-        "# One training run as a SLURM job. `supervisor sbatch CONFIG` writes this with the lead",
-        "# that the run's grace needs, and submits it. By hand: copy it, correct CONFIG and what",
-        f"# your site wants, and `sbatch {name}.sbatch` where relative paths should begin.",
+        "# One training run as a SLURM job. `supervisor sbatch CONFIG` writes this script with the",
+        "# lead that the run's grace needs, and submits it. To do it by hand: copy the script,",
+        "# correct CONFIG and the lines for your site, and type this in the directory where",
+        f"# relative paths begin: sbatch {name}.sbatch",
         *_RESOURCES,
         "",
     ]

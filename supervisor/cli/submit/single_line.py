@@ -21,8 +21,9 @@ def single_line(text: str, what: str) -> str:
     if bad is None:
         return text
     raise SupervisorError(
-        f"{what} {shown(text)} has {_named(bad)} in it, which cannot stand in such a file",
-        hint="give it another name; nothing was written",
+        f"{what} {shown(text)} contains {_named(bad)}, which cannot stand in the file to be"
+        " written",
+        hint="nothing was written; choose another name",
         code=ExitCode.CONFIGURATION,
     )
 
@@ -40,9 +41,10 @@ def refuse_other_bytes(config: RunConfig) -> None:
     for key, place in places:
         if place is not None and any(unicodedata.category(c) == "Cs" for c in place):
             raise SupervisorError(
-                f"{key} {shown(place)} has a byte that is not UTF-8 in its name, and what is on"
-                " record of a run is UTF-8",
-                hint="start it in a directory with another name, or name one in the configuration",
+                f"{key} {shown(place)} has a byte in its name that is not UTF-8, but a run's"
+                " records are UTF-8",
+                hint="start the run in a directory with another name, or name one in the"
+                " configuration",
                 code=ExitCode.CONFIGURATION,
             )
 

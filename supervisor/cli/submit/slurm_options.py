@@ -27,6 +27,6 @@ def time_limit_problem(options: tuple[str, ...], lead_s: float) -> str | None:
         return None
     return (
         f"the time limit is {format_duration(limit)}, and the signal to save comes "
-        f"{format_duration(lead_s)} before it, up to a minute early: little time is left to "
-        "train; a longer --time, or a shorter `grace`"
+        f"{format_duration(lead_s)} before the limit, up to a minute early. Little time is left "
+        "to train: choose a longer --time, or a shorter `grace`"
     )

@@ -45,19 +45,19 @@ def _unit_section(unit: Unit) -> list[str]:
     ]
     if not unit.for_user:
         lines += [
-            "# Started after what training needs, and so stopped before that goes: at a shutdown",
-            "# the trainer saves while the network and its file systems are still there.",
+            "# The unit starts after what training needs, so systemd also stops it before that: at",
+            "# a shutdown the trainer saves while the network and its file systems still work.",
             "Wants=network-online.target",
             "After=network-online.target remote-fs.target nvidia-persistenced.service",
         ]
     if unit.mounts:
         mounts = " ".join(_word(unit, path) for path in unit.mounts)
-        lines += ["# Neither begun on an empty mount point nor unmounted before it has saved."]
+        lines += ["# The run starts only with its mounts, and they stay until it has saved."]
         lines += [f"RequiresMountsFor={mounts}"]
     return [
         *lines,
-        "# How often to start again is for the run's own budgets (`restart:`), which know progress",
-        "# from none; systemd would give up after five quick crashes.",
+        "# The run's own budgets (`restart:`) decide how often to start again, since they know of",
+        "# progress; systemd would give up after five quick crashes.",
         "StartLimitIntervalSec=0",
     ]
 
@@ -67,8 +67,8 @@ def _service_section(unit: Unit) -> list[str]:
     config = _word(unit, unit.config, in_command=True)
     lines = [
         "[Service]",
-        "# The daemon says READY, the status line and WATCHDOG; it is a child of the main process,",
-        "# the launcher, hence `all`. The trainer is not given the socket.",
+        "# The daemon sends READY, the status line and WATCHDOG. It is a child of the main",
+        "# process, the launcher, so `all` is needed. The trainer does not get the socket.",
         "Type=notify",
         "NotifyAccess=all",
     ]
@@ -77,70 +77,73 @@ def _service_section(unit: Unit) -> list[str]:
     lines += [f"WorkingDirectory={_value(unit, _bare(unit.directory))}"]
     if unit.path is not None:
         lines += [
-            "# A service has no shell: what the shell had at installation. Other variables go here",
-            "# too (CUDA_VISIBLE_DEVICES, HF_HOME), or into `env:` of the configuration.",
+            "# A service has no shell, so this is the PATH at installation. Other variables",
+            "# (CUDA_VISIBLE_DEVICES, HF_HOME) go here too, or into `env:` of the configuration.",
             f"Environment={_word(unit, 'PATH=' + unit.path)}",
         ]
     lines += [
         f"ExecStart={command} run --plain {config}",
-        "# The daemon is replaced, by the version now installed; training does not notice.",
+        "# A reload replaces the daemon by the version now installed; training goes on.",
         f"ExecReload={command} reload {config}",
-        "# No ExecStop: SIGTERM is the drain. `supervisor stop` would write down a wish, and a run",
-        "# that was stopped by a shutdown would not come back after it.",
+        "# There is no ExecStop, since SIGTERM already makes the run save and end. `supervisor",
+        "# stop` would stay on record, and after a shutdown the run would not start again.",
         "",
-        "# SIGTERM to the launcher alone, which has the trainer save; a SIGTERM to data-loader",
-        "# workers makes a trainer fail before it has saved. Whatever outlives it: SIGKILL.",
+        "# SIGTERM goes only to the launcher, which has the trainer save. A SIGTERM to data-loader",
+        "# workers makes a trainer fail before it has saved. What is left in the end gets SIGKILL.",
         "KillMode=mixed",
-        "# For a stop that the daemon says nothing about; while it saves it asks for more.",
+        "# The limit for a stop while the daemon is silent; during a save it asks for more time.",
         f"TimeoutStopSec={int(unit.grace_s) + STOP_MARGIN_S}",
-        "# Before it is ready it reads its records, and ends what an earlier one may have left.",
+        "# Before READY the daemon reads its records, and ends what an earlier one may have left.",
         "TimeoutStartSec=5min",
-        "# A frozen daemon is replaced by the launcher within a third of this; at the end of it",
-        "# the launcher is frozen itself.",
+        "# The launcher replaces a frozen daemon within a third of this time. If the time runs",
+        "# out, the launcher itself is frozen.",
         "WatchdogSec=3min",
         "",
-        "# on-failure takes death by SIGTERM, SIGINT, SIGHUP or SIGPIPE for a success.",
+        "# Not on-failure: it takes a death by SIGTERM, SIGINT, SIGHUP or SIGPIPE for a success.",
         "Restart=always",
         "RestartSec=5",
-        "# Not again: 0 finished, 1 held for a human, 2 wrong command line, 69 another supervisor",
-        "# has the run, 75 stopped on request, 78 wrong configuration. Again: 70, and any signal.",
+        "# No start again after: 0 finished, 1 held for a human, 2 wrong command line, 69 another",
+        "# supervisor has the run, 75 stopped on request, 78 wrong configuration. After 70 and any",
+        "# signal the unit starts again.",
         "RestartPreventExitStatus=0 1 2 69 75 78",
-        "# Stopped on request and saved is no failure of the unit.",
+        "# A stop on request is no failure of the unit.",
         "SuccessExitStatus=75",
         "",
-        "# Each attempt gets a cgroup of its own below the unit's: what it starts ends with it,",
-        "# and the kernel counts there who was killed for memory.",
+        "# Each attempt gets a cgroup of its own below the unit's: all its processes end with it,",
+        "# and the kernel counts there which of them it killed for memory.",
         "Delegate=yes",
         *_said_of_delegation(unit),
-        "# An OOM kill in the trainer is for the supervisor to judge; the default stops the unit.",
+        "# The supervisor judges an OOM kill in the trainer; the default would stop the unit.",
         "OOMPolicy=continue",
     ]
     if not unit.for_user:
         lines += [
-            "# The kernel takes the trainer first: the launcher sets it back to 0 for that.",
+            "# The launcher sets the trainer's score back to 0, so that the kernel kills the",
+            "# trainer first when memory is short.",
             "OOMScoreAdjust=-500",
         ]
     lines += [
-        "# Checkpoints and logs are for their owner.",
+        "# Only the owner may read checkpoints and logs.",
         "UMask=0077",
-        "# Data loaders: a process or thread for each worker of each rank, a descriptor for each",
-        "# tensor in shared memory. The defaults are for a web server.",
+        "# Data loaders need a process or thread for each worker of each rank, and a descriptor",
+        "# for each tensor in shared memory. systemd's defaults suit a web server.",
         "TasksMax=infinity",
         "LimitNOFILE=65536",
-        "# Pinned host memory, and what RDMA registers.",
+        "# For pinned host memory, and memory that RDMA registers.",
         "LimitMEMLOCK=infinity",
         "SyslogIdentifier=supervisor",
     ]
     if not unit.for_user:
         lines += [
             "",
-            "# Hardening that a GPU job survives. Not here, each for its reason: NoNewPrivileges,",
-            "# and what implies it for a User= (SystemCallFilter, ProtectKernel..., Restrict...):",
-            "# the first CUDA call runs the setuid nvidia-modprobe, which makes /dev/nvidia-uvm.",
-            "# PrivateDevices hides the GPU; MemoryDenyWriteExecute breaks Triton and other JITs;",
-            "# PrivateTmp cuts off CUDA MPS, whose pipe is in /tmp; PrivateIPC would lose NCCL's",
-            "# and our memory in /dev/shm at each restart; ProtectControlGroups mounts a /proc of",
-            "# its own, which in a container has another boot id than a shell there sees.",
+            "# The hardening that a GPU job survives. These are left out: NoNewPrivileges, and",
+            "# what implies it for a User= (SystemCallFilter, ProtectKernel..., Restrict...),",
+            "# since the first CUDA call runs the setuid nvidia-modprobe, which makes",
+            "# /dev/nvidia-uvm. PrivateDevices hides the GPU; MemoryDenyWriteExecute breaks Triton",
+            "# and other JITs; PrivateTmp cuts off CUDA MPS, whose pipe is in /tmp; PrivateIPC",
+            "# would lose the memory of NCCL and the supervisor in /dev/shm at each restart;",
+            "# ProtectControlGroups mounts a /proc of its own, which in a container has another",
+            "# boot id than a shell there sees.",
             "ProtectSystem=full",
         ]
     return lines
@@ -150,7 +153,7 @@ def _said_of_delegation(unit: Unit) -> list[str]:
     if not unit.for_user:
         return []
     return [
-        "# A user manager leaves no mark of that where the launcher could find it.",
+        "# Tells the launcher of the delegation, of which a user manager leaves no mark.",
         "Environment=SUPERVISOR_CGROUP=delegated",
     ]
 
@@ -174,7 +177,7 @@ def _bare(directory: str) -> str:
         raise SupervisorError(
             f"the directory {shown(directory)} ends in a backslash or a space, which a unit's"
             " WorkingDirectory= cannot name",
-            hint="call it from a directory with another name; nothing was written",
+            hint="nothing was written; call the command from a directory with another name",
             code=ExitCode.CONFIGURATION,
         )
     return directory
@@ -218,8 +221,9 @@ def template_text(unit: Unit) -> str:
     option = " --user" if unit.for_user else ""
     return "\n".join(
         [
-            "# `supervisor systemd install CONFIG` writes this with the paths of your run.",
-            f"# By hand: correct the paths (and User=) below, copy it to {where} and say",
+            "# `supervisor systemd install CONFIG` writes this unit with the paths of your run.",
+            "# To do it by hand: correct the paths (and User=) below, copy the unit to",
+            f"# {where} and type",
             f"#   systemctl{option} daemon-reload",
             f"#   systemctl{option} enable --now supervisor@NAME",
             f"# for a run whose configuration is {unit.config.replace('%i', 'NAME')}.",

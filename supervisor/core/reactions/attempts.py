@@ -33,7 +33,7 @@ def on_started(state: State, event: Started, now: float) -> Reaction:
     says: tuple[Effect, ...] = ()
     insists = state.policy.launch_mode is LaunchMode.WARM
     if insists and not event.is_warm and event.attempt > 1:
-        why = event.why_cold or "nobody knows why"
+        why = event.why_cold or "no reason was given"
         says = (Say(f"attempt {event.attempt} is launched cold, not warm as configured: {why}"),)
     state = replace(state, activity=Activity(started_at=now), begin_again=False)
     return Reaction("started", state, says)
@@ -129,6 +129,6 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
 
 def on_unkillable(state: State, event: Unkillable, now: float) -> Reaction:
     """A process survives SIGKILL (uninterruptible sleep): end, and never launch over it."""
-    reason = f"a process survives SIGKILL: {event.what}; nothing is launched over it"
+    reason = f"a process survives SIGKILL: {event.what}; nothing is launched while it lives"
     evidence = (event.what, *event.evidence)
     return hold_stuck(state, "survives SIGKILL", reason, evidence)

@@ -47,7 +47,7 @@ def on_overdue(state: State, event: Observed, judged: Judgement, now: float) -> 
     if looks.asked_at is not None and now - looks.asked_at < ANSWER_S:
         return Reaction("overdue", state)
     if looks.asked_at is not None and judged.age_s > longest_s(judged, factor) + ANSWER_S:
-        return _end(state, judged, "nobody could look at it", now)
+        return _end(state, judged, "the attempt could not be looked at", now)
     if looks.asked_at is None and looks.next_at is not None and now < looks.next_at:
         return Reaction("overdue", state)
     span_s = min(SPAN_S, max(SHORTEST_SPAN_S, judged.limit_s))
@@ -62,8 +62,8 @@ def _wait_longer(state: State, judged: Judgement, factor: int) -> Reaction:
     state = _with(state, replace(looks, is_patience_told=True))
     limit = _time(judged.limit_s * factor)
     line = (
-        f"{judged.why}; an attempt was ended as hung at this step, and this one stands there too:"
-        f" it may be at work, so it is given {limit}"
+        f"{judged.why}. An earlier attempt was ended as hung at this step. This attempt may be at"
+        f" work there, so it is given {limit}"
     )
     return Reaction("overdue", state, (Say(line),))
 
@@ -83,7 +83,7 @@ def on_looked(state: State, event: Looked, now: float) -> Reaction:
     is_over = judged.age_s >= longest
     if is_over and (judged.health is not Health.SILENT or seen.sight is Sight.UNCLEAR):
         # An endless retry looks like work. Without a step in so long a time it is a hang.
-        return _end(state, judged, f"{seen.what}, and no step for so long", now)
+        return _end(state, judged, f"{seen.what}, but no step came for so long", now)
     # Look again when it has stood twice as long: by then a hang that follows work is found.
     pause_s = min(max(judged.age_s, SPAN_S), max(longest - judged.age_s, 0.0))
     looks = replace(looks, asked_at=None, next_at=now + pause_s)
@@ -99,13 +99,13 @@ def _tell(state: State, judged: Judgement, seen: Sighting, longest: float) -> Re
         return Reaction("at work", state)
     state = _with(state, replace(looks, is_work_told=True))
     is_work = seen.sight is Sight.WORK
-    verdict = "it is at work" if is_work else "that is no proof of a hang"
+    verdict = "the attempt is at work" if is_work else "that is no proof of a hang"
     line = (
-        f"{judged.why}; {seen.what}: {verdict}. It is looked at again, and taken for a hang"
-        f" {_time(longest)} after its last sign of life"
+        f"{judged.why}; {seen.what}: {verdict}. The supervisor looks again, and takes the"
+        f" attempt for hung {_time(longest)} after its last sign of life"
     )
     if is_work and judged.health is Health.OVERDUE and state.activity.phase is Phase.STEP:
-        line += '; `with run.phase("eval")` around it gives it a deadline of its own'
+        line += '; `with run.phase("eval")` around this work gives it a deadline of its own'
     entry = LookedEntry(attempt=state.attempt, is_work=is_work, why=judged.why, seen=seen.what)
     return Reaction("at work", state, (Record(entry), Say(line)))
 

@@ -23,26 +23,30 @@ def on_begins_anew(state: State, event: BeginsAnew, now: float) -> Reaction:
     if not running or state.resume_is_trusted or not told:
         return Reaction("noted", state)
     name = event.path.rpartition("/")[2]
-    source, show = ("its beats", "show") if event.is_beat else ("the log", "shows")
+    source, show = ("its heartbeats", "show") if event.is_beat else ("the log", "shows")
     what = (
-        f"attempt {event.attempt} was told to go on from {name}, at which {source} had shown step"
-        f" {event.expected}; {source} {show} steps {event.first} to {event.last}, from where this"
-        " run's fresh start began"
+        f"attempt {event.attempt} was told to go on from {name}, saved when {source} showed step"
+        f" {event.expected}. But now {source} {show} steps {event.first} to {event.last}, which"
+        " begin where this run's fresh start began"
     )
     if not event.is_beat and not event.writes_over:
         if state.resume_doubt is not None:
             return Reaction("noted", state)
-        doubt = f"{what}: does it resume? No checkpoint is pruned as long as that is open"
+        doubt = f"{what}. Does the trainer resume? Until that is known, no checkpoint is pruned"
         note = ResumeDoubtedEntry(attempt=event.attempt, reason=doubt)
         state = replace(state, resume_doubt=doubt)
         return Reaction("doubted", state, (Record(note), Say(doubt, is_doubt=True)))
-    why = f"{what}: it does not resume (is the argument read, or attach().resume_from?)"
-    done = "killed before its next save, without a SIGTERM that it would save at; the run is held"
+    why = (
+        f"{what}: the trainer does not resume (does it read the argument, or attach().resume_from?)"
+    )
+    done = (
+        "killed by SIGKILL before its next save, since it would save at a SIGTERM; the run is held"
+    )
     evidence = (f"shown at the save: step {event.expected}", f"shown now: step {event.last}")
     effects: tuple[Effect, ...] = (
         Record(NotResumedEntry(attempt=event.attempt, reason=why)),
         SendKill(event.attempt),
-        Say(f"not resumed: {why}; ending it before it saves over the run's checkpoints"),
+        Say(f"not resumed: {why}; ending the attempt before it saves over the run's checkpoints"),
         Incident(event.attempt, Failure.RESUME_IGNORED, why, evidence, done),
     )
     return Reaction("ends it", condemned(state, why, now + KILL_ANSWER_S), effects)

@@ -52,7 +52,7 @@ def end_lingering(state: State, why: str, now: float) -> Reaction:
     kill = Kill(KillStage.STACKS, None, why)
     state = replace(state, kill=kill, reason=why, wake_at=now + STACKS_S)
     stacks = TakeStacks(state.attempt, Failure.HANG, why, "stacks taken, then ended")
-    line = Say(f"{why}: ending what is left of it")
+    line = Say(f"{why}: ending what is left of the attempt")
     return Reaction("lingering", state, (_on_record(state, why, None), stacks, line))
 
 
@@ -60,7 +60,7 @@ def end_deserted(state: State, why: str, now: float) -> Reaction:
     """End a main process whose ranks have died. Their deaths are judged, not how it ends."""
     kill = Kill(KillStage.TERM, None, why)
     state = replace(state, kill=kill, reason=why, wake_at=now + TERM_S)
-    notes = (_on_record(state, why, None), Say(f"{why}: ending it"))
+    notes = (_on_record(state, why, None), Say(f"{why}: ending the attempt"))
     stop = SendStop(state.attempt, TERM_S, is_hang=True)
     return Reaction("ranks gone", state, (*notes, stop))
 
@@ -96,5 +96,8 @@ def next_stage(state: State, now: float) -> Reaction:
             state = replace(state, kill=kill, wake_at=now + KILL_ANSWER_S)
             return Reaction("SIGTERM was not enough", state, (SendKill(state.attempt),))
         case KillStage.KILL:
-            reason = "the attempt was not seen to end after SIGKILL; nothing is launched over it"
+            reason = (
+                "the attempt was not seen to end after SIGKILL; nothing is launched while it may"
+                " live"
+            )
             return hold_stuck(state, "SIGKILL was not enough", reason)

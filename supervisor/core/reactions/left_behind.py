@@ -57,16 +57,16 @@ def on_left_seen(state: State, event: LeftSeen, now: float) -> Reaction:
         if now - left.since < TRIAL_S:
             return _kept(state, left, now)
         line = f"no sign of training for {TRIAL_S:.0f} s after the main process had exited with 0:"
-        line += f" ended what it left behind: {_list(event.names)}"
+        line += f" ended the processes that it left behind: {_list(event.names)}"
         over = KeepLeft(state.attempt, 0.0), Say(line)
         return Reaction("over", replace(state, left=None), over)
     silent_s, limit_s = now - left.sign_at, _limit_s(left)
     # Counters that move without a sign are an evaluation's, for LONGEST_MULTIPLE times the limit.
     if silent_s < limit_s or not (event.stood_still or silent_s >= LONGEST_MULTIPLE * limit_s):
         return _kept(state, left, now)
-    why = f"what the main process left training has shown no step for {silent_s:.0f} s"
+    why = f"the processes that were left training have shown no step for {silent_s:.0f} s"
     if event.stood_still:
-        why += ", and its CPU, GPU and I/O counters stood still"
+        why += ", and their CPU, GPU and I/O counters stood still"
     return end_hung(state, why, silent_s, now)
 
 
@@ -84,7 +84,7 @@ def _trains(state: State, left: Left, event: LeftSeen, now: float) -> Reaction:
         return _kept(state, seen, now)
     line = (
         f"the main process has exited with 0, and {_list(event.names)} trains on ({event.sign}):"
-        " that is the attempt now"
+        " from now on that is the attempt"
     )
     note = Record(LeftTrainingEntry(attempt=state.attempt, sign=event.sign))
     state = replace(state, left=replace(seen, kept_at=now))
@@ -101,7 +101,7 @@ def _kept(state: State, left: Left, now: float) -> Reaction:
 
 
 def _ended(names: tuple[str, ...]) -> Say:
-    return Say(f"ended what the main process left behind: {_list(names)}")
+    return Say(f"ended the processes that the main process left behind: {_list(names)}")
 
 
 def _limit_s(left: Left) -> float:

@@ -32,7 +32,10 @@ def on_begun(state: State, event: Begun, now: float) -> Reaction:
         return _take_over(replace(state, alive=True), event, now)
     if event.finished:
         state = replace(
-            state, failure=Failure.COMPLETED, action=Action.NONE, reason="it was finished before"
+            state,
+            failure=Failure.COMPLETED,
+            action=Action.NONE,
+            reason="the run was finished before",
         )
         return Reaction("finished before", state, (Exit(ExitCode.FINISHED),))
     if event.intent is Intent.STOP:
@@ -248,6 +251,6 @@ def _unjudged(state: State) -> tuple[Effect, ...]:
 def unread(state: State, condition: str, reason: str) -> Reaction:
     """End a stop without knowing what was saved."""
     state = replace(state, surveying=False, wake_at=None, action=Action.RESUME_LATER, reason=reason)
-    line = f"stopped; whether it was saved is not known: {reason}"
+    line = f"stopped; whether the trainer saved is not known: {reason}"
     effects = (Record(ended_unread(state)), Say(line), Exit(ExitCode.PREEMPTED))
     return Reaction(condition, state, effects)

@@ -156,7 +156,7 @@ def with_loss(state: State, decision: Decision, ahead: Checkpoint | None) -> Dec
     """
     if decision.verdict not in _ENDS or ahead is None or state.rescue is None:
         return decision
-    why = state.rescue.error or "no checkpoint came of it"
+    why = state.rescue.error or "no checkpoint was made"
     folder = ahead.path.rsplit("/", 2)[0]
     reason = (
         f"{decision.reason}; the snapshot of step {ahead.step} could not be put onto the disk"

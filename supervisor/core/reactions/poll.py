@@ -176,7 +176,7 @@ def on_tick(state: State, event: Tick, now: float) -> Reaction:
             kill = Kill(KillStage.KILL, None, "the grace is over")
             state = replace(state, kill=kill, wake_at=now + KILL_ANSWER_S)
             had_s = now - state.stop.since if state.stop else state.policy.grace_s
-            line = f"not ended within {had_s:.0f} s (grace): killing it"
+            line = f"the attempt did not end within {had_s:.0f} s (the grace): killing it"
             return Reaction("grace is over", state, (SendKill(state.attempt), Say(line)))
         case RunState.DRAINING if state.surveying:
             return unread(state, "unread in time", "the checkpoints could not be read in time")

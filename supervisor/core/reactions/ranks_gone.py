@@ -30,11 +30,11 @@ def on_ranks_gone(state: State, gone: RanksGone, now: float) -> Reaction:
         return Reaction("overdue", state)
     state = replace(state, activity=replace(state.activity, is_desertion_told=True))
     if gone.has_ended_well:
-        line = f"{gone.ranks} ended in order; {gone.main} goes on: work after training"
+        line = f"{gone.ranks} ended in order; {gone.main} goes on with work after training"
     else:
         line = (
-            f"{gone.ranks} ended without a word; {gone.main} goes on. It is ended once it has"
-            f" done nothing for {QUIET_S:.0f} s"
+            f"{gone.ranks} ended without a word; {gone.main} goes on. The supervisor ends it"
+            f" once it has done nothing for {QUIET_S:.0f} s"
         )
     entry = RanksGoneEntry(
         attempt=state.attempt,

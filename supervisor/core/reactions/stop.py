@@ -46,10 +46,12 @@ def _begin_end(state: State, left_s: float, save_s: float) -> tuple[State, tuple
     is_rescued = is_memory_ahead(state) and persist_s + SLACK_S <= left_s
     stop = replace(stop, rescued=True, is_unsaveable=True)
     state = replace(state, stop=stop, wake_at=stop.until)
-    what = "the snapshot in memory goes to the disk" if is_rescued else "it is ended as it is"
+    what = (
+        "the snapshot in memory goes to the disk" if is_rescued else "the attempt is ended unsaved"
+    )
     line = (
-        f"{stop.by.shown}: a save takes {save_s:.0f} s and {left_s:.0f} s are left:"
-        f" it is not begun, {what}"
+        f"{stop.by.shown}: a save takes {save_s:.0f} s, but only {left_s:.0f} s are left."
+        f" So no save is begun: {what}"
     )
     way: Effect = Rescue("no save fits any more") if is_rescued else SendKill(state.attempt)
     return state, (way, Record(stop_requested(stop)), Say(line))

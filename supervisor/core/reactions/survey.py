@@ -109,9 +109,11 @@ def _carry_out(
             state = replace(state, wake_at=now + wait_s)
             if decision.verdict is Verdict.WAIT:
                 state = replace(state, full_place=decision.place, full_looks=0)
-                line = f"waiting: {decision.reason}; goes on by itself when that clears"
+                line = (
+                    f"waiting: {decision.reason}; the run goes on by itself when the cause clears"
+                )
                 return Reaction("wait", state, (*effects, Record(record), Say(line)))
-            line = f"attempt {state.attempt}: {decision.reason}; the next one in {wait_s:.1f} s"
+            line = f"attempt {state.attempt}: {decision.reason}; the next attempt in {wait_s:.1f} s"
             rescue = _rescue(survey, decision) if not state.rollback else ()
             return Reaction("backoff", state, (*effects, Record(record), Say(line), *rescue))
         case Verdict.HOLD:
@@ -137,7 +139,7 @@ def _rescue(survey: Surveyed, decision: Decision) -> tuple[Effect, ...]:
     if survey.unmounted is not None:
         return ()  # it would land under the bare mount point, where the mount hides it later
     ahead = ahead_of_disk(survey.candidates, decision.later)
-    return () if ahead is None else (Rescue("it is all that there is of its steps"),)
+    return () if ahead is None else (Rescue("nothing else holds its steps"),)
 
 
 def _launch(

@@ -32,8 +32,8 @@ def doubt(chosen: Checkpoint, state: State) -> str | None:
         return None
     name = chosen.path.rpartition("/")[2]
     return (
-        f"{name} (step {chosen.step}) is ahead of every step that this run was seen at"
-        f" ({state.reached_step}): did another run write it?"
+        f"{name} (step {chosen.step}) is ahead of the highest step that this run has"
+        f" shown ({state.reached_step}): did another run write this checkpoint?"
     )
 
 

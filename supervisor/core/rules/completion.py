@@ -55,9 +55,9 @@ def failure_of(
             # The traceback may be a printed sample: a relaunch that finds nothing to do shows that.
             failure = Failure.EXCEPTION if failure is Failure.CONFIGURATION else failure
             action = Action.RESTART
-        return failure, action, f"{ending.reason}; it exited with 0 all the same"
+        return failure, action, f"{ending.reason}; the trainer exited with 0 all the same"
     why = "`finish` is not met" if doubt is None else doubt.words
-    return Failure.UNKNOWN, Action.RESTART, f"it exited with 0, but {why}"
+    return Failure.UNKNOWN, Action.RESTART, f"the trainer exited with 0, but {why}"
 
 
 def _against(ending: Ending, survey: Surveyed) -> Doubt | None:
@@ -67,7 +67,7 @@ def _against(ending: Ending, survey: Surveyed) -> Doubt | None:
     if last_words is not None and (last_words.is_certain or _is_unsaved(step, survey)):
         return Doubt(TRACEBACK, last_words.words, step)
     if ending.end_unseen and _is_unsaved(step, survey):
-        words = "what trained after its main process had ended is gone, and nobody saw how it ended"
+        words = "the processes that trained on are gone, and how they ended is not known"
         return Doubt(UNSEEN, words, step)
     if ending.vanished is not None:
         return Doubt(VANISHED, f"{ending.vanished} ended without a word, as if killed", step)
@@ -83,7 +83,7 @@ def _against(ending: Ending, survey: Surveyed) -> Doubt | None:
 
 def _proof(ending: Ending) -> str | None:
     if ending.outcome_code == 0:
-        return "it said that it finished"
+        return "the trainer said that it finished"
     record = ending.record
     if record is not None and record.step >= record.total:
         return f"its own record ({record.name}) says step {record.step} of {record.total}"
@@ -115,7 +115,8 @@ def _no_step_again(
         if left or (not known and against.words != before.words):
             return None  # it had steps to make again, and did not come as far as the one before
     return (
-        f": it made no step and exited with 0 again (attempt {ending.attempt - 1}: {before.words})"
+        f": this attempt made no step and exited with 0 again (attempt {ending.attempt - 1}:"
+        f" {before.words})"
     )
 
 
@@ -134,7 +135,7 @@ def _stopped_again(state: State, ending: Ending, against: Doubt) -> str | None:
     is_again = before is not None and before.kind == against.kind == RECORD
     if not is_again or record is None or not record.is_at_evaluation:
         return None
-    return f"; {against.words}, where it stopped itself at an evaluation, twice in a row"
+    return f"; {against.words}; twice in a row the trainer stopped itself there, at an evaluation"
 
 
 def _has_trained(state: State, survey: Surveyed, ending: Ending) -> bool:

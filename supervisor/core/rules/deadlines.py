@@ -76,7 +76,7 @@ def judge_health(
     if seen.ended_age_s is not None:
         age = min(seen.ended_age_s, excused)
         if age > LINGER_S:
-            why = f"it said {age:.0f} s ago that it ends, and has not"
+            why = f"the trainer said {age:.0f} s ago that it ends, but it has not ended"
             return Judgement(Health.LINGERING, why, age, LINGER_S)
         return Judgement()
     if seen.attached:

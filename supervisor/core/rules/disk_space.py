@@ -36,8 +36,8 @@ def why_held(budget: Budget, policy: Policy, place: str | None) -> str | None:
     if again >= AGAIN_MOST:
         where = "the checkpoint directory" if place is None else place
         return (
-            f"{again} times a look found room for {where}, and the trainer's write failed again"
-            " without progress: it may be a quota that only the file server knows"
+            f"{again} times the supervisor found room in {where}, but the trainer's write failed"
+            " again without progress: there may be a quota that only the file server knows"
         )
     if len(budget.recent) >= policy.max_per_day:
         spent = len(budget.recent)

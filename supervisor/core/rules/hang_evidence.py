@@ -35,7 +35,7 @@ def judge(looked: Looked) -> Sighting:
     """
     living = [rank for rank in looked.ranks if not rank.is_gone]
     if not living:
-        return Sighting(Sight.UNCLEAR, "none of its processes could be looked at")
+        return Sighting(Sight.UNCLEAR, "none of the attempt's processes could be looked at")
     stopped = [rank for rank in living if rank.is_stopped]
     if stopped:
         return Sighting(Sight.MISSING, f"{_names(stopped)} stopped by a signal (SIGSTOP, SIGTSTP)")
@@ -47,7 +47,7 @@ def judge(looked: Looked) -> Sighting:
     if not at_work and not blocked and not looked.moved:
         if gone:
             return Sighting(
-                Sight.MISSING, f"{_names(gone)} gone without a word, and the others wait"
+                Sight.MISSING, f"{_names(gone)} gone without a word, and the other ranks wait"
             )
         if waiting and elsewhere:
             where = ", ".join(sorted({rank.waits_in or "" for rank in waiting}))

@@ -67,7 +67,9 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
     if ending.failure is not Failure.DISK_FULL and state.intent is not Intent.HOLD:
         began = began_by(state, ending, now)
         if tries_cold(state.warm, state.launched, began=began):
-            why = "it was launched warm and made no step: once more, cold, and not charged"
+            why = (
+                "the attempt was launched warm and made no step: launched again, cold, at no charge"
+            )
             why, name = f"{ending.reason}; {why}" if ending.reason else why, ending.failure
             return launch(state, survey, budget, name, Action.RESTART_COLD, why, rollback=rollback)
     decision = _after_failure(state, survey, ending, budget, now)

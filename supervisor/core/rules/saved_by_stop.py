@@ -85,7 +85,7 @@ def _before(newest: Checkpoint, stop: Stop, ending: Ending, ahead_s: float | Non
     words += " the stop"
     lost = None if newest.step is None else _steps_since(newest.step, ending)
     if lost is None:
-        return SavedByStop(False, f"{_at(ending)}{words}; what was done since then is lost")
+        return SavedByStop(False, f"{_at(ending)}{words}; the steps since then are lost")
     if lost == 0:
         # The newest checkpoint holds the last step: nothing was left to save. Only the trainer's
         # own outcome says for certain that it stopped in order.
@@ -96,7 +96,7 @@ def _before(newest: Checkpoint, stop: Stop, ending: Ending, ahead_s: float | Non
 
 def _nothing(ending: Ending) -> SavedByStop:
     if ending.step is None:
-        return SavedByStop(False, "; nothing was saved since")
+        return SavedByStop(False, "; nothing was saved")
     return SavedByStop(False, f"{_at(ending)}, not saved: {_lost(ending.step, 'step 0')}")
 
 

@@ -8,7 +8,7 @@ from supervisor.core.rules.decision import Decision, Verdict
 from supervisor.core.states import Budget, Checkpoint, State
 from supervisor.core.vocabulary import Action, ExitCode, Failure, Tier
 
-FROM_NOTHING = "`supervisor run CONFIG --from-nothing` begins again all the same"
+FROM_NOTHING = "begin again without them: `supervisor run CONFIG --from-nothing`"
 
 
 def launch(
@@ -31,8 +31,8 @@ def launch(
         return _hold(
             decision,
             Failure.CONFIGURATION,
-            f"checkpoints that this run did not make: {listed};"
-            " say `resume: {existing: use}` or `resume: {existing: ignore}`",
+            f"there are checkpoints that this run did not make: {listed};"
+            " write `resume: {existing: use}` or `resume: {existing: ignore}`",
             ExitCode.CONFIGURATION,
         )
     lost = _lost(state, survey, decision)
@@ -69,7 +69,10 @@ def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None
         return None
     if survey.unmounted is not None:
         # Wait even if memory holds a snapshot: the next save would land under the mount point.
-        why = f"{survey.missing}; nothing is mounted on {survey.unmounted} ({FROM_NOTHING})"
+        why = (
+            f"{survey.missing}; nothing is mounted on {survey.unmounted} (mount it, or"
+            f" {FROM_NOTHING})"
+        )
         return replace(
             decision,
             verdict=Verdict.WAIT,
@@ -88,7 +91,10 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
     """No checkpoint can be resumed from: begin, unless that would lose something."""
     policy = state.policy
     if survey.torn_first is not None:
-        what = f"{survey.torn_first}, the first save, was cut off, and none came before it"
+        what = (
+            f"{survey.torn_first}, the first save, was cut off, and there is no checkpoint before"
+            " it"
+        )
         reason = f"{decision.reason}; {what}" if decision.reason else what
         return replace(decision, reason=reason)
     if survey.exists and not policy.start_fresh_if_none_valid:
@@ -103,8 +109,8 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
         return _hold(
             decision,
             Failure.CHECKPOINTS_UNSEEN,
-            f"{survey.unseen}; or `resume: {{by: trainer}}` if it finds them itself;"
-            f" {FROM_NOTHING}",
+            f"{survey.unseen}; or write `resume: {{by: trainer}}` if the trainer finds them itself;"
+            f" or {FROM_NOTHING}",
         )
     return decision
 

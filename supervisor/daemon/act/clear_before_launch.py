@@ -36,8 +36,8 @@ def end_leftovers(run: Run) -> AttemptUnwatchedEntry | None:
     names = ", ".join(f"{one.comm} (pid {one.pid})" for one in found)
     at = "" if step is None else f", at step {step}"
     run.console.say(
-        f"{names} of an earlier launcher still runs{at}: asked to save and end (up to"
-        f" {run.config.grace:.0f} s), then the run goes on from its newest checkpoint",
+        f"{names} of an earlier launcher still runs{at}, and was asked to save and end (up to"
+        f" {run.config.grace:.0f} s); then the run goes on from its newest checkpoint",
         journal_stream.WARNING,
     )
     run.journal.log.warning("leftovers", pids=[process.pid for process in members])

@@ -76,7 +76,10 @@ class DirectoryClaim:
     def _look_again(self) -> None:
         refused, said = self._claim(), None
         if refused is not None:
-            said = f"{refused.message}; nothing is pruned there, and the next launch is refused"
+            said = (
+                f"{refused.message}; the supervisor prunes nothing there, and refuses the next"
+                " launch"
+            )
             if said != self.warning:
                 self._console.say(said, journal_stream.WARNING)
         self.warning = said

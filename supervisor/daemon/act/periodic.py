@@ -130,7 +130,8 @@ class PeriodicWork:
             return
         line = (
             f"{self._run.surveyor.directory}: training began from nothing beside"
-            f" {', '.join(names[:3])}; if that is a checkpoint, say `checkpoints: {{pattern: ...}}`"
+            f" {', '.join(names[:3])}; if that is a checkpoint, write `checkpoints:"
+            f" {{pattern: ...}}`"
         )
         self._warn(line)
 

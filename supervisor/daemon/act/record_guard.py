@@ -70,7 +70,7 @@ class RecordGuard:
         try:
             self._make_place(intent)
         except OSError as error:
-            self._say(f"it cannot be made again: {error.strerror or error}")
+            self._say(f"the record cannot be made again: {error.strerror or error}")
             return
         self._has_relocked = is_removed(self._lock_fd, paths.lock)
         self._link.send(RelockOrder(path=str(paths.lock), fd=self._lock_fd))
@@ -78,12 +78,12 @@ class RecordGuard:
     def remade(self, report: RelockedReport) -> bool:
         """Take the launcher's answer; True once the record is whole, for a new daemon to open."""
         if report.error is not None:
-            self._say(f"its lock cannot be taken anew: {report.error}")
+            self._say(f"the run's lock cannot be taken anew: {report.error}")
             return False
         try:
             lost = self._restore()
         except OSError as problem:
-            self._say(f"it cannot be made again: {problem.strerror or problem}")
+            self._say(f"the record cannot be made again: {problem.strerror or problem}")
             return False
         self._run.journal.record(RecordRemadeEntry(lost=tuple(lost)))
         self._say(f"made anew: {', '.join(lost)}; training goes on")
@@ -101,7 +101,9 @@ class RecordGuard:
             above = above.parent
         if above.stat().st_dev != os.fstat(self._lock_fd).st_dev:
             # An empty mount point: a record there would be hidden by the next mount.
-            raise OSError(errno.ENODEV, f"{above} is another file system: is it mounted?")
+            raise OSError(
+                errno.ENODEV, f"{above} is on another file system; is the right one mounted?"
+            )
         make_durably(self._run.paths.run_dir)
         make_durably(place, mode=0o700)
         if intent is not Intent.RUN and not self._run.paths.intent.exists():

@@ -43,7 +43,7 @@ class SaveFailures:
     def note_failed_persist(self, failure: PersistFailure, state: State) -> None:
         """A failed save that the persister reports; a row of failures makes one incident."""
         result = failure.result
-        error = result.error or "nobody knows why"
+        error = result.error or "no reason was given"
         line = f"checkpoint save FAILED step={result.step} error={error}"
         if not self._is_known(result.step):
             self._record(state.attempt, line, failed_at=result.at)
@@ -70,7 +70,7 @@ class SaveFailures:
     def _record(self, attempt: int, line: str, failed_at: float | None = None) -> None:
         at = wall_s() if failed_at is None else failed_at
         self._run.journal.record(SaveFailedEntry(attempt=attempt, line=line, failed_at=at))
-        said = f"a save failed, training goes on: {line[:200]}"
+        said = f"a save failed; training goes on: {line[:200]}"
         self._run.console.say(said, journal_stream.WARNING)
 
     def note_vanished(self, attempt: RunningAttempt) -> None:
@@ -81,11 +81,15 @@ class SaveFailures:
         except OSError as error:
             if not self._unrepaired:
                 self._unrepaired = True
-                self._keep(attempt.number, what, f"it cannot be made again: {error.strerror}")
+                self._keep(
+                    attempt.number, what, f"the directory cannot be made again: {error.strerror}"
+                )
             return
         self._unrepaired = False
         self._snapshots.forget_order()
-        self._keep(attempt.number, what, "made again; snapshots in memory begin anew")
+        self._keep(
+            attempt.number, what, "the directory was made again; snapshots in memory begin anew"
+        )
 
     def _keep(self, attempt: int, what: str, done: str) -> None:
         self._keep_incident(Incident(attempt, Failure.UNKNOWN, what, (), done))

@@ -40,7 +40,7 @@ def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
         run.surveyor.forget(path)
         to = None if place is None else str(place)
         run.journal.record(CheckpointRemovedEntry(path=path, why=shelf, reason=why, to=to))
-        where = "" if place is None else f"; it is in {place.parent}"
+        where = "" if place is None else f"; it is now in {place.parent}"
         run.console.say(f"{Path(path).name} is set aside ({shelf}): {why}{where}")
 
 
@@ -72,7 +72,7 @@ def correct_pointers(run: Run, chosen: Checkpoint | None, cwd: str) -> None:
         try:
             correction = correct(pointer, target, roots)
         except OSError as error:
-            line = f"{pointer.path} names what was set aside and cannot be changed"
+            line = f"{pointer.path} names a checkpoint that was set aside, and cannot be changed"
             run.console.say(f"{line}: {error.strerror}", journal_stream.WARNING)
             run.journal.log.error("pointer_not_set", path=str(pointer.path), error=str(error))
             continue
@@ -83,5 +83,9 @@ def _tell(correction: Correction, run: Run) -> None:
     path, was, to, place = correction
     moved = None if place is None else str(place)
     run.journal.record(PointerSetEntry(path=str(path), was=was, to=to, place=moved))
-    now = f"it names {to} now" if place is None else f"so is {path.name}; it is in {place.parent}"
+    now = (
+        f"the pointer names {to} now"
+        if place is None
+        else f"the pointer is set aside too, in {place.parent}"
+    )
     run.console.say(f"{path.name} named {was}, which is set aside: {now}")

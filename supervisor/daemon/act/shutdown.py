@@ -27,7 +27,7 @@ def leave_memory(
     folder = run.runtime.snapshot_dir
     run.journal.log.warning("left_in_memory", path=str(folder), step=left.snapshot.step)
     run.console.say(
-        f"the snapshot of step {left.snapshot.step} is on no disk: it stays in {folder} until"
-        " this machine is restarted; the next `supervisor run` here goes on from it"
+        f"the snapshot of step {left.snapshot.step} is not on the disk: it stays in {folder}"
+        " until this machine is restarted; the next `supervisor run` here goes on from it"
     )
     return left

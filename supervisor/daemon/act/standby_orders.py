@@ -71,7 +71,7 @@ class Parking:
         if left is None or left >= need + RESERVE_BYTES:
             return None, False
         why = (
-            f"memory: {left >> 20} MiB are left, about {need >> 20} MiB are needed"
+            f"memory: {left >> 20} MiB are left, but about {need >> 20} MiB are needed"
             f" and {RESERVE_BYTES >> 20} MiB stay in reserve"
         )
         return why, True

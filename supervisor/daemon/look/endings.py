@@ -23,8 +23,6 @@ from supervisor.launcher.messages import ExitedReport
 from supervisor.system.clock import monotonic_s, wall_s
 from supervisor.worker.page import Outcome, Page
 
-TAIL_BYTES = 256 * 1024
-TAIL_LINES = 2000
 WORDS_CHARS = 200
 
 
@@ -38,12 +36,11 @@ class AttemptFacts:
         self._printed = printed
 
     def last_lines(self) -> list[str]:
-        """The attempt's own last lines: bounded, and not those of the attempt before."""
+        """The attempt's own lines that matter at its end: bounded, however much it printed."""
         try:
-            data = self._printed.tail(TAIL_BYTES)
+            return list(self._printed.window().lines)
         except OSError:
             return []
-        return data.decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
 
     def started_wall(self) -> float:
         """When it began, seconds since 1970, by the clock as it is set now."""

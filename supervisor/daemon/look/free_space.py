@@ -66,7 +66,7 @@ def look_for_room(place: Path, *, needed_bytes: int, files: int, name: str) -> D
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        return DiskRoom(False, f"{what}, and they are refused: {error.strerror}")
+        return DiskRoom(False, f"{what}, but the file system refuses them: {error.strerror}")
     return DiskRoom(True, what)
 
 

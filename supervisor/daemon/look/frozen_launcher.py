@@ -21,8 +21,8 @@ def is_frozen(pid: int) -> bool:
 def frozen_text(pid: int) -> str:
     """The sentence on a stopped launcher: what it means, and what to type."""
     return (
-        f"the launcher (pid {pid}) is stopped by a signal: what trains goes on, and nothing is"
-        f" signalled, launched or seen to end until `kill -CONT {pid}`"
+        f"the launcher (pid {pid}) is stopped by a signal. An attempt that runs goes on, but until"
+        f" `kill -CONT {pid}` the supervisor signals and launches nothing, and sees nothing end"
     )
 
 

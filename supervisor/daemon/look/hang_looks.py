@@ -208,7 +208,7 @@ class HangLooks:
             return f"a disk or a file system ({at_disk})"
         child = self._child(page.pid, below, known)
         if child is not None:
-            return f"{child}, which it has started since its last step"
+            return f"{child}, a process that it started after its last step"
         local = len(self._ranks) + len(self._gone)
         is_waiting = waits_in is not None or any(is_in_backward(stacks) for stacks in known)
         if is_waiting and page.world_size > local:

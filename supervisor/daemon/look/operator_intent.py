@@ -27,7 +27,7 @@ class OperatorIntent:
         if record is None:
             # An earlier daemon may have read it: its last status shows what it read.
             record, self._is_assumed = IntentRecord(_last_shown(paths), "", ""), True
-            self._warn(f"the last known wish stands ({record.intent})")
+            self._warn(f"the last known intent stands ({record.intent})")
         self._heard = record
 
     @property
@@ -39,7 +39,7 @@ class OperatorIntent:
         """Read the file again; returns the intent if the operator gave a new one."""
         record = self._read()
         if record is None:
-            self._warn(f"the last known wish stands ({self._heard.intent})")
+            self._warn(f"the last known intent stands ({self._heard.intent})")
             return None
         if record.id != UNREADABLE:
             self.warning = None
@@ -62,7 +62,7 @@ class OperatorIntent:
             self._why = error.strerror or str(error)
             return None
         if record.id == UNREADABLE:
-            self._why = "it cannot be understood"
+            self._why = "the file cannot be understood"
             self._warn("no other attempt is launched until `supervisor resume`")
         return record
 

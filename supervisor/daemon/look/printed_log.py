@@ -5,6 +5,9 @@ A trainer that redirects its own output to another file is not followed there.
 
 import os
 from pathlib import Path
+from typing import BinaryIO
+
+from supervisor.diagnosis.log_window import LogWindow, read_window
 
 
 class PrintedLog:
@@ -54,14 +57,24 @@ class PrintedLog:
         Raises OSError.
         """
         with self.where().open("rb") as file:
-            facts = os.fstat(file.fileno())
-            is_ours = self._identity in {(facts.st_dev, facts.st_ino), None}
-            begin = self.offset if is_ours and facts.st_size >= self.offset else 0
-            end = facts.st_size
-            if until is not None and until._identity == self._identity:
-                end = min(end, max(until.offset, begin))
+            begin, end = self._span(file, until)
             file.seek(max(begin, end - bytes_max))
             return file.read(max(end - file.tell(), 0))
+
+    def window(self) -> LogWindow:
+        """The attempt's own lines around its last step and at its end. Raises OSError."""
+        with self.where().open("rb") as file:
+            begin, end = self._span(file, None)
+            return read_window(lambda at, count: os.pread(file.fileno(), count, at), begin, end)
+
+    def _span(self, file: BinaryIO, until: "PrintedLog | None") -> tuple[int, int]:
+        facts = os.fstat(file.fileno())
+        is_ours = self._identity in {(facts.st_dev, facts.st_ino), None}
+        begin = self.offset if is_ours and facts.st_size >= self.offset else 0
+        end = facts.st_size
+        if until is not None and until._identity == self._identity:
+            end = min(end, max(until.offset, begin))
+        return begin, end
 
     def close(self) -> None:
         """Close the file."""

@@ -54,7 +54,7 @@ class Prober:
         if self._lost:
             # On a dead disk not even SIGKILL ends a probe: no second one is started beside it.
             return Probed(
-                clear=False, what=f"{question['directory']}: an earlier look has not ended"
+                clear=False, what=f"{question['directory']}: an earlier look has not ended yet"
             )
         command = [sys.executable, "-P", "-m", _PROGRAM, json.dumps(question)]
         try:
@@ -62,7 +62,7 @@ class Prober:
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
         except OSError as error:
-            return Probed(clear=False, what=f"nothing can be looked at: {error}")
+            return Probed(clear=False, what=f"the probe cannot be started: {error}")
         self._until = now + DEADLINE_S
         return None
 
@@ -81,7 +81,7 @@ class Prober:
             if now < self._until:
                 return None
             self.cancel()
-            return Probed(clear=False, what=f"no answer within {DEADLINE_S:.0f} s")
+            return Probed(clear=False, what=f"the probe gave no answer within {DEADLINE_S:.0f} s")
         self._process = None
         said, complaint = process.communicate()
         try:
@@ -90,7 +90,7 @@ class Prober:
         except (ValueError, KeyError, TypeError):
             lines = complaint.decode(errors="replace").strip().splitlines()
             why = lines[-1] if lines else f"exit code {process.returncode}"
-            return Probed(clear=False, what=f"it cannot be looked at: {why}")
+            return Probed(clear=False, what=f"the probe failed: {why}")
 
     def cancel(self) -> None:
         """Kill the probe under way, and drop its answer."""

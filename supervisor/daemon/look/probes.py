@@ -36,7 +36,7 @@ def probe(
             return Probed(clear=is_there, what=f"{mount} is {'' if is_there else 'not '}mounted")
         case Failure.CHECKPOINTS_MISSING:
             # Another daemon began the wait, so the mount is not known here: the next survey looks.
-            return Probed(clear=True, what="the checkpoints are looked at again")
+            return Probed(clear=True, what="the next look at the checkpoints decides")
         case Failure.DISK_FULL:
             concerned = _concerned(place, directory)
             try:

@@ -95,7 +95,11 @@ class SaveWatch:
     @property
     def warning(self) -> str | None:
         """What `status` shows while an attempt runs."""
-        return None if self.found is None else f"{self.found}; until then a failure is held"
+        return (
+            None
+            if self.found is None
+            else f"{self.found}; until then the run is held at its next failure"
+        )
 
     def note_survey(self, survey: Survey, attempt: int) -> None:
         """Take in what a survey found; the first finding is told and recorded."""
@@ -139,12 +143,12 @@ def _sentence(saves: DirectorySaves, supervised: Path, cwd: Path) -> str:
     listed = ", ".join(saves.names[:3])
     lines = advice(saves, supervised, cwd)
     if saves.is_new_each_start:
-        lines += ", with these saves moved there"
+        lines += "; move these saves there"
     else:
         lines = f"write {lines}"
     if saves.directory == supervised.resolve() and not saves.is_recognised:
-        return f"the trainer saves {listed} in {supervised}, names that are not known; {lines}"
+        return f"the trainer saves {listed} in {supervised}, but these names are not known; {lines}"
     return (
-        f"the trainer saves into {saves.directory} ({listed}), and the supervisor looks into"
+        f"the trainer saves into {saves.directory} ({listed}), but the supervisor looks into"
         f" {supervised}; {lines}"
     )

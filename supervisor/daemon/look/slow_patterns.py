@@ -7,7 +7,7 @@ from supervisor.daemon.look.surveyor import Surveyor
 from supervisor.diagnosis.user_rules import UserRules
 
 ADVICE = (
-    r"write it without one repetition inside or beside another, such as `(\w+\s?)*` or `.*.*`;"
+    r"write it without a repetition inside or beside another one, such as `(\w+\s?)*` or `.*.*`;"
     " `supervisor check` tries it"
 )
 
@@ -29,15 +29,15 @@ class SlowPatterns:
         if line is not None and "progress" not in self._told:
             self._told.add("progress")
             yield (
-                f"watch.progress takes too long on lines such as {line!r}: it is switched off, and"
-                f" no step is read from the log any more; {ADVICE}"
+                f"watch.progress takes too long on lines such as {line!r}: the pattern is switched"
+                f" off, and no step is read from the log any more; {ADVICE}"
             )
         name = self._surveyor.slow_name
         if name is not None and "pattern" not in self._told:
             self._told.add("pattern")
             yield (
-                f"checkpoints.pattern takes too long on names such as {name!r}: they count as no"
-                f" checkpoints; {ADVICE}"
+                f"checkpoints.pattern takes too long on names such as {name!r}: such names do"
+                f" not count as checkpoints; {ADVICE}"
             )
         for number, slow in self._rules.slow():
             if f"rule {number}" not in self._told:

@@ -70,7 +70,9 @@ class StackDump:
             # A program that embeds Python has another name: py-spy finds out.
             pythons = others[:1]
         if len(pythons) > _PROCESSES_MAX:
-            self.problems.append(f"stacks of {_PROCESSES_MAX} of {len(pythons)} processes only")
+            self.problems.append(
+                f"took stacks of only {_PROCESSES_MAX} of {len(pythons)} processes"
+            )
         self._waiting = pythons[:_PROCESSES_MAX]
 
     def poll(self) -> bool:
@@ -81,7 +83,9 @@ class StackDump:
                 self._write(f"stacks-{answer.pid}.txt", answer.text())
                 self._answers.remove(answer)
             elif elapsed_s > _ANSWER_S and not answer.has_begun:
-                self.problems.append(f"process {answer.pid} did not answer SIGUSR2; asked py-spy")
+                self.problems.append(
+                    f"process {answer.pid} did not answer SIGUSR2, so py-spy was asked"
+                )
                 self._answers.remove(answer)
                 self._waiting.append(answer.pid)
         for spy in list(self._spies):
@@ -102,7 +106,7 @@ class StackDump:
         for spy in self._spies:
             spy.kill()
             self.problems.append(f"py-spy gave no stacks of process {spy.pid} in {DEADLINE_S:g} s")
-        self.problems += [f"no time for stacks of process {pid}" for pid in self._waiting]
+        self.problems += [f"no time was left for stacks of process {pid}" for pid in self._waiting]
         self._answers, self._waiting = [], []
 
     def _spy_on(self, pid: int) -> None:

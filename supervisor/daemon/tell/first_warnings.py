@@ -20,8 +20,8 @@ def first_warnings(run: Run, unknown: tuple[str, ...], no_rules: str | None) -> 
         keys = ", ".join(unknown)
         run.journal.log.warning("unknown_configuration", keys=unknown)
         found.append(
-            f"this version ({supervisor.__version__}) passes over what it does not know of the"
-            f" configuration: {keys}"
+            f"this version ({supervisor.__version__}) ignores keys of the configuration that it"
+            f" does not know: {keys}"
         )
         run.console.say(found[-1], WARNING)
     if no_rules is not None:

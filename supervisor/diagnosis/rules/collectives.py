@@ -118,6 +118,16 @@ COLLECTIVES: tuple[Rule, ...] = (
         source="occlum/occlum#1604",
     ),
     Rule(
+        ("unavailable: ",),
+        r"\b(?:Runtime|XlaRuntime|Unavailable)Error: (?:UNAVAILABLE|Unavailable): "
+        r"|\bUNAVAILABLE: .{0,200}(?:socket closed|connection reset|failed to connect)",
+        Failure.NCCL_NETWORK,
+        Action.BACKOFF,
+        Weight.CONSEQUENCE,
+        example="RuntimeError: Unavailable: From /job:tpu_worker/replica:0/task:0:",
+        source="tensorflow/tensorflow#46007",
+    ),
+    Rule(
         ("coordination", "jax distributed service", "heartbeat", "barrier timed out"),
         r"coordination service.{0,300}(?:unavailable|heartbeat timeout|error)"
         r"|JAX distributed service detected fatal errors|\bheartbeat timeout\b.{0,80}\btask"

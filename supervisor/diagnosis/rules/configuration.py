@@ -6,7 +6,7 @@ bad record in the data raises the same exceptions.
 
 from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.rules.rule import Rule
+from supervisor.diagnosis.rules.rule import Calls, Rule
 
 _INSTALL = Advice("The interpreter that runs the script lacks this module.", "python -m pip list")
 _USAGE = Advice("The script's arguments are wrong: compare them with what it knows.", "--help")
@@ -211,5 +211,43 @@ CONFIGURATION: tuple[Rule, ...] = (
         "bash: line 1: trainn: command not found",
         _PATH,
         source="GNU bash, execute_cmd.c",
+    ),
+)
+
+# The script's own mistakes. They come last: any other rule knows better.
+START_MISTAKES: tuple[Rule, ...] = (
+    _wrong(
+        ("typeerror", "attributeerror", "nameerror", "unboundlocalerror"),
+        r"^(?:TypeError|NameError|UnboundLocalError)\b|^AttributeError: (?!'NoneType')",
+        "TypeError: unsupported operand type(s) for /: 'str' and 'int'",
+        _PROGRAM,
+        source="python/cpython, Lib/traceback.py",
+        only_raised=True,
+        only_unhandled=True,
+    ),
+    Rule(
+        ("valueerror", "keyerror", "assertionerror", "notimplementederror", "exception: "),
+        r"^(?:ValueError|KeyError|AssertionError|NotImplementedError)\b"
+        r"|^Exception: .{0,80}\b(?:could not find|not found|unknown|invalid|must|please)\b",
+        Failure.CONFIGURATION,
+        Action.HOLD,
+        example="KeyError: 'DDQDETRv2 is not in the mmdet::model registry.'",
+        source="open-mmlab/mmpose#3033",
+        advice=_PROGRAM,
+        only_before_first_step=True,
+        only_raised=True,
+        only_unhandled=True,
+        calls=Calls.NOT_READING,
+    ),
+    _wrong(
+        ("runtimeerror",),
+        r"^RuntimeError: (?:element 0 of tensors does not require grad|Expected all tensors to be on"
+        r" the same device|mat1 and mat2 |Input type .{0,80} should be the same|The size of tensor a"
+        r"|expected scalar type|Given groups=)",
+        "RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn",
+        _PROGRAM,
+        source="LlamaFamily/Llama-Chinese#242",
+        only_raised=True,
+        only_unhandled=True,
     ),
 )

@@ -227,7 +227,7 @@ DEATHS: tuple[Rule, ...] = (
     Rule(
         ("got signal: 2", "received 2 death signal", "detected keyboardinterrupt"),
         r"\bSignalException\b.{0,80}\bgot signal: 2\b|\bReceived 2 death signal\b"
-        r"|^(?:Detected KeyboardInterrupt, attempting graceful shutdown)",
+        r"|\bDetected KeyboardInterrupt, attempting graceful shutdown",
         Failure.STOPPED_BY_USER,
         Action.NONE,
         Weight.DEATH,

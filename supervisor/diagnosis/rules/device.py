@@ -77,7 +77,7 @@ DEVICE: tuple[Rule, ...] = (
             "determine the device handle for gpu",
             "failed to initialize nvml: unknown error",
         ),
-        r"\bNVML_?Error_?GPU_?Is_?Lost\b|\bNVRM: .{0,200}fallen off the bus|^unable to determine the device handle for gpu"
+        r"\bNVML_?Error_?GPU_?Is_?Lost\b|\bNVRM: .{0,200}fallen off the bus|\bunable to determine the device handle for gpu"
         r"|^failed to initialize nvml: unknown error|\bNVML\w*(?:Error\w*)?: .{0,40}\bGPU is lost\b",
         Failure.GPU_LOST,
         "NVRM: GPU 0000:3b:00.0: GPU has fallen off the bus.",
@@ -165,6 +165,18 @@ DEVICE: tuple[Rule, ...] = (
             "nvidia-smi -L; echo $CUDA_VISIBLE_DEVICES",
         ),
         only_before_first_step=True,
+    ),
+    Rule(
+        ("no gpu", "no cuda", "not available", "not found", "require", "need"),
+        r"^(?:AssertionError|RuntimeError|ValueError|Exception|SystemExit): .{0,60}"
+        r"(?:\bno (?:gpu|cuda)s?\b|\b(?:gpus?|cuda) (?:is |are )?not (?:available|found|visible)"
+        r"|\b(?:requires?|needs?) (?:a |at least one )?(?:gpu|cuda)\b)",
+        Failure.GPU_UNAVAILABLE,
+        Action.BACKOFF,
+        example="AssertionError: no GPU",
+        source="siderolabs/extensions#717",
+        advice=_NOT_SEEN,
+        only_raised=True,
     ),
     Rule(
         (

@@ -206,7 +206,7 @@ OUTSIDE: tuple[Rule, ...] = (
     ),
     Rule(
         ("timeouterror",),
-        r"^(?:\w+\.)*TimeoutError\b",
+        r"^(?:\w+\.)*TimeoutError: \S",
         Failure.EXCEPTION,
         Action.BACKOFF,
         example="TimeoutError: timed out",

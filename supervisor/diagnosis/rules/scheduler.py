@@ -100,7 +100,7 @@ SCHEDULER: tuple[Rule, ...] = (
     _stated(
         ("term_owner", "qdel", "job deleted", "term_admin", "at the request of the user"),
         r"\bTERM_(?:OWNER|ADMIN|FORCE_OWNER|FORCE_ADMIN)\b|\bjob deleted at request of\b"
-        r"|\bstopping job .{0,80}at the request of the user"
+        r"|\bstopping job .{0,80}at the request of the user|\bdeleted by user \S{1,80} \(qdel\)"
         r"|\bPBS: job (?:killed|deleted)(?: by|: qdel)",
         CANCELLED,
         "TERM_OWNER: job killed by owner.",
@@ -123,7 +123,7 @@ SCHEDULER: tuple[Rule, ...] = (
         r" (?:notice|warning|signal|event)|\bpreemption (?:notice|signal|event) (?:was )?received"
         r"|\breceived (?:a )?(?:spot|preemption|interruption).{0,30}\b(?:notice|signal|event)"
         r"|\bPreempted in order to admit\b|\bPreempting: Preempted by\b|\bin response to imminent node shutdown\b"
-        r"|\bTaintManagerEviction\b",
+        r"|\bTaintManagerEviction\b|\bstate: PREEMPTED\b",
         PREEMPTED,
         "start-worker 2024/12/17 16:03:58 GCP Metadata Service says termination is imminent",
         "mozilla/translations#400",

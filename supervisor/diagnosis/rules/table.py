@@ -2,7 +2,7 @@
 
 from supervisor.diagnosis.rules.checkpoints import CHECKPOINTS
 from supervisor.diagnosis.rules.collectives import COLLECTIVES
-from supervisor.diagnosis.rules.configuration import CONFIGURATION
+from supervisor.diagnosis.rules.configuration import CONFIGURATION, START_MISTAKES
 from supervisor.diagnosis.rules.deaths import CASCADE, DEATHS, WRAPPERS
 from supervisor.diagnosis.rules.device import DEVICE
 from supervisor.diagnosis.rules.memory import MEMORY
@@ -27,5 +27,6 @@ TABLE: tuple[Rule, ...] = (
     *DEATHS,
     *WRAPPERS,
     *CASCADE,
+    *START_MISTAKES,
 )
 AFTER_FIRST_STEP = tuple(row for row in TABLE if not row.only_before_first_step)

@@ -165,7 +165,7 @@ class DaemonLink:
         garbage = lines.decoder.garbage
         orders = [order_of(told) for told in lines.read(MOST_READS if all_of_it else 1)]
         if lines.decoder.garbage > garbage:
-            say("the daemon sent something that is no message; it was left out")
+            say("the daemon sent data that is no message; the launcher ignored it")
         for order in orders:
             self._note(order)
         if lines.is_lost:

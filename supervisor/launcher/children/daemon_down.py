@@ -60,8 +60,9 @@ class DaemonDown:
             }
         )
         return (
-            f"NO DAEMON, {self._count} in a row: {line}; until one lives nobody watches the run and"
-            " nothing is launched: mend the installation, or look into supervisor.log"
+            f"NO DAEMON, {self._count} in a row died: {line}. Until a daemon lives, nobody watches"
+            " the run, and nothing is launched: mend the installation, or look into"
+            " supervisor.log"
         )
 
     def _write(self, facts: dict[str, Any]) -> None:

@@ -72,7 +72,7 @@ class ParkedLink:
         try:
             self._start(order)
         except OSError as error:
-            self._set(ABSENT, f"it cannot be started: {error.strerror}")
+            self._set(ABSENT, f"the interpreter cannot be started: {error.strerror}")
 
     def _start(self, order: ParkOrder) -> None:
         environ = environ_of(order)

@@ -89,11 +89,11 @@ def read(record: str) -> "dict[str, Any] | str":
         with open(record + SUFFIX, "rb") as file:
             found = json.loads(file.read())
         if found["format"] != FORMAT:
-            return "what was seen of its imports is in another format"
+            return "the notes on its imports are in another format"
         if (found["python"], found["prefix"]) != (sys.version, sys.prefix):
-            return "what was seen of its imports is of another Python"
+            return "the notes on its imports come from another Python"
         return dict(found)
     except FileNotFoundError:
         return "its imports were not followed"
     except (OSError, ValueError, TypeError, KeyError) as error:
-        return f"what was seen of its imports cannot be read: {error}"
+        return f"the notes on its imports cannot be read: {error}"

@@ -91,7 +91,7 @@ def read(path: str) -> dict[str, Any] | str:
         if found["format"] not in (1, FORMAT):
             return "the record of imports is in another format"
         if (found["python"], found["prefix"]) != (sys.version, sys.prefix):
-            return "the record of imports is of another Python"
+            return "the record of imports comes from another Python"
         modules = [tuple(line.split("\t", 1)) for line in found["modules"].splitlines()]
         # A worker of an older version says nothing of these.
         own = [tuple(entry) for entry in found.get("own", ())]

@@ -25,7 +25,7 @@ def test_scancel_saves_and_is_not_requeued(job: JobUnderTest) -> None:
     assert job.restarts == 0
     assert len(job.entries("attempt_ended")) == 1
     assert f"saved at step {saved['step']}" in job.said
-    assert f"job {job.id} was cancelled: it is not requeued" in job.said
+    assert f"job {job.id} was cancelled, so it is not requeued" in job.said
 
 
 def test_held_run_frees_the_node(job: JobUnderTest) -> None:
@@ -115,7 +115,7 @@ def test_waiting_in_the_queue(job: JobUnderTest) -> None:
     assert body["slurm"]["job_id"] == job.id
     assert body["slurm"]["queue_state"] == "PENDING"
     again = job.supervisor("sbatch", str(job.config), check=False)
-    assert f"job {job.id} has this run already" in again
+    assert f"this run has a job already: {job.id}" in again
     said = job.supervisor("stop", str(job.run_dir))
     assert "nothing runs" in said
     job.cluster.scontrol("update", f"JobId={job.id}", "StartTime=now")
@@ -133,5 +133,5 @@ def test_requeued_and_waiting(job: JobUnderTest) -> None:
     job.wait_state("PENDING")
     shown = " ".join(job.supervisor("status", str(job.run_dir)).split())
     assert f"job {job.id} waits in the queue" in shown
-    assert "It goes on by itself" in shown
+    assert "The run goes on by itself" in shown
     assert job.begun_at(2) == job.ends_of(1)["step"] + 1
