@@ -8,7 +8,7 @@ loaded machine no match ends early.
 import re
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TypeVar
 
@@ -49,6 +49,10 @@ class BoundedPattern:
     def search(self, text: str, cpu_s: float) -> re.Match[str] | None:
         """The first match anywhere in the text. Raises PatternTimeoutError."""
         return self._bounded(lambda: self._compiled.search(text), cpu_s)
+
+    def search_each(self, texts: Sequence[str], cpu_s: float) -> list[re.Match[str] | None]:
+        """The first match in each text, all within one time. Raises PatternTimeoutError."""
+        return self._bounded(lambda: [self._compiled.search(text) for text in texts], cpu_s)
 
     def match_whole(self, text: str, cpu_s: float) -> re.Match[str] | None:
         """The match of the whole text. Raises PatternTimeoutError."""

@@ -292,6 +292,8 @@ class PeriodicWork:
         if self._unpruned is not None and state.run in _PRUNED_AT_END and not is_doubted:
             self._pruner.prune(self._unpruned, pinned(self._run.paths.pins))
             self._pruner.finish(_REMOVAL_S)
+        for line in self._slow_patterns.news():  # the last diagnosis may have found one
+            self._warn(line)
         record_unsettled(self._run.journal, self._last)
         record_account(self._run.journal, state)
         self.show(state)
