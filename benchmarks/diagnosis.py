@@ -107,8 +107,8 @@ def speed_rows(peer: LogPeer | None, long_bytes: int, unstepped_bytes: int) -> l
         long_log.write_long(path, long_bytes)
         verdict: dict[str, float | str] = {**_times(path)}
         if peer is not None:
-            hours = path.stat().st_size / MB / through[log_peer.NAME] / 3600
-            verdict[log_peer.NAME] = f"not tried: {hours:.1f} h at that rate"
+            took = path.stat().st_size / MB / through[log_peer.NAME]
+            verdict[log_peer.NAME] = f"not tried: {took:,.0f} s at that rate"
     return [
         Row(f"{size_mb:,.0f} MB without a step, read through", "MB/s", through, None, True),
         Row(f"{long_bytes / MB:,.0f} MB, its verdict", "s", verdict),
@@ -167,7 +167,8 @@ NOTES = (
     "A label may allow several names or actions.",
     "wrap2 and wrap2b have failing peers in them, so healthy logs are left out there.",
     "nvrx only says STOP or RESTART. Each counts as right for all our actions of that kind.",
-    "nvrx has fewer names: a class counts as right for each of our names that it covers.",
+    "nvrx has fewer names: its class counts for each of our names that it covers, and besides the"
+    " name that our rows give to the line that it chose.",
     "MB is 10^6 bytes. ÷ is ours over the peer's.",
 )
 

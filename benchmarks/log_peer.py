@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.labelled_logs import GOING_ON, STOPPING, LabelledLog
 from benchmarks.peers import INSTALL_TIMEOUT_S, ROOT, Unavailable
 from benchmarks.scoring import Verdict
+from supervisor.diagnosis.log_file import diagnose_file
 
 NAME = "nvrx"
 VERSION = "0.7.0"
@@ -100,9 +101,17 @@ class LogPeer:
             raise OSError(f"{NAME} ended with {self._process.wait()} on {log}")
         return PeerVerdict.read(json.loads(answer))
 
-    def judge(self, _: LabelledLog, path: Path) -> Verdict:
-        """Its verdict on a file. It has no way to be told the exit code or the signal."""
-        return self.ask(path).verdict
+    def judge(self, log: LabelledLog, path: Path) -> Verdict:
+        """Its verdict on a file. It has no way to be told the exit code or the signal.
+
+        Where the training failed, what our rows say of the line that it chose counts as said too.
+        """
+        said = self.ask(path)
+        if said.line is None or log.is_healthy:
+            return said.verdict
+        path.write_text(said.line)
+        ours = str(diagnose_file(path, code=1).failure)
+        return Verdict(said.verdict.failures | {ours}, said.verdict.actions)
 
     def close(self) -> None:
         """End its process."""

@@ -149,14 +149,18 @@ _DATA: Sequence[str] = (
 )
 
 _AMIDST: Sequence[str] = (
-    "Gradient overflow. Skipping step, loss scaler 0 reducing loss scale to 32768.0",
     "saved checkpoint-{step} in 4.1 s (0 errors)",
+    "node-b04:7133:7201 [0] NCCL INFO Channel 00/0 : 3[3] -> 4[4] [send] via NET/IB/0/GDRDMA",
+    "eval: perplexity 11.4, 0 of 512 failed",
+    "UserWarning: Detected call of `lr_scheduler.step()` before `optimizer.step()`.",
+)
+# At most one of these in a log: they frighten readers of single lines, and are not that frequent.
+_FRIGHTENING: Sequence[str] = (
+    "Gradient overflow. Skipping step, loss scaler 0 reducing loss scale to 32768.0",
     "WARNING:urllib3.connectionpool:Retrying (Retry(total=4, connect=None, read=None)) after"
     " connection broken by 'ConnectionResetError(104, 'Connection reset by peer')': /api/runs",
     "wandb: Network error (ReadTimeout), entering retry loop.",
-    "node-b04:7133:7201 [0] NCCL INFO Channel 00/0 : 3[3] -> 4[4] [send] via NET/IB/0/GDRDMA",
     "[WARNING] bad sample 88112 in shard-0131.tar, skipping it",
-    "UserWarning: Detected call of `lr_scheduler.step()` before `optimizer.step()`.",
     "sample: the program ended with RuntimeError: CUDA out of memory, and he laughed",
 )
 
@@ -192,11 +196,14 @@ def beginning(choice: random.Random, phase: str) -> str:
 def training(choice: random.Random, style: StepStyle, first: int, last: int, total: int) -> str:
     """Steps, and a harmless line between them here and there. Ends with a step and a line end."""
     parts, step = [], first
+    frightening_at = choice.randint(first, 2 * last)  # in half of the logs there is none
     while step <= last:
         until = min(last, step + choice.randint(40, 160))
         parts.append(style.steps(step, until, total))
         if until < last:
-            parts.append(choice.choice(_AMIDST).format(step=until))
+            frightens = step <= frightening_at <= until
+            lines = _FRIGHTENING if frightens else _AMIDST
+            parts.append(choice.choice(lines).format(step=until))
         step = until + 1
     return "\n".join(parts) + "\n"
 
