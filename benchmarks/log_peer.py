@@ -3,10 +3,12 @@
 Its own name for these rules is L0; the layer that asks a language model (L1) is left out.
 """
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,8 +96,9 @@ class LogPeer:
         """Its word on a file. Raises OSError where its process has died."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{log.absolute()}\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # then there is no answer either
+            self._process.stdin.write(f"{log.absolute()}\n")
+            self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
             raise OSError(f"{NAME} ended with {self._process.wait()} on {log}")
@@ -116,7 +119,11 @@ class LogPeer:
     def close(self) -> None:
         """End its process."""
         self._process.kill()
-        self._process.communicate()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+        self._process.wait()
 
 
 def find() -> LogPeer | Unavailable:
@@ -125,11 +132,24 @@ def find() -> LogPeer | Unavailable:
         if not (FOLDER / "httpx").is_dir():
             for words in (_WHEEL, _BESIDE):
                 _install(*words)
-        peer = LogPeer()
+        return _proven()
     except (OSError, subprocess.SubprocessError) as error:
         said = str(getattr(error, "stderr", "") or error).strip().splitlines()
         tried = f"pip install nvidia-resiliency-ext=={VERSION} (the wheel for Python 3.12)"
         return Unavailable(NAME, f"{tried}: {said[-1]}")
+
+
+def _proven() -> LogPeer:
+    """The peer once it has read a log. Raises OSError where it does not."""
+    peer = LogPeer()
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            log = Path(folder, "train.log")
+            log.write_text("step 1 loss 2.0\n")
+            peer.ask(log)
+    except OSError:
+        peer.close()
+        raise
     return peer
 
 

@@ -2,12 +2,14 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from benchmarks import diagnosis, log_peer, long_log
 from benchmarks.labelled_logs import GIVEN, HEALTHY_LOGS, LabelledLog, read_logs
+from benchmarks.peers import Unavailable
 from benchmarks.report import OURS
 from benchmarks.scoring import Judged, Score, Verdict
 from benchmarks.wrapping import WRAPPINGS, wrapped
@@ -136,6 +138,26 @@ def test_rows_have_targets_on_both_sides() -> None:
         True,
         False,
     ]
+
+
+def test_a_peer_that_cannot_be_had_says_what_was_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pip's last line and the version are the reason; a peer that dies at once is none either."""
+
+    def fail(*words: str) -> None:
+        raise subprocess.CalledProcessError(1, "pip", stderr="ERROR: one\nERROR: No match\n")
+
+    monkeypatch.setattr(log_peer, "FOLDER", tmp_path)
+    monkeypatch.setattr(log_peer, "_install", fail)
+    found = log_peer.find()
+    assert isinstance(found, Unavailable)
+    assert "==0.7.0" in found.reason
+    assert found.reason.endswith("No match")
+    monkeypatch.setattr(log_peer, "_install", lambda *words: None)
+    found = log_peer.find()
+    assert isinstance(found, Unavailable)
+    assert "ended with 1" in found.reason
 
 
 def test_it_runs_on_a_folder_of_ones_own(

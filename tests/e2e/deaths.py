@@ -73,15 +73,16 @@ def ranks(kind: str) -> None:
     import torch
     import torch.distributed as dist
 
-    timeout = datetime.timedelta(seconds=3 if kind == "deadlock" else 60)
-    dist.init_process_group("gloo", timeout=timeout)
+    dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=90))
     rank, value = dist.get_rank(), torch.ones(4)
     for step in range(1, 11):
         dist.all_reduce(value)
         if rank == 0:
             print(f"step {step} loss 2.1", flush=True)
     if DIES and kind == "deadlock":
-        dist.recv(value, src=1 - rank)
+        # Only both ranks' wait for each other has a short limit: imports may take that long.
+        both = dist.new_group(timeout=datetime.timedelta(seconds=4))
+        dist.recv(value, src=1 - rank, group=both)
     if DIES and kind == "killed rank" and rank == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     dist.all_reduce(value)

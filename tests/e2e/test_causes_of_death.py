@@ -72,7 +72,7 @@ def test_the_words_of_a_device_assert_hold_the_run(run: Supervised) -> None:
 
 @pytest.mark.slow
 def test_two_ranks_that_wait_for_each_other(run: Supervised) -> None:
-    """Gloo gives up after three seconds in both: a timeout of a collective, tried again."""
+    """Gloo gives up after four seconds in both: a timeout of a collective, tried again."""
     configure(run, "deadlock", *TORCHRUN, "--nproc-per-node=2")
     run.start()
     decision = first_death(run)
