@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Kept, whatever the machine says: each process that a test starts would compile all of it again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup test before test-again test-root test-gpu test-systemd chaos check format model demo docs bench bench-checkpoint dist clean bench-relaunch soak
+.PHONY: help setup test before test-again test-root test-gpu test-systemd chaos check format model demo docs bench bench-checkpoint dist clean bench-relaunch bench-diagnosis soak
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -89,6 +89,9 @@ bench-checkpoint: setup ## what a checkpoint costs, beside torch.save and DCP (B
 
 bench-relaunch: setup ## from SIGKILL to the next step, beside a shell loop, torchrun and ft_launcher
 	$(BIN)/python -m benchmarks.relaunch
+
+bench-diagnosis: setup ## how often a cause is named rightly, beside nvidia-resiliency-ext (BENCH_ARGS=…)
+	$(BIN)/python -m benchmarks.diagnosis $(BENCH_ARGS)
 
 soak: setup ## real runs under random faults, their weights compared (MINUTES=2 SEED=1)
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --seed $(SEED)

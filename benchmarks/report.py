@@ -18,12 +18,16 @@ OURS = "supervisor"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One quantity, smaller is better; a text instead of a value says why there is none."""
+    """One quantity; a text instead of a value says why there is none.
+
+    Smaller is better, unless `larger_is_better`: then the target is the least that is wanted.
+    """
 
     what: str
     unit: str
     values: Mapping[str, float | str]
     target: float | None = None
+    larger_is_better: bool = False
 
     @property
     def ours(self) -> float:
@@ -35,7 +39,9 @@ class Row:
     @property
     def holds(self) -> bool | None:
         """Whether the target is reached; None without a target."""
-        return None if self.target is None else self.ours <= self.target
+        if self.target is None:
+            return None
+        return self.ours >= self.target if self.larger_is_better else self.ours <= self.target
 
     def ratio(self, peer: str) -> float | None:
         """Ours over the peer's; None where the peer has no value."""
@@ -49,6 +55,7 @@ class Row:
             "what": self.what,
             "unit": self.unit,
             "target": self.target,
+            "larger_is_better": self.larger_is_better,
             "holds": self.holds,
             "values": dict(self.values),
             "ratios": {peer: self.ratio(peer) for peer in peers},
@@ -93,7 +100,8 @@ class Report:
         for heading in ("target", *self.subjects, *(f"÷ {peer}" for peer in peers)):
             table.add_column(heading, justify="right")
         for row in self.rows:
-            target = "" if row.target is None else f"≤ {shown(row.target)} {row.unit}"
+            bound = "≥" if row.larger_is_better else "≤"
+            target = "" if row.target is None else f"{bound} {shown(row.target)} {row.unit}"
             verdict = {True: " ✓", False: " ✗", None: ""}[row.holds]
             cells = [shown(row.values.get(name, "–")) for name in self.subjects]
             cells[0] += f" {row.unit}{verdict}"
