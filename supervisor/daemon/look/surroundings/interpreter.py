@@ -147,7 +147,9 @@ def _venv_settings(program: str) -> dict[str, str] | None:
 
 def _folders(prefix: str, version: str | None) -> Iterator[str]:
     """The folders of packages below a prefix; of this version alone where it is known."""
-    wanted = None if version is None else "python" + ".".join(version.split(".")[:2])
+    minor = _minor(version)
+    # Debian has the packages of all versions in `python3`.
+    wanted = None if minor is None else (f"python{minor}", f"python{minor}t", "python3")
     for place in ("local/lib", "lib", "lib64"):
         library = os.path.join(prefix, place)
         try:
@@ -155,21 +157,22 @@ def _folders(prefix: str, version: str | None) -> Iterator[str]:
         except OSError:
             continue
         for name in names:
-            # Debian has the packages of all versions in `python3`.
-            if name.startswith("python3") and wanted in (None, name, *_any_minor(name, wanted)):
+            if name.startswith("python3") and (wanted is None or name in wanted):
                 for kind in _FOLDERS:
                     yield os.path.join(library, name, kind)
 
 
-def _any_minor(name: str, wanted: str | None) -> tuple[str | None, ...]:
-    return (wanted,) if name == "python3" or wanted == "python3" else ()
+def _minor(version: str | None) -> str | None:
+    """`3.12` of `3.12.3`; None where that is not told."""
+    parts = [] if version is None else version.split(".")
+    return ".".join(parts[:2]) if len(parts) > 1 else None
 
 
 def _user_folder(version: str | None, environ: Mapping[str, str]) -> list[str]:
     home = environ.get("HOME")
-    if home is None or version is None or environ.get("PYTHONNOUSERSITE"):
+    minor = _minor(version)
+    if home is None or minor is None or environ.get("PYTHONNOUSERSITE"):
         return []
-    minor = ".".join(version.split(".")[:2])
     return [os.path.join(home, ".local", "lib", f"python{minor}", "site-packages")]
 
 
