@@ -60,6 +60,15 @@ def test_what_changed_may_be_known_late() -> None:
     assert fold(map(Stamped, [*told, end(3), late])).last_good.changed is None
 
 
+def test_the_time_of_a_step_is_on_record_where_it_is_known() -> None:
+    """A short attempt leaves the entry as earlier versions wrote it."""
+    entry = AttemptEndedEntry(attempt=1).without("duration_s", "last_save_s", "loss")
+    assert "step_s" not in entry.with_course(1.0, None, None).to_json()
+    known = entry.with_course(100.0, None, 0.5, 0.41).to_json()
+    assert known["step_s"] == 0.41
+    assert list(known)[-4:] == ["duration_s", "last_save_s", "loss", "step_s"]
+
+
 def test_of_nothing() -> None:
     """A ledger of a version that knew nothing of it."""
     assert fold(()).last_good == LastGood()

@@ -86,6 +86,17 @@ def test_the_python_of_a_command(tmp_path: Path) -> None:
         assert of_command(command, {"PATH": f"{python.parent}:/bin"}) is None
 
 
+def test_a_fifo_as_settings(tmp_path: Path) -> None:
+    """To open it would take for ever: it counts as not there."""
+    python = make_venv(tmp_path / "venv")
+    settings = tmp_path / "venv" / "pyvenv.cfg"
+    settings.unlink()
+    os.mkfifo(settings)
+    found = of_command([str(python)], {})
+    assert found is not None
+    assert found.version != "3.12.9"
+
+
 def test_folders_of_the_system_and_of_pythonpath(tmp_path: Path) -> None:
     """PYTHONPATH comes first; the system's folders only where the environment says so."""
     system = tmp_path / "usr"

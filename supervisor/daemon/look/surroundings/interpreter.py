@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 from supervisor.system import procfs
+from supervisor.system.small_file import read_small_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,10 +138,10 @@ def _venv_settings(program: str) -> dict[str, str] | None:
     here = os.path.dirname(program)
     for folder in (here, os.path.dirname(here)):
         try:
-            with open(os.path.join(folder, "pyvenv.cfg"), encoding="utf-8") as file:
-                lines = file.read(65536).splitlines()
-        except (OSError, ValueError):
+            said = read_small_file(Path(folder, "pyvenv.cfg"))
+        except OSError:
             continue
+        lines = said.decode("utf-8", "replace").splitlines()
         pairs = (line.partition("=") for line in lines)
         return {name.strip().lower(): value.strip() for name, _, value in pairs}
     return None
