@@ -65,6 +65,7 @@ _KEYS = (
     "persister",
     "failure",
     "action",
+    "changed",
     "next_at",
     "grace_s",
     "stopping",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from supervisor.core.ending import Doubt
+from supervisor.core.last_good import LastGood
 from supervisor.core.look_facts import HungAt
 from supervisor.core.point_in_time import Moment
 from supervisor.core.rules.step_counters import CountersBySource
@@ -134,3 +135,4 @@ class History:
     warm: WarmTrust = WarmTrust.TRUSTED
     rss_bytes: int | None = None
     """The memory that the last parked interpreter took."""
+    last_good: LastGood = field(default_factory=LastGood)

@@ -7,6 +7,7 @@ from supervisor.core.entries.attempt import (
     AttemptEndedEntry,
     AttemptStartedEntry,
     AttemptUnwatchedEntry,
+    ChangedEntry,
     FirstStepEntry,
     HungEntry,
     LeftTrainingEntry,
@@ -128,11 +129,14 @@ def fold_entry(past: History, noted: Stamped) -> History:
             return replace(past, end_told=True)
         case AttemptEndedEntry():
             return with_end(past, noted, entry)
+        case ChangedEntry():
+            return replace(past, last_good=past.last_good.with_change(entry))
         case ProgressEntry(step=step, written=written):
             budget = with_headway(past.budget)
             return replace(
                 past,
                 budget=replace(budget, progress_step=step, progress_written=written),
+                last_good=past.last_good.with_progress(),
                 hung_at=beyond(past.hung_at, step, is_new=True),
             )
         case DecisionEntry():
@@ -184,6 +188,7 @@ def _with_start(past: History, entry: AttemptStartedEntry, wall: float) -> Histo
     return replace(
         past,
         attempt=entry.attempt,
+        last_good=past.last_good.with_start(entry.attempt),
         first_attempt_wall=wall if first is None else first,
         begun_wall=wall if is_fresh else past.begun_wall,
         attempt_wall=wall,

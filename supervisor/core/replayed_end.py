@@ -25,6 +25,7 @@ def with_end(past: History, noted: Stamped, entry: AttemptEndedEntry) -> History
         ended_killed=cut_off(entry.signal, entry.code, entry.failure),
         ended_step=entry.step,
         doubt=entry.doubt,
+        last_good=past.last_good.with_end(entry.step_s),
         attempt=max(past.attempt, entry.attempt or 0),
         rollback=past.rollback or entry.action == Action.ROLLBACK,
         last_attempt_open=False,

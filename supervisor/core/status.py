@@ -149,6 +149,37 @@ class GoodputStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class DifferenceStatus:
+    """One difference between two attempts."""
+
+    kind: str
+    """`framework`, `python`, `driver`, `node`, `script`, `commit`, `config`, `command`,
+    `step_time`, `variable`, `kernel`, `package`."""
+    what: str
+    """The name of a package, a file or a variable; else the kind."""
+    before: str | None = None
+    """Null: it was not there."""
+    after: str | None = None
+    """Null: it is not there any more."""
+    edited_s: float | None = None
+    """Of a changed file: how long before the end it was edited."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedStatus:
+    """What is different between two attempts."""
+
+    attempt: int
+    """The attempt that died."""
+    since: int
+    """The last attempt before it that made durable progress."""
+    differences: tuple[DifferenceStatus, ...] = ()
+    """Ten at most, the likeliest causes first."""
+    more: int = 0
+    """How many others there are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """How a run is now. What is absent is None; durations in seconds, times RFC 3339 in UTC."""
 
@@ -198,6 +229,9 @@ class Status:
     """Of the last attempt that ended ([names](restart-policy.md#failure-names-and-actions))."""
     action: Action | None = None
     """Of the last attempt that ended ([names](restart-policy.md#failure-names-and-actions))."""
+    changed: ChangedStatus | None = None
+    """What is different from [the last good attempt](restart-policy.md#what-is-different), if the
+    last attempt that ended died of a failure; null where nothing is."""
     reason: str | None = None
     """The sentence that goes with `state`."""
     advice: Advice | None = None

@@ -18,6 +18,7 @@ from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.daemon.look.rank_presence import RankPresence
 from supervisor.daemon.look.ranks_gone import RanksGoneWatch
 from supervisor.daemon.look.stacks import StackDump
+from supervisor.daemon.look.surroundings.step_time import StepTime
 from supervisor.daemon.run import Run
 from supervisor.launcher.messages import SignalOrder, StartedReport
 from supervisor.system.clock import monotonic_s
@@ -55,6 +56,7 @@ class RunningAttempt:
         self.last_save_s: float | None = None
         self.last_loss: float | None = None
         self.look: Observation | None = None
+        self.step_time = StepTime()
         self._run = run
         self.printed = printed or PrintedLog(run.paths.train_log)
         self._facts = AttemptFacts(number, self.printed, now)
@@ -108,6 +110,7 @@ class RunningAttempt:
         if gone is not None:
             look = replace(look, observed=replace(look.observed, gone=gone))
         self.look = look
+        self.step_time.note(now, look.observed.step)
         self.last_save_s = look.last_save_s if look.last_save_s is not None else self.last_save_s
         self.last_loss = look.loss if look.loss is not None else self.last_loss
         return look

@@ -114,6 +114,7 @@ class Daemon:
             self.left_in_memory = leave_memory(
                 self.run, self.parts.snapshots, self._house, self.state, self._link
             )
+            self.parts.changes.finish()
         self._house.finish(self.state)
         self._service.ended(self.state)
         return -1 if self.performer.exit_code is None else self.performer.exit_code
@@ -182,6 +183,7 @@ class Daemon:
             self._house.take_survey(answer, self.state, self._queue.append)
         self.parts.prober.tell(self._queue.append, monotonic_s())
         self.parts.snapshots.poll_answer()
+        self.parts.changes.poll(monotonic_s())
         attempt = self.parts.attempt
         if attempt is not None and attempt.poll_stacks():
             self._queue.append(StacksTaken(attempt.number))
@@ -205,6 +207,7 @@ class Daemon:
             self._observe_at = now + pause_s(self.state, now)
             self._queue.append(attempt.observe(now).observed)
             self._house.note_look(attempt)
+            self.parts.changes.note_look(attempt, now)
             self._left.look(self.state, now)
         self.parts.scheduler.poll(now)
         self._house.poll(self.state, now)
@@ -286,5 +289,7 @@ class Daemon:
                 )
             for effect in effects:
                 self.performer.perform(effect, self.state)
+            if effects:
+                self.parts.changes.poll(monotonic_s())
             if self.state.run is not before.run or effects:
                 self._house.show(self.state)

@@ -14,6 +14,7 @@ from supervisor.daemon.look.save_watch import SaveWatch
 from supervisor.daemon.look.scheduler import Scheduler
 from supervisor.daemon.look.step_watch import StepWatch
 from supervisor.daemon.run import Run
+from supervisor.daemon.tell.changes import Changes
 
 
 @dataclass(slots=True)
@@ -29,6 +30,7 @@ class Parts:
     saves: SaveWatch
     steps: StepWatch
     prober: Prober
+    changes: Changes
     attempt: RunningAttempt | None = None
     """The attempt that runs, else the last one."""
 
@@ -53,4 +55,5 @@ class Parts:
             saves=SaveWatch(run, times),
             steps=StepWatch(run, emit),
             prober=Prober(),
+            changes=Changes(run),
         )

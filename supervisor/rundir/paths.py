@@ -66,6 +66,11 @@ class RunPaths:
         return self.state_dir / "config.json"
 
     @property
+    def surroundings(self) -> Path:
+        """What the last attempt and the last good one ran in, one file for each."""
+        return self.state_dir / "surroundings"
+
+    @property
     def pins(self) -> Path:
         """One empty file for each pinned checkpoint's name."""
         return self.state_dir / "pins"

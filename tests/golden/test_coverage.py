@@ -22,6 +22,7 @@ BY_HAND_NOW = 1795910400.0  # 2026-11-29T00:00:00Z, when all of them are past
 # and commands/events-by-hand.txt its sentence.
 NO_RUN_MAKES = {
     "requeue": "needs SLURM (tests/rigs/slurm)",
+    "changed": "it compares what is installed where the tests run (tests/e2e/test_changed.py)",
     "not_resumed": "steps are compared by their pace, which is not that of a busy machine",
     "resume_doubted": "the same",
     "resume_seen": "it comes after a doubt",

@@ -9,6 +9,7 @@ from supervisor.config.durations import format_duration
 from supervisor.core.entries import attempt, decision, run, saves
 from supervisor.core.entries.entry import Entry, UnknownEntry
 from supervisor.core.vocabulary import Failure, RunState, Tier
+from supervisor.daemon.tell.change_words import changed_text
 
 T = TypeVar("T")
 _SILENT = frozenset(
@@ -244,6 +245,8 @@ def _told(entry: Entry) -> str | None:
             return _first_step(entry)
         case attempt.AttemptEndedEntry():
             return _attempt_ended(entry)
+        case attempt.ChangedEntry():
+            return f"Attempt {entry.attempt}: {changed_text(entry)}."
         case attempt.AttemptUnwatchedEntry():
             return _attempt_unwatched(entry)
         case saves.CheckpointVerdictEntry():

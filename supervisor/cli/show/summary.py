@@ -21,6 +21,7 @@ from supervisor.core.status import (
 from supervisor.core.vocabulary import Action, Failure, Nature, RunState
 from supervisor.core.wording import counted
 from supervisor.daemon.look.frozen_launcher import frozen_text
+from supervisor.daemon.tell.change_words import changed_text
 
 STATE_COLOURS: dict[str, str] = {
     RunState.RUNNING: "green",
@@ -110,6 +111,8 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
         yield "last failure", failure_text(status)
     if status.advice is not None and record.state != RunState.COMPLETED:
         yield "advice", advice_text(status)
+    if (changed := status.changed) is not None:
+        yield "changed", changed_text(changed)
     is_acting = record.live and not record.launcher_frozen
     if (soon := next_text(status, now_s)) and is_acting:
         yield "next", soon

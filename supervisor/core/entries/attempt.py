@@ -91,7 +91,7 @@ class ParkedEntry(Entry, kind="parked"):
     """Of the interpreter."""
 
 
-COURSE = ("duration_s", "last_save_s", "loss")
+COURSE = ("duration_s", "last_save_s", "loss", "step_s")
 """The keys of an attempt's end that only a daemon that saw the attempt can fill in."""
 
 
@@ -144,11 +144,55 @@ class AttemptEndedEntry(Entry, kind="attempt_ended"):
     duration_s: float | None = None
     last_save_s: float | None = None
     loss: float | None = None
+    step_s: float | None = left_out(None)
+    """How long a step typically took, if it was seen for half a minute."""
 
-    def with_course(self, duration_s: float, last_save_s: float | None, loss: float | None) -> Self:
+    def with_course(
+        self,
+        duration_s: float,
+        last_save_s: float | None,
+        loss: float | None,
+        step_s: float | None = None,
+    ) -> Self:
         """The entry with the keys of COURSE, from the daemon that saw the attempt."""
-        keys = None if self.keys is None else (*self.keys, *COURSE)
-        return replace(self, duration_s=duration_s, last_save_s=last_save_s, loss=loss, keys=keys)
+        course = COURSE if step_s is not None else COURSE[:-1]
+        keys = None if self.keys is None else (*self.keys, *course)
+        return replace(
+            self,
+            duration_s=duration_s,
+            last_save_s=last_save_s,
+            loss=loss,
+            step_s=step_s,
+            keys=keys,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference(JsonObject):
+    """One difference between two attempts."""
+
+    kind: str
+    """`framework`, `python`, `driver`, `node`, `script`, `commit`, `config`, `command`,
+    `step_time`, `variable`, `kernel`, `package`."""
+    what: str
+    """The name of a package, a file or a variable; else the kind."""
+    before: str | None = None
+    after: str | None = None
+    edited_s: float | None = left_out(None)
+    """Of a changed file: how long before the end it was edited."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedEntry(Entry, kind="changed"):
+    """What is different from the last good attempt, after an attempt died of a failure."""
+
+    attempt: int
+    since: int
+    """The last attempt before it that made durable progress."""
+    differences: tuple[Difference, ...] = ()
+    """Ten at most, the likeliest causes first."""
+    more: int = 0
+    """How many others there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

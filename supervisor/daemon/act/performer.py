@@ -274,7 +274,8 @@ class Performer:
         match entry:
             case AttemptEndedEntry() if (ended := self._parts.attempt) is not None:
                 ran_s = round(monotonic_s() - ended.started_at, 3)
-                return entry.with_course(ran_s, ended.last_save_s, finite(ended.last_loss))
+                step_s = ended.step_time.typical_s
+                return entry.with_course(ran_s, ended.last_save_s, finite(ended.last_loss), step_s)
             case DecisionEntry():
                 # A later `resume` is known by another id, not by its time: clocks may be set back.
                 intent_id = last_intent_id(self.run.paths.intent)

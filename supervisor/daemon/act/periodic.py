@@ -273,6 +273,7 @@ class PeriodicWork:
         )  # fmt: skip
         self._facts.doubts = tuple(line for line in told if line is not None)
         self._facts.slurm = self._parts.scheduler.status(wall)
+        self._facts.changed = self._parts.changes.told
         status = status_of(state, self._facts, look, now=now, wall=wall)
         for _ in range(2):
             try:

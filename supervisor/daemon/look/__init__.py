@@ -9,7 +9,7 @@ and GPU use, three times. `stacks.py` writes the stacks of a hung attempt into i
 `memory_tier.py` follows snapshots and their persister. `endings.py` makes an `Ending` of an exit
 report, `left_behind.py` follows processes that outlive their main process. `save_watch.py` and
 `step_watch.py` find saves in other places and attempts that did not resume. `scheduler.py` asks
-SLURM.
+SLURM. `surroundings/` reads what an attempt runs in, to compare it with the last good one.
 
 What always holds: a look only finds facts, and the core decides from them. A counter that cannot
 be read counts as activity. Checkpoints are read, disks probed and stacks taken by other processes,

@@ -9,6 +9,7 @@ from supervisor.core.rules.goodput import goodput, total_s
 from supervisor.core.states import State
 from supervisor.core.status import (
     BudgetStatus,
+    ChangedStatus,
     CheckpointStatus,
     GoodputStatus,
     LaunchStatus,
@@ -41,6 +42,7 @@ class StatusFacts:
     persister: PersisterStatus | None = None
     launch: LaunchStatus | None = None
     slurm: SlurmStatus | None = None
+    changed: ChangedStatus | None = None
     warnings: tuple[str, ...] = ()
     missing: str | None = None
     """The sentence on missing checkpoints, as long as they are missing."""
@@ -95,6 +97,7 @@ def status_of(
         slurm=facts.slurm,
         failure=state.failure,
         action=None if state.action is None else state.action.told,
+        changed=facts.changed,
         reason=state.reason or None,
         advice=state.advice,
         next_at=next_at,
