@@ -85,7 +85,6 @@ class Failure(_Word):
     ACCESS_DENIED = "access_denied"
     """A hub or service refuses: a gated repository, a missing or wrong key."""
     DOWNLOAD_FAILED = "download_failed"
-    """A hub or server cannot be reached, or answers with an error of its own."""
     EXCEPTION = "exception"
     SEGFAULT = "segfault"
     ABORTED = "aborted"

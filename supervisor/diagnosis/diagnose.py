@@ -123,7 +123,7 @@ def _choose(
         if found.is_unsure and (not is_known or found.action in _GRAVE):
             # The words may be a sample's. Nothing is held, excluded or rolled back for them.
             return False
-        return agrees(signal, found)
+        return agrees(signal, found) and not _is_a_strangers(ending, signal, found)
 
     return choose(
         [*kernel, *printed],
@@ -134,6 +134,18 @@ def _choose(
         as_at_start=as_at_start,
         rules=rules,
     )
+
+
+def _is_a_strangers(ending: ExitEvidence, signal: int | None, found: Explanation) -> bool:
+    """Whether the kernel's log tells of a process that was killed for memory elsewhere.
+
+    That log is the whole machine's. A kill within the run's own cgroup counts there.
+    """
+    if not found.from_kernel or found.failure is not Failure.HOST_OUT_OF_MEMORY:
+        return False
+    if ending.oom_kill_delta is not None:
+        return ending.oom_kill_delta <= 0
+    return signal is None or from_signal(signal).failure is not Failure.KILLED
 
 
 def _first_step(ending: ExitEvidence, printed: Sequence[str], offset: int) -> int:

@@ -60,7 +60,7 @@ def choose(
     candidates = [found for found in candidates if is_possible(found)]
     if not candidates:
         return None
-    is_distributed = any(found.stream for found in candidates) or any(
+    is_distributed = len({found.stream for found in candidates}) > 1 or any(
         word in lowered for lowered in map(str.lower, lines) for word in _SEVERAL_PROCESSES
     )
     candidates = _demote_handled(candidates, lines, is_distributed=is_distributed)
@@ -196,7 +196,7 @@ def _demote_handled(
     It survived if it reported the problem, or logged on. Lines without a label count as one process
     only where no line speaks of several.
     """
-    result, work = [], _Work(lines)
+    result, work = [], _LinesOfWork(lines)
     fatal_by_stream: dict[str, int] = {}
     for other in candidates:
         if other.is_traceback and other.weight <= Weight.CAUSE:
@@ -214,7 +214,7 @@ def _demote_handled(
     return result
 
 
-class _Work:
+class _LinesOfWork:
     """The lines that show their writer at work, by the label of its process."""
 
     def __init__(self, lines: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 from supervisor.diagnosis.full_disk import place_of
 from supervisor.diagnosis.last_words import Unhandled, find_unhandled
 from supervisor.diagnosis.log_line import clean, read_step, split_prefix
+from supervisor.diagnosis.log_window import LogWindow
 from supervisor.diagnosis.python_traceback import exception_of
 from supervisor.diagnosis.steps_after import shows_steps
 from supervisor.diagnosis.user_rules import NO_RULES, UserRules
@@ -24,6 +25,7 @@ from supervisor.system.clock import monotonic_s, wall_s
 from supervisor.worker.page import Outcome, Page
 
 WORDS_CHARS = 200
+SILENT_START_S = 600.0
 
 
 class AttemptFacts:
@@ -35,12 +37,12 @@ class AttemptFacts:
         self.oom_kills = read_oom_kills()
         self._printed = printed
 
-    def last_lines(self) -> list[str]:
+    def window(self) -> LogWindow:
         """The attempt's own lines that matter at its end: bounded, however much it printed."""
         try:
-            return list(self._printed.window().lines)
+            return self._printed.window()
         except OSError:
-            return []
+            return LogWindow((), None)
 
     def started_wall(self) -> float:
         """When it began, seconds since 1970, by the clock as it is set now."""
@@ -144,8 +146,10 @@ def ending_of(
     """
     has_failed = end.signal is not None or bool(end.code)
     outcome = agreed_outcome(pages, has_failed=has_failed)
-    lines = facts.last_lines()
-    first_step = any(page.beats > 0 for page in pages) or step is not None
+    window = facts.window()
+    lines = window.lines
+    has_beaten = any(page.beats > 0 for page in pages)
+    first_step = has_beaten or step is not None
     # A command that does not attach shows in its output that it trains, whatever the pattern.
     first_step = first_step or shows_steps([clean(line) for line in lines])
     if outcome is not None and outcome.step is not None:
@@ -154,8 +158,9 @@ def ending_of(
         code=outcome.code if outcome is not None else end.code,
         signal=None if outcome is not None else end.signal,
         lines=lines,
-        first_step_seen=first_step,
+        first_step_seen=first_step or _may_have_trained(end, facts, pages),
         step=step,
+        lines_from_start=window.from_start and first_step and not has_beaten,
         # An attempt with its own cgroup: the daemon's cgroup does not count the kills in there.
         oom_kill_delta=facts.oom_kill_delta() if end.oom_kills is None else end.oom_kills,
         free_bytes=free_bytes(checkpoint_directory),
@@ -200,6 +205,14 @@ def ending_of(
         loads_checkpoint=found.loads_checkpoint,
         full_place=_full_place(found),
     )
+
+
+def _may_have_trained(end: SeenEnd, facts: AttemptFacts, pages: Sequence[Page]) -> bool:
+    """Whether a command that shows no steps has run so long that it may have made some.
+
+    Then no line is taken for a wrong configuration: a false hold costs more than a restart.
+    """
+    return not pages and end.monotonic - facts.started_at > SILENT_START_S
 
 
 def _diagnosis_of(unhandled: Unhandled, evidence: ExitEvidence, rules: UserRules) -> Diagnosis:

@@ -159,10 +159,13 @@ CHECKPOINTS: tuple[Rule, ...] = (
         ),
         r"\b(?:world[ _]size|parallel (?:size|degree))\b.{0,120}\b(?:mismatch|differ|inconsistent"
         r"|does not match|doesn't match|not equal|was|!=)"
-        r"|\b(?:missing|unexpected) key(?:\(s\)|s)? (?:in|found in) .{0,40}(?:state_dict|checkpoint)"
+        r"|\b(?:missing|unexpected) key(?:\(s\)|s)? (?:in|found in) .{0,40}(?:state_dict"
+        r"|checkpoint)"
         r"|\brequested shape: .{0,80}is not compatible with the stored shape"
-        r"|\bDP world size of \d+ but the current world size is|\btree structures? (?:do(?:es)? not|"
-        r"don't) match|different number of parameter groups|parameter group that doesn't match the size",
+        r"|\bDP world size of \d+ but the current world size is"
+        r"|\btree structures? (?:do(?:es)? not|"
+        r"don't) match|different number of parameter groups"
+        r"|parameter group that doesn't match the size",
         Failure.CHECKPOINT_MISMATCH,
         Action.HOLD,
         example="ValueError: loaded state dict has a different number of parameter groups",

@@ -132,7 +132,8 @@ COLLECTIVES: tuple[Rule, ...] = (
         r"coordination service.{0,300}(?:unavailable|heartbeat timeout|error)"
         r"|JAX distributed service detected fatal errors|\bheartbeat timeout\b.{0,80}\btask"
         r"|\btask\b.{0,120}\bheartbeat timeout"
-        r"|\bbarrier timed out\b.{0,200}|coordination_service\S{0,40}.{0,200}(?:timed out|deadline)",
+        r"|\bbarrier timed out\b.{0,200}|coordination_service\S{0,40}.{0,200}(?:timed out"
+        r"|deadline)",
         Failure.RENDEZVOUS,
         Action.BACKOFF,
         Weight.CONSEQUENCE,
@@ -168,7 +169,8 @@ COLLECTIVES: tuple[Rule, ...] = (
         r"|(?:errno:? 98|EADDRINUSE|bind).{0,120}address already in use|\bEADDRINUSE\b"
         r"|(?:Errno 98\] )?address already in use$"
         r"|DistStoreError|waiting for clients\. \d+/\d+ clients joined"
-        r"|wait timeout after \d+ms, keys|timed out initializing process group in store based barrier"
+        r"|wait timeout after \d+ms, keys"
+        r"|timed out initializing process group in store based barrier"
         r"|retrieving ncclUniqueId from .{0,200}got error"
         r"|(?:DistStore|Runtime|DistNetwork)\w{0,20}Error: Socket Timeout",
         Failure.RENDEZVOUS,

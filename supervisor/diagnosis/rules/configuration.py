@@ -183,16 +183,18 @@ CONFIGURATION: tuple[Rule, ...] = (
         only_raised=True,
         only_unhandled=True,
     ),
-    # A check of arguments that a program makes by itself. Words such as "expected" and "got" are left
-    # out: a batch of data raises them, too.
+    # A check of arguments that a program makes by itself. Words such as "expected" and "got" are
+    # left out: a batch of data raises them, too.
     _wrong(
         ("valueerror", "assertionerror", "notimplementederror", "typeerror", "runtimeerror"),
         r"^(?:ValueError|AssertionError|NotImplementedError|TypeError): .{0,300}"
-        r"\b(?:must be|should be|must have|(?:is |are )?not (?:currently |yet )?supported|unsupported"
+        r"\b(?:must be|should be|must have|(?:is |are )?not (?:currently |yet )?supported"
+        r"|unsupported"
         r"|unrecognized|is not a valid|not recognized|is required|requires?|cannot be used|must not"
         r"|only supports?|does(?: not|n't) support|divisible by|please (?:install|set|specify|pass)"
         r"|you (?:need|have|must|should)(?: to)?|not found in the base model|does not exist)\b"
-        r"|^AssertionError: Invalid device id|^RuntimeError: .{0,200}\b(?:is not supported|not implemented for|must be specified)\b",
+        r"|^AssertionError: Invalid device id|^RuntimeError: .{0,200}\b(?:is not supported"
+        r"|not implemented for|must be specified)\b",
         "ValueError: You must specify exactly one of input_ids or inputs_embeds",
         _CONFIG,
         source="huggingface/transformers, src/transformers/models/llama/modeling_llama.py",
@@ -246,8 +248,10 @@ START_MISTAKES: tuple[Rule, ...] = (
     ),
     _wrong(
         ("runtimeerror",),
-        r"^RuntimeError: (?:element 0 of tensors does not require grad|Expected all tensors to be on"
-        r" the same device|mat1 and mat2 |Input type .{0,80} should be the same|The size of tensor a"
+        r"^RuntimeError: (?:element 0 of tensors does not require grad"
+        r"|Expected all tensors to be on"
+        r" the same device|mat1 and mat2 |Input type .{0,80} should be the same"
+        r"|The size of tensor a"
         r"|expected scalar type|Given groups=)",
         "RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn",
         _PROGRAM,

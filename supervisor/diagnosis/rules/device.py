@@ -60,7 +60,8 @@ DEVICE: tuple[Rule, ...] = (
     ),
     _hardware(
         ("ecc error", "eccuncorrectable", "ecc_uncorrectable"),
-        r"\bCUDA_ERROR_ECC_UNCORRECTABLE\b|\bcuda (?:error|failure)\b.{0,20}uncorrectable ecc error|cudaErrorECCUncorrectable"
+        r"\bCUDA_ERROR_ECC_UNCORRECTABLE\b|\bcuda (?:error"
+        r"|failure)\b.{0,20}uncorrectable ecc error|cudaErrorECCUncorrectable"
         r"|\bNVRM: .{0,100}\b(?:double.bit|uncorrectable) ecc error",
         Failure.GPU_ECC,
         "torch.AcceleratorError: CUDA error: uncorrectable ECC error encountered",
@@ -77,8 +78,10 @@ DEVICE: tuple[Rule, ...] = (
             "determine the device handle for gpu",
             "failed to initialize nvml: unknown error",
         ),
-        r"\bNVML_?Error_?GPU_?Is_?Lost\b|\bNVRM: .{0,200}fallen off the bus|\bunable to determine the device handle for gpu"
-        r"|^failed to initialize nvml: unknown error|\bNVML\w*(?:Error\w*)?: .{0,40}\bGPU is lost\b",
+        r"\bNVML_?Error_?GPU_?Is_?Lost\b|\bNVRM: .{0,200}fallen off the bus"
+        r"|\bunable to determine the device handle for gpu"
+        r"|^failed to initialize nvml: unknown error"
+        r"|\bNVML\w*(?:Error\w*)?: .{0,40}\bGPU is lost\b",
         Failure.GPU_LOST,
         "NVRM: GPU 0000:3b:00.0: GPU has fallen off the bus.",
         "leptonai/gpud#1209",
@@ -245,7 +248,8 @@ DEVICE: tuple[Rule, ...] = (
     Rule(
         ("cuda error", "hip error", "cuda failure", "cudaerror", "cuda_error_", "cudnn failed"),
         r"\bCUDA_ERROR_(?!OUT_OF_MEMORY)[A-Z_]{4,40}\b|\bcudaError(?:IllegalAddress|LaunchFailure"
-        r"|LaunchTimeout|IllegalInstruction|MisalignedAddress|Unknown)\b|\bcuDNN failed to initialize"
+        r"|LaunchTimeout|IllegalInstruction|MisalignedAddress|Unknown)\b"
+        r"|\bcuDNN failed to initialize"
         r"|\b(?:cuda|hip) error: (?!success)\w|\bcuda failure (?:\d{1,4}|')",
         Failure.CUDA_FAULT,
         Action.RESTART,

@@ -33,7 +33,8 @@ MEMORY: tuple[Rule, ...] = (
     ),
     Rule(
         ("memory monitor", "memoryerror: task was killed", "outofmemoryerror", "memory pressure"),
-        r"\bkilled (?:by|due to) (?:the )?(?:ray )?(?:memory monitor|the node running low on memory)"
+        r"\bkilled (?:by|due to) (?:the )?(?:ray )?(?:memory monitor"
+        r"|the node running low on memory)"
         r"|\bTask was killed due to the node running low on memory"
         r"|workers? \(?.{0,80}\bkilled due to memory pressure \(OOM\)",
         Failure.HOST_OUT_OF_MEMORY,

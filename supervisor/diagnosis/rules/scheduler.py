@@ -117,12 +117,15 @@ SCHEDULER: tuple[Rule, ...] = (
             "imminent",
             "taintmanager",
         ),
-        r"\bTERM_PREEMPT\b|\binstance-action\b.{0,40}\bterminate\b|\b(?:GCP )?metadata (?:service|server) says termination is imminent"
-        r"|\b(?:instance|VM|node|pod|spot|server|job) (?:.{0,60}\b)?(?:is|was|has been|will be|being)"
+        r"\bTERM_PREEMPT\b|\binstance-action\b.{0,40}\bterminate\b"
+        r"|\b(?:GCP )?metadata (?:service|server) says termination is imminent"
+        r"|\b(?:instance|VM|node|pod|spot|server|job) (?:.{0,60}\b)?(?:is|was|has been|will be"
+        r"|being)"
         r" preempted\b|\b(?:spot|preemptible|instance).{0,60}\b(?:interruption|termination)"
         r" (?:notice|warning|signal|event)|\bpreemption (?:notice|signal|event) (?:was )?received"
         r"|\breceived (?:a )?(?:spot|preemption|interruption).{0,30}\b(?:notice|signal|event)"
-        r"|\bPreempted in order to admit\b|\bPreempting: Preempted by\b|\bin response to imminent node shutdown\b"
+        r"|\bPreempted in order to admit\b|\bPreempting: Preempted by\b"
+        r"|\bin response to imminent node shutdown\b"
         r"|\bTaintManagerEviction\b|\bstate: PREEMPTED\b",
         PREEMPTED,
         "start-worker 2024/12/17 16:03:58 GCP Metadata Service says termination is imminent",

@@ -13,7 +13,8 @@ _REBUILD = Advice(
     "pip list | grep -iE 'torch|cuda|flash|bitsandbytes|xformers'",
 )
 _COMPILER = Advice(
-    "The compiler's own message above says what it misses; without torch.compile the run needs none."
+    "The compiler's own message above says what it misses; without torch.compile the run needs"
+    " none."
 )
 
 
@@ -49,7 +50,8 @@ SOFTWARE: tuple[Rule, ...] = (
     ),
     _incompatible(
         ("driver", "provided ptx", "cuda version", "cudamismatch"),
-        r"unsupported display driver / cuda driver combination|nvidia driver on your system is too old|CUDA driver version is insufficient"
+        r"unsupported display driver / cuda driver combination"
+        r"|nvidia driver on your system is too old|CUDA driver version is insufficient"
         r"|provided PTX was compiled with an unsupported toolchain"
         r"|\bCUDAMismatchException\b|detected CUDA version \(?[\d.]+\)? mismatches the version"
         r"|installed CUDA version .{0,40}does not match the version"
@@ -62,7 +64,8 @@ SOFTWARE: tuple[Rule, ...] = (
     ),
     Rule(
         ("importerror", "failed to import"),
-        r"^(?:ImportError: |RuntimeError: Failed to import ).{0,400}(?:\bundefined symbol: |cannot open shared object file)",
+        r"^(?:ImportError: |RuntimeError: Failed to import ).{0,400}(?:\bundefined symbol: "
+        r"|cannot open shared object file)",
         Failure.CONFIGURATION,
         Action.HOLD,
         example="ImportError:"
@@ -174,7 +177,8 @@ SOFTWARE: tuple[Rule, ...] = (
             "backendcompiler",
             "gcc",
         ),
-        r"\bBackendCompilerFailed\b|\bnvcc fatal\b|\b(?:torch\._inductor\.exc\.\w{1,30}|InductorError|CppCompileError)\b"
+        r"\bBackendCompilerFailed\b|\bnvcc fatal\b|\b(?:torch\._inductor\.exc\.\w{1,30}"
+        r"|InductorError|CppCompileError)\b"
         r"|\btriton\.\w[\w.]{0,60}(?:CompilationError|OutOfResources|PTXASError)\b"
         r"|\bOutOfResources: out of resource|\bPTXASError\b"
         r"|error building extension '|failed to find C compiler"

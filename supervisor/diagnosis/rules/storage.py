@@ -18,7 +18,8 @@ STORAGE: tuple[Rule, ...] = (
             "os error 28",
             "os error 122",
         ),
-        r"no space left on device|disk quota exceeded|\[errno (?:28|122)\]|\bcode: (?:28|122),|\(os error (?:28|122)\)"
+        r"no space left on device|disk quota exceeded|\[errno (?:28|122)\]|\bcode: (?:28|122),"
+        r"|\(os error (?:28|122)\)"
         r"|\bnot enough space on (?:the )?(?:disk|device)|\bnot enough (?:free )?disk space",
         Failure.DISK_FULL,
         Action.HOLD,
