@@ -66,6 +66,7 @@ _KEYS = (
     "failure",
     "action",
     "changed",
+    "advice",
     "next_at",
     "grace_s",
     "stopping",

@@ -77,8 +77,9 @@ class Advice(JsonObject):
 
     @property
     def text(self) -> str:
-        """Both as one sentence."""
-        return f"{self.sentence.rstrip('.')}: `{self.command}`" if self.command else self.sentence
+        """Both as one clause, without a full stop."""
+        sentence = self.sentence.rstrip(".")
+        return f"{sentence}: `{self.command}`" if self.command else sentence
 
 
 @dataclass(frozen=True, slots=True)

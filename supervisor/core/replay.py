@@ -11,15 +11,10 @@ from supervisor.core.entries.attempt import (
     FirstStepEntry,
     HungEntry,
     LeftTrainingEntry,
-    NotResumedEntry,
     ParkedEntry,
     RanksGoneEntry,
-    ResumeDoubtedEntry,
-    ResumeSeenEntry,
     Source,
     StartFailedEntry,
-    StepsBeganEntry,
-    StepsWentBackEntry,
 )
 from supervisor.core.entries.decision import (
     BeginAgainEntry,
@@ -31,6 +26,13 @@ from supervisor.core.entries.decision import (
     SuspendedEntry,
 )
 from supervisor.core.entries.entry import Stamped
+from supervisor.core.entries.resuming import (
+    NotResumedEntry,
+    ResumeDoubtedEntry,
+    ResumeSeenEntry,
+    StepsBeganEntry,
+    StepsWentBackEntry,
+)
 from supervisor.core.entries.run import (
     DaemonStartedEntry,
     RunCreatedEntry,

@@ -6,7 +6,6 @@ the sentence below a field is its row.
 
 from dataclasses import dataclass
 
-from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure, Intent, RunState, StopSource
 
 
@@ -17,6 +16,15 @@ class Pids:
     launcher: int | None = None
     daemon: int | None = None
     trainer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdviceStatus:
+    """What a person can do: one sentence, and at most one command to type."""
+
+    sentence: str
+    command: str | None = None
+    """`CONFIG` stands for the run's configuration file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +242,8 @@ class Status:
     last attempt that ended died of a failure; null where nothing is."""
     reason: str | None = None
     """The sentence that goes with `state`."""
-    advice: Advice | None = None
-    """What a person can do about `failure`: a `sentence` and at most one `command`."""
+    advice: AdviceStatus | None = None
+    """What a person can do about `failure`."""
     next_at: str | None = None
     """When a pause ends."""
     intent: Intent = Intent.RUN

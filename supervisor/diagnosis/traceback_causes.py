@@ -17,7 +17,7 @@ from supervisor.diagnosis.calls import (
     shows_a_step,
 )
 from supervisor.diagnosis.explanation import Explanation
-from supervisor.diagnosis.log_line import shows_going_on, tells_survival, without_hedge
+from supervisor.diagnosis.log_line import read_step, tells_survival, without_hedge
 from supervisor.diagnosis.python_traceback import exception_of
 from supervisor.diagnosis.rules.rule import Calls, Hit, Rule, Weight, matches
 from supervisor.diagnosis.traceback_frames import Frame
@@ -47,6 +47,11 @@ _EVIDENCE_DETAILS = 3
 # With fewer lines before a traceback, a log may be an excerpt.
 _BEGINNING_LINES = 3
 # Hydra cuts a traceback so that it begins at the user's own function.
+_GOES_ON = re.compile(
+    r"\bWARN(?:ING)?\b|\b(?:retry|retri|skipp|ignor|continu|recover|carrying on|going on|try again)"
+    r"|falling back|non-?fatal|\battempt \d+(?: of |/)\d+\b",
+    re.IGNORECASE,
+)
 _HYDRA = "Error executing job with overrides"
 _OF_OTHERS = re.compile(
     r"/multiprocessing/|/concurrent/futures/|distributed_c10d\.py$|/rendezvous\.py$|/elastic/"
@@ -215,12 +220,7 @@ def _is_survived(lead: str, *, is_unhandled: bool) -> bool:
     """Whether the line before a traceback says that its writer goes on."""
     if is_unhandled or _PYTHON_WARNING.match(lead) is not None:
         return False
-    return tells_survival(lead) and not shows_going_on_only(lead)
-
-
-def shows_going_on_only(lead: str) -> bool:
-    """Whether the line is an ordinary record, which says nothing about the traceback below it."""
-    return shows_going_on(lead, is_stamped=False) and _TROUBLE.search(lead) is None
+    return _GOES_ON.search(lead) is not None and read_step(lead) is None
 
 
 def _was_reported(lead: str) -> bool:

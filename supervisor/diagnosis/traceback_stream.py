@@ -127,7 +127,7 @@ class TracebackStream:
         if self.skips_group:
             return
         header = body.find(HEADER)
-        if header >= 0:
+        if header >= 0 and not body.startswith("C++ "):
             self._begin(index, body, header)
         elif _DIRECT in body or _CONTEXT in body:
             self.close_open()
@@ -188,7 +188,7 @@ class TracebackStream:
             self.open = _Open(index, None, lines_left=_SCRIPT_LINES_MAX)
             self._inside(self.open, index, body)
             return
-        if frame is not None and self._wraps_a_traceback():
+        if self._wraps_a_traceback() and (frame is not None or _is_raised(body)):
             self.close_open()
             self.open = _Open(index, _Link.ROOT)
             self._inside(self.open, index, body)
@@ -284,6 +284,11 @@ class TracebackStream:
                 )
             )
         self.chain, self.lines = [], set()
+
+
+def _is_raised(body: str) -> bool:
+    found = EXCEPTION.match(body)
+    return found is not None and found[1].endswith(("Error", "Exception"))
 
 
 def _is_exception_name(name: str) -> bool:

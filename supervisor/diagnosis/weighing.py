@@ -25,6 +25,8 @@ _TASK_DIED = re.compile(
     r"srun: error: \S{1,200}: tasks? \S{1,80}: (?:Exited with|Killed|Seg|Bus|Abort|Out Of Memory)"
 )
 _TASK_DIED_LINES = 50
+_STAMPED_MOST = 0.9
+_PEERS_WORDS = (Failure.NCCL_NETWORK, Failure.RENDEZVOUS)
 
 _SEVERAL_PROCESSES = (
     "local_rank",
@@ -97,7 +99,7 @@ def _is_recent(found: Explanation, steps: int, best: Explanation | None) -> bool
 
     A watchdog fires minutes after its cause. Until then the peers may print on.
     """
-    is_timeout = best is None or best.weight >= Weight.TIMEOUT
+    is_timeout = best is None or best.weight >= Weight.TIMEOUT or best.failure in _PEERS_WORDS
     if is_timeout and found.is_unhandled and found.weight <= Weight.CAUSE:
         return steps <= _TIMEOUT_WAITS_STEPS
     return steps <= PEERS_GO_ON_STEPS and (
@@ -118,17 +120,21 @@ def _of_the_last_life(
 def _without_cascades(found: Sequence[Explanation], lines: Sequence[str]) -> Sequence[Explanation]:
     """Leave out deaths that follow from others.
 
-    A watchdog aborts its rank by itself, and SLURM cancels a step of which a task has died.
+    A watchdog aborts its rank by itself, and its peers lose it. SLURM cancels a step of which a
+    task has died.
     """
     found = [one for one in found if not _follows_a_task(one, lines)]
     first = min((one.index for one in found if one.weight is Weight.TIMEOUT), default=None)
     if first is None:
         return found
-    return [
-        one
-        for one in found
-        if one.weight is not Weight.DEATH or one.index < first or one.failure is not Failure.KILLED
-    ]
+    return [one for one in found if one.index < first or not _follows_a_timeout(one)]
+
+
+def _follows_a_timeout(found: Explanation) -> bool:
+    """Whether it can be what a watchdog's timeout led to: a kill, or a peer that lost its rank."""
+    if found.weight is Weight.DEATH:
+        return found.failure is Failure.KILLED
+    return found.weight is Weight.CONSEQUENCE and found.failure in _PEERS_WORDS
 
 
 def _follows_a_task(found: Explanation, lines: Sequence[str]) -> bool:
@@ -140,7 +146,11 @@ def _follows_a_task(found: Explanation, lines: Sequence[str]) -> bool:
 
 
 def _weight(found: Explanation) -> tuple[Weight, bool, int]:
-    return found.weight, found.is_unsure, found.index
+    weight = found.weight
+    if weight is Weight.DEATH:
+        # A rank that died first, and the peers that lost it: whichever is told first came first.
+        weight = Weight.CONSEQUENCE
+    return weight, found.is_unsure, found.index
 
 
 def _with_company(best: Explanation, others: Sequence[Explanation]) -> Explanation:
@@ -225,9 +235,11 @@ class _LinesOfWork:
         """Whether process `stream` shows work in the lines from `begin` on and before `end`."""
         if self._at is None:
             self._at = {}
-            for index, line in enumerate(self._lines):
-                prefix = split_prefix(line)
-                if shows_going_on(prefix.body, is_stamped=prefix.is_stamped):
+            prefixes = [split_prefix(line) for line in self._lines]
+            # A collector stamps each line, those of tracebacks too: such a stamp tells nothing.
+            counts = sum(prefix.is_stamped for prefix in prefixes) <= _STAMPED_MOST * len(prefixes)
+            for index, prefix in enumerate(prefixes):
+                if shows_going_on(prefix.body, is_stamped=prefix.is_stamped and counts):
                     self._at.setdefault(prefix.stream, []).append(index)
         known = self._at.get(stream, [])
         at = bisect.bisect_left(known, begin)

@@ -39,7 +39,7 @@ PROGRAMS = {
                    "TypeError", "bare_group.py:<module>"),
     "thread": (
         "import threading\ndef f(): {}['x']\nt = threading.Thread(target=f); t.start(); t.join()\n"
-        "raise ValueError('main')\n", Failure.EXCEPTION, "ValueError", "thread.py:<module>"),
+        "raise ValueError('main')\n", Failure.CONFIGURATION, "ValueError", "thread.py:<module>"),
     "ignored": (
         "class A:\n    def __del__(self): raise KeyError('late')\n"
         "a = A()\ndef f(): raise ValueError('x')\nf()\n",

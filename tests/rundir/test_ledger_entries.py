@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli.show.ledger_sentences import details, sentence
+from supervisor.cli.show.ledger_details import details
+from supervisor.cli.show.ledger_sentences import sentence
 from supervisor.core.entries.entry import Stamped
 from supervisor.core.entries.run import ReloadedEntry
 from supervisor.core.point_in_time import Moment

@@ -10,7 +10,8 @@ import click
 
 from supervisor.cli.record import read_record
 from supervisor.cli.show.formatting import local_time
-from supervisor.cli.show.ledger_sentences import details, sentence
+from supervisor.cli.show.ledger_details import details
+from supervisor.cli.show.ledger_sentences import sentence
 from supervisor.cli.show.terminal import json_text, strip_controls
 from supervisor.cli.target import find_run, target_argument
 from supervisor.core.entries.reading import read_entry

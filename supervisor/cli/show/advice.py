@@ -2,10 +2,10 @@
 
 import os
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 from supervisor.cli.record import RunRecord, Unwatched
+from supervisor.core.ending import Advice
 from supervisor.core.status import Status
 from supervisor.core.vocabulary import Failure, Intent, RunState
 from supervisor.core.wording import is_operators_hold
@@ -73,8 +73,8 @@ def advice_text(status: Status) -> str:
     """What a person can do about the last failure, with the configuration's path as typed here."""
     if status.advice is None:
         return ""
-    command = status.advice.command.replace("CONFIG", shown_config(status))
-    return replace(status.advice, command=command).text
+    command = (status.advice.command or "").replace("CONFIG", shown_config(status))
+    return Advice(status.advice.sentence, command).text
 
 
 def by_hand(pid: int) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from supervisor.cli.show.formatting import count_text, size_text
 from supervisor.config.durations import format_duration
-from supervisor.core.entries import attempt, decision, run, saves
+from supervisor.core.entries import attempt, decision, resuming, run, saves
 from supervisor.core.entries.entry import Entry, UnknownEntry
 from supervisor.core.vocabulary import Failure, RunState, Tier
 from supervisor.daemon.tell.change_words import changed_text
@@ -35,18 +35,6 @@ def sentence(entry: Entry) -> str | None:
         return told
     rest = {k: v for k, v in entry.to_json().items() if k not in {"type", "wall"}}
     return f"{kind}: {json.dumps(rest, ensure_ascii=False)}" if rest else kind
-
-
-def details(entry: Entry) -> list[str]:
-    """The evidence below a sentence."""
-    match entry:
-        case attempt.AttemptEndedEntry():
-            advice = [] if entry.advice is None else [f"advice: {entry.advice.text}"]
-            return [*entry.evidence[:3], *advice]
-        case run.IncidentEntry():
-            return list(entry.evidence[:3])
-        case _:
-            return []
 
 
 def _said(value: T | None) -> T:
@@ -279,11 +267,11 @@ def _told(entry: Entry) -> str | None:
             return "The operator lets the run begin again, although its checkpoints are missing."
         case saves.SavesElsewhereEntry():
             return f"The supervisor sees no checkpoints: {_said(entry.advice)}."
-        case attempt.NotResumedEntry():
+        case resuming.NotResumedEntry():
             return f"The attempt was killed before its next save: {entry.reason}."
-        case attempt.ResumeDoubtedEntry():
+        case resuming.ResumeDoubtedEntry():
             return f"In doubt: {entry.reason}."
-        case attempt.ResumeSeenEntry():
+        case resuming.ResumeSeenEntry():
             return f"The steps of attempt {_said(entry.attempt)} show that it resumed."
         case decision.ResumedEntry():
             return "The operator resumed the run; its failure budgets start again from zero."

@@ -9,7 +9,7 @@ from supervisor.core.json_values import MisfitError
 
 KINDS: Mapping[str, type[Entry]] = {
     one.kind: one
-    for module in (run, attempt, saves, decision)
+    for module in (run, attempt, resuming, saves, decision)
     for one in vars(module).values()
     if isinstance(one, type) and issubclass(one, Entry) and one.kind
 }

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from supervisor.core.effects import Effect, Incident, Record, Say, SendKill
-from supervisor.core.entries.attempt import NotResumedEntry, ResumeDoubtedEntry, ResumeSeenEntry
+from supervisor.core.entries.resuming import NotResumedEntry, ResumeDoubtedEntry, ResumeSeenEntry
 from supervisor.core.events import BeginsAnew, GoesOn
 from supervisor.core.reactions.hold import condemned
 from supervisor.core.reactions.operator import KILL_ANSWER_S

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from supervisor.core.entries.attempt import StepsBeganEntry, StepsWentBackEntry
 from supervisor.core.entries.decision import BeginAgainEntry
 from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.resuming import StepsBeganEntry, StepsWentBackEntry
 from supervisor.core.entries.saves import SaveSeenEntry, SourceAtSave
 
 SAVES_KEPT = 2000

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from supervisor.checkpoint.records import CheckpointEntry
-from supervisor.core.entries.attempt import StepsBeganEntry, StepsWentBackEntry
 from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.resuming import StepsBeganEntry, StepsWentBackEntry
 from supervisor.core.entries.saves import SaveSeenEntry, SourceAtSave
 from supervisor.core.events import BeginsAnew, Event, GoesOn
 from supervisor.core.rules.step_counters import (

@@ -8,6 +8,7 @@ from supervisor.core.rules.budget import DAY_S
 from supervisor.core.rules.goodput import goodput, total_s
 from supervisor.core.states import State
 from supervisor.core.status import (
+    AdviceStatus,
     BudgetStatus,
     ChangedStatus,
     CheckpointStatus,
@@ -99,7 +100,9 @@ def status_of(
         action=None if state.action is None else state.action.told,
         changed=facts.changed,
         reason=state.reason or None,
-        advice=state.advice,
+        advice=None
+        if state.advice is None
+        else AdviceStatus(state.advice.sentence, state.advice.command or None),
         next_at=next_at,
         intent=state.intent,
         stopping=None

@@ -190,7 +190,7 @@ COLLECTIVES: tuple[Rule, ...] = (
         r"|TCPStore.{0,200}(?:broken pipe|connection reset)",
         Failure.RENDEZVOUS,
         Action.BACKOFF,
-        Weight.CONSEQUENCE,
+        Weight.TIMEOUT,
         example="torch.distributed.DistNetworkError: Failed to recv, got 0 bytes."
         " Connection was likely closed. Did the remote server shutdown or crash?",
         source="pytorch/pytorch, torch/csrc/distributed/c10d/Utils.hpp",

@@ -150,9 +150,20 @@ DEATHS: tuple[Rule, ...] = (
         source="GNU bash, jobs.c",
     ),
     Rule(
-        ("double free", "free():", "malloc():", "stack smashing", "corrupted size", "assertion `"),
+        (
+            "double free",
+            "free():",
+            "malloc():",
+            "munmap_chunk():",
+            "double-linked list",
+            "stack smashing",
+            "corrupted size",
+            "assertion `",
+            "check failed: ",
+        ),
         r"double free or corruption"
-        r"|\bfree\(\): invalid|\bmalloc\(\): |stack smashing detected|corrupted size vs"
+        r"|\bfree\(\): invalid|\bmalloc\(\): |\bmunmap_chunk\(\): |corrupted double-linked list"
+        r"|stack smashing detected|corrupted size vs|^F\d{0,4} .{0,200}\] check failed: "
         r"|: assertion `.{0,300}' failed",
         Failure.ABORTED,
         Action.RESTART,
