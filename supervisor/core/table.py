@@ -71,7 +71,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(D, Surveyed, "launch", L, "the stop was taken back meanwhile"),
     Transition(D, Surveyed, "wait", W, "no stop any more; the cause clears by itself"),
     Transition(D, Surveyed, "hold", H, "the stop was taken back, and a human has to look"),
-    Transition(D, Surveyed, "finished", RunState.COMPLETED, "no stop any more; it is finished"),
+    Transition(D, Surveyed, "finished", RunState.COMPLETED, "no stop any more; training is over"),
     # The memory tier: what only it holds goes to the disk before the supervisor ends.
     Transition(L, Surveyed, "rescue first", L, "the snapshot goes to the disk first"),
     Transition(D, Surveyed, "rescue first", D, "the snapshot goes to the disk first"),
