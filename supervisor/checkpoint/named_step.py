@@ -29,10 +29,10 @@ class _Steps(NamedTuple):
 
 
 class NamedSteps:
-    """Compares names with states, series by series.
+    """Compares the steps in names with the steps in states, series by series.
 
-    Where they differ in all of a series, its names count something else, and nothing is wrong. The
-    states of a series are read only once one of its checkpoints is asked about and differs.
+    If name and state differ in all checkpoints of a series, the names count something else, and
+    nothing is wrong. The states of a series are read only if one of its checkpoints differs.
     """
 
     def __init__(self, families: Families) -> None:
@@ -52,7 +52,7 @@ class NamedSteps:
 
 
 def find_other_step(stock: FileListing) -> str | None:
-    """The same for a checkpoint whose siblings are not listed yet. Raises OSError."""
+    """Like the method, for a checkpoint whose siblings are not listed yet. Raises OSError."""
     said = _difference(stock)
     return said if said is not None and _are_by_step(_listed(stock)) else None
 
@@ -61,7 +61,7 @@ def _are_by_step(stocks: Iterable[FileListing]) -> bool:
     """Whether a series' names are steps: one agrees with its state, or at most one differs."""
     differing = 0
     for stock in stocks:
-        with suppress(OSError):  # one that cannot be read says nothing of the others
+        with suppress(OSError):  # a checkpoint that cannot be read says nothing of the others
             steps = _steps(stock)
             if steps is not None and steps.named == steps.said:
                 return True

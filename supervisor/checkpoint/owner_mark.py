@@ -43,7 +43,7 @@ class OwnerMark:
     user: str
     uid: int
     since: str
-    """When the run first marked the directory, RFC 3339. For people only: age proves nothing."""
+    """When the run first marked the directory, RFC 3339. For people only: no age decides."""
     inode: int | None = None
     """The directory's inode, if the mark lies in it: a mount may give it another name."""
 

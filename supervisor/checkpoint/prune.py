@@ -1,4 +1,4 @@
-"""Choosing which of the run's checkpoints are more than should be kept, and removing them."""
+"""Chooses which of the run's checkpoints are beyond those to keep, and removes them."""
 
 import contextlib
 import os
@@ -56,22 +56,23 @@ def plan(
 def remove(entry: CheckpointEntry, run_root: Path | None = None) -> None:
     """Rename a checkpoint to a hidden name, durably, then delete it: no half of it is ever seen.
 
-    `run_root`: the run directory's root for what is set aside, tried first. A checkpoint that is
-    gone already is no error. Raises OSError; `finish_removals` deletes what was hidden by then.
+    `run_root`: where the run directory keeps checkpoints that were set aside; it is tried first.
+    A checkpoint that is gone already is no error. Raises OSError; then `finish_removals` deletes
+    the checkpoint if it was hidden already.
     """
     path = entry.path
     if entry.tier != Tier.SET_ASIDE:
         remove_path(path, set_aside.roots_of(path.parent, run_root))
     elif not any(set_aside.is_no_folder(one) for one in (path.parent, path.parent.parent)):
-        # If the shelf or its root is a link, what it leads to is not ours.
+        # If the folder of set-aside checkpoints or its root is a link, its target is not ours.
         remove_path(path, (path.parent.parent,), is_aside=True)
 
 
 def remove_path(path: Path, roots: Sequence[Path] = (), *, is_aside: bool = False) -> None:
-    """Remove a checkpoint by its path, as `remove` does. The first root that takes it hides it.
+    """Remove a checkpoint by its path, as `remove` does: hide it in the first root that takes it.
 
     Without roots the checkpoint is hidden in `.set-aside` beside it, as writers of checkpoints do:
-    that folder is their own. `is_aside`: the checkpoint stands on a shelf. Raises OSError.
+    that folder is their own. `is_aside`: the checkpoint was set aside before. Raises OSError.
     """
     try:
         target = _hide(path, roots)

@@ -1,8 +1,8 @@
-"""The sections of a configuration and what may stand in them; how they fit is in `model.py`.
+"""The sections of a configuration and their keys; `model.py` puts the sections together.
 
-What stands below a key is its documentation, here and in `model.py`; of a section it is the class's
-docstring. The first paragraph is the comment in what `init` writes. The schema and
-docs/configuration.md have all of it.
+The string below a key is its documentation, here and in `model.py`. A section's documentation is
+the docstring of its class. `supervisor init` writes the first paragraph as a comment. The schema
+and docs/configuration.md have the whole text.
 """
 
 from typing import Annotated, Literal
@@ -36,17 +36,18 @@ class CheckpointsConfig(Section):
 
     The trainer makes it; the supervisor does not."""
     keep: Count | None = 5
-    """Keep this many of the newest; `null` keeps all. Pinned ones (`supervisor checkpoints pin
-    PATH`) always stay. Checkpoints without our manifest are removed only if this key is written.
+    """Keep this many of the newest checkpoints; `null` keeps all. Pinned checkpoints (`supervisor
+    checkpoints pin PATH`) always stay. Checkpoints without our manifest are removed only if this
+    key is written.
 
-    The newest valid one always stays, too. `supervisor init` leaves this key out."""
+    The newest valid checkpoint always stays, too. `supervisor init` comments this key out."""
     pattern: str | None = None
-    r"""A regular expression for the whole name of a checkpoint, with a group named `step`, where
-    the trainer's names are not known ones (docs/checkpoints.md lists those).
+    r"""For names that docs/checkpoints.md does not list: a regular expression for the whole name of
+    a checkpoint, with a group named `step`.
 
-    For example `'weights-(?P<step>\d+)\.bin'`; any ending will do. Where the group matches nothing
-    (`'state\.bin(?P<step>)'`) the step is unknown. A name on which it takes longer than 0.05 s
-    does not match."""
+    For example `'weights-(?P<step>\d+)\.bin'`; any ending will do. If the group matches nothing
+    (`'state\.bin(?P<step>)'`), the step is unknown. If matching a name takes longer than 0.05 s,
+    the name does not match."""
 
     @field_validator("pattern")
     @classmethod
@@ -67,20 +68,21 @@ class ResumeConfig(Section):
     """Appended to the command when there is a checkpoint. `{checkpoint}` is its path,
     `{checkpoint_dir}` its parent, `{name}` its last part, `{step}` its step.
 
-    In `command` these are not filled in; `supervisor check` warns of it."""
+    In `command` these placeholders are not filled in; `supervisor check` warns of them."""
     fresh_args: tuple[Word, ...] = ()
     """Appended to the command when there is no checkpoint."""
     if_none_valid: Literal["hold", "fresh"] = "hold"
-    """When checkpoints exist but none is valid: `hold` (a human looks), or start `fresh`.
+    """What to do when checkpoints exist but none is valid: `hold` (launch nothing until a human has
+    looked), or start `fresh`.
 
-    A fresh start sets them aside and begins from nothing."""
+    A fresh start sets the checkpoints aside and begins from nothing."""
     existing: Literal["use", "ignore"] | None = None
-    """Checkpoints from before this run's first start: `use` or `ignore` them. Not to say so is an
-    error if there are any.
+    """Checkpoints from before this run's first start: `use` or `ignore` them. If there are any,
+    this key must be set.
 
-    `supervisor run` then exits with 78."""
+    Without it `supervisor run` exits with 78."""
     by: Literal["supervisor", "trainer"] = "supervisor"
-    """Who chooses the checkpoint: `supervisor`, or `trainer` for one that finds it by itself."""
+    """Who chooses the checkpoint: `supervisor`, or `trainer` if the trainer finds it by itself."""
 
     @field_validator("args")
     @classmethod
@@ -111,13 +113,13 @@ class ResumeConfig(Section):
 
 
 class FinishConfig(Section):
-    """What "finished" means, if not that the command exits 0. Give at most one key."""
+    """What shows that the run is finished, in place of exit code 0. Give at most one key."""
 
     step: Count | None = None
-    """Finished if a checkpoint of this step is there when an attempt ends.
+    """Finished if there is a checkpoint of this step when an attempt ends.
 
-    It has to be valid. A later step counts as well, and so does the trainer's last step if it
-    ended with 0."""
+    The checkpoint has to be valid. A later step counts as well. So does the last step that the
+    trainer made, if the trainer exited with 0."""
     file: Annotated[str, Field(min_length=1)] | None = None
     """Finished if this file is there when an attempt ends."""
 
@@ -131,15 +133,16 @@ class FinishConfig(Section):
 
 
 class WatchConfig(Section):
-    """How life is seen. A trainer that calls `supervisor.worker.attach()` sends heartbeats.
+    """How a trainer shows life. After `supervisor.worker.attach()` it sends heartbeats.
 
-    `auto` learns its pace. A trainer that does not attach shows life by what it prints.
+    `auto` learns the trainer's pace. A trainer that does not attach shows life by what it prints.
     """
 
     heartbeat_timeout: AutoDuration = "auto"
     """How long without a step until an attached trainer is looked at.
 
-    It is ended if nothing moves. `auto` learns from the steps seen, and is 30 min until then."""
+    The trainer is ended if nothing moves. `auto` learns from the steps seen; until a step was seen
+    it is 30 min."""
     startup_timeout: AutoDuration = "auto"
     """How long without a first step until a trainer is looked at.
 
@@ -159,15 +162,16 @@ class WatchConfig(Section):
     log_silence: Duration = 1800.0
     """A trainer that is not attached and prints nothing for so long is reported as silent."""
     on_silence: Literal["notify", "restart"] = "notify"
-    """On silence: `notify` takes stacks and says so; `restart` also restarts, if nothing moves.
+    """On silence: `notify` takes stacks and reports the silence; `restart` also restarts the
+    trainer, if nothing moves.
 
-    The stacks are kept as an incident. That nothing moves means: CPU, GPU and I/O counters stood
-    still for half of `log_silence`, and stacks and counters stay the same while it is looked at."""
+    The stacks are kept as an incident. "Nothing moves" means: CPU, GPU and I/O counters stood still
+    for half of `log_silence`, and stacks and counters stay the same during the looks."""
     progress: str | None = None
     r"""A regular expression with a group named `step`, to read the step from the log.
 
-    For example `'step (?P<step>\d+)'`. It may take 0.1 s at each look at the log. One that is too
-    slow again and again is switched off, which is said once."""
+    For example `'step (?P<step>\d+)'`. It may take 0.1 s at each look at the log. An expression
+    that is too slow again and again is switched off, which is reported once."""
 
     @field_validator("progress")
     @classmethod
@@ -223,22 +227,23 @@ class LoggingConfig(Section):
     """Show `train.log` where `supervisor run` prints, too. Default: under SLURM and systemd.
 
     Under SLURM it is then in the job's log, under systemd in the journal. `true` shows it
-    everywhere, `false` nowhere. Control sequences are taken out. What a stalled reader does not
-    take is left out, and counted.
+    everywhere, `false` nowhere. Control sequences are taken out. Output that a stalled reader does
+    not take is left out, and counted.
     """
 
 
 class LaunchConfig(Section):
-    """While an attempt trains, the next one's interpreter is parked, its imports done."""
+    """While an attempt trains, the next attempt's interpreter is parked, its imports done."""
 
     mode: Literal["auto", "warm", "cold"] = "auto"
-    """`auto` uses a parked interpreter if it can; `warm` also says if it cannot; `cold` uses none.
+    """`auto` uses a parked interpreter if it can; `warm` also reports if it cannot; `cold` uses
+    none.
 
     `warm` waits a minute at least for the imports. With `cold` every launch is a new process."""
     preload: Literal["auto"] | tuple[str, ...] = "auto"
     """Modules to import ahead: a list, or `auto` for those that the last attempt had imported.
 
-    `auto` counts what it had imported by the end of its first step."""
+    With `auto` these are the modules that it had imported by the end of its first step."""
     standby: Literal["cuda"] | None = None
     """`cuda`: the parked interpreter also holds a CUDA context, and with it some GPU memory."""
 

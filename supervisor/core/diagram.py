@@ -5,9 +5,9 @@ from supervisor.core.vocabulary import TERMINAL, RunState
 
 HEADER = """# States of a run
 
-Made from `supervisor/core/table.py` by `make docs`; a test fails when this page is stale. An event
-that arrives under a condition for which no row stands is refused, and nothing happens. Final
-states answer no event: the supervisor exits in them.
+Made from `supervisor/core/table.py` by `make docs`; a test fails when this page is stale. If an
+event arrives under a condition for which the table has no row, it is refused and nothing happens.
+Final states answer no event: the supervisor exits in them.
 
 | state | what it means |
 |---|---|
@@ -17,9 +17,9 @@ MEANING = {
     RunState.LAUNCHING: "nothing runs yet: checkpoints are read, or the command is being started",
     RunState.RUNNING: "an attempt runs and is watched",
     RunState.DRAINING: "a stop was asked for: the trainer saves, or its end is being judged",
-    RunState.KILLING: "an attempt is being ended by us: stacks, SIGTERM, SIGKILL",
-    RunState.BACKOFF: "a failure without durable progress: the next attempt waits its time",
-    RunState.WAITING: "the cause clears by itself (disk space, a file system): looked at again",
+    RunState.KILLING: "the supervisor is ending an attempt: stacks, SIGTERM, SIGKILL",
+    RunState.BACKOFF: "a failure without durable progress: a pause comes before the next attempt",
+    RunState.WAITING: "the run waits until a cause clears by itself (disk space, a file system)",
     RunState.HELD: "final until `supervisor resume`: a human has to look (exit 1, or 78)",
     RunState.STUCK: "final until `supervisor resume`: a process survives SIGKILL (exit 1)",
     RunState.COMPLETED: "final: the run is finished (exit 0)",

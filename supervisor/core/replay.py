@@ -159,8 +159,8 @@ def fold_entry(past: History, noted: Stamped) -> History:
                 counters=fold_counters(past.counters, entry), resume_doubt=None,
             )  # fmt: skip
         case GoingBackEntry():
-            # Going back is decided once: a daemon that dies between the moves leaves the rest
-            # of them to the next daemon.
+            # Going back is decided once. If a daemon dies between the moves of checkpoints, the
+            # next daemon makes the remaining moves.
             return replace(past, rollback=False, back_to=entry.step)
         case ResumedEntry():
             idle_stops = IdleStops(0, past.budget.idle_stops.progress)
@@ -185,7 +185,7 @@ def _with_start(past: History, entry: AttemptStartedEntry, wall: float) -> Histo
     is_fresh = source is None
     steps = (past.resumed_step, None if source is None else source.step)
     known = None if past.launched is None else past.launched.why_cold
-    # A trainer that looks for its checkpoints itself may find one: its first step is unknown.
+    # A trainer that looks for its checkpoints itself may find one. So its first step is unknown.
     fresh_at = None if entry.resumes_by == "trainer" else 0
     return replace(
         past,
@@ -218,7 +218,7 @@ def _checkpoint(source: Source | None) -> Checkpoint | None:
 
 
 def _on_disk(source: Source | None) -> str | None:
-    """The path of the checkpoint, if that tells its step and is on the disk."""
+    """The path of the checkpoint, if it is on the disk and its step is known."""
     is_told = source is not None and source.step is not None and source.tier != Tier.MEMORY
     return source.path if source is not None and is_told else None
 

@@ -1,4 +1,4 @@
-"""The running attempt as the daemon holds it: what was seen so far, kept to judge its end."""
+"""The running attempt in the daemon: what was seen of it so far, kept to judge its end."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -98,7 +98,7 @@ class RunningAttempt:
         return self._observer.presence.gone_among(pages)
 
     def follow(self, pid: int, start_ticks: int) -> None:
-        """Take another process for the trainer: the main process has ended and left it training."""
+        """Take a process that the ended main process left training for the trainer from now on."""
         found = identify(pid)
         if found is not None and found.start_ticks == start_ticks:
             self.main, self.pid, self._counters = found, pid, None
@@ -176,7 +176,8 @@ class RunningAttempt:
         try:
             looked = self._looking.poll(self._observer.log_age_since)
         except OSError as error:
-            # For example out of file descriptors. The core asks again, and in the end goes by time.
+            # For example, file descriptors ran out. The core orders looks again, and without an
+            # answer it decides by time.
             self._run.journal.log.warning("looks_failed", error=str(error), attempt=self.number)
             self._looking.close()
             self._looking = None
@@ -231,7 +232,7 @@ class RunningAttempt:
                 ),
             )
         except Exception as error:
-            # The diagnosis reads arbitrary output and may fail on it. The end must still be told.
+            # The diagnosis reads arbitrary output and may fail on it. The core still gets the end.
             self._run.journal.log.exception("ending_not_diagnosed", attempt=self.number)
             return Ending(
                 self.number,
@@ -248,7 +249,7 @@ class RunningAttempt:
         return (*lines, unended) if unended else lines
 
     def close(self) -> None:
-        """Close what was opened for looking. `printed` stays open: incidents read its tail."""
+        """Close the files of the looks. `printed` stays open: incidents read the end of the log."""
         if self._looking is not None:
             self._looking.close()
             self._looking = None

@@ -1,4 +1,4 @@
-"""What an attempt uses of its launcher. It starts nothing."""
+"""The parts of the launcher that an attempt uses. This module starts no process."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ class Surroundings:
         self.stop_signal_at = float("-inf")
 
     def foreign_sessions(self) -> list[int]:
-        """Return the sessions of the daemons and the parked interpreter: they have no attempt."""
+        """Return the sessions of daemons and parked interpreter, which belong to no attempt."""
         return [*self.daemon_sessions, self.parked.pid]

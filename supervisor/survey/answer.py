@@ -53,7 +53,8 @@ class Survey:
         Raises KeyError, TypeError, IndexError.
         """
         if lacking := {"exists", "newest_valid", "undecided"} - record.keys():
-            raise KeyError(*lacking)  # with their defaults the run would begin from nothing
+            # With the defaults of these keys the run would begin from nothing.
+            raise KeyError(*lacking)
         entries = tuple(CheckpointEntry.from_json(entry) for entry in record["entries"])
         return read_record(
             cls,

@@ -68,6 +68,6 @@ def remote_mount_points() -> frozenset[Path]:
 
 
 def is_network(path: Path) -> bool:
-    """True where other machines may write too, so that flock alone proves nothing."""
+    """Whether other machines may write to the path's file system, so that flock proves nothing."""
     kind = filesystem_type(path)
     return kind in NETWORK_TYPES if kind else False

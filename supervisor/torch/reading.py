@@ -1,4 +1,4 @@
-"""Reading a checkpoint back, into memory of its own; it checks no hashes and changes nothing."""
+"""Reads a checkpoint into new memory. It checks no hashes and changes nothing."""
 
 import json
 from pathlib import Path
@@ -12,9 +12,10 @@ from supervisor.checkpoint.format import TRAINING_STATE
 def load(path: Path | str) -> dict[str, Any]:
     """The states in a checkpoint directory by their file names, on the CPU.
 
-    `training_state.json` is among them. Nothing in it shares memory with the file: after
-    `optimizer.load_state_dict` an optimizer's moments may be these very tensors. Raises OSError,
-    pickle.UnpicklingError for what `weights_only` does not allow, and ValueError for a link.
+    `training_state.json` is among them. No tensor shares memory with a file, since
+    `optimizer.load_state_dict` may keep these very tensors as an optimizer's moments. Raises
+    OSError, pickle.UnpicklingError for what `weights_only` does not allow, and ValueError for a
+    link.
     """
     folder = Path(path)
     content: dict[str, Any] = {}
@@ -28,6 +29,6 @@ def load(path: Path | str) -> dict[str, Any]:
 
 
 def _check_plain(file: Path) -> None:
-    """Raise ValueError for a file that no checkpoint holds: to read a pipe would wait for ever."""
+    """Raise ValueError unless a file is regular or absent: reading a pipe would wait for ever."""
     if file.is_symlink() or (file.exists() and not file.is_file()):
         raise ValueError(f"{file} is not a regular file (links are not followed)")

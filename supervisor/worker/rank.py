@@ -124,10 +124,10 @@ class Worker:
 
     @property
     def checkpoint_dir(self) -> Path | None:
-        """Where the supervisor looks for checkpoints; None without one. Reading it makes it.
+        """Where the supervisor looks for checkpoints; None without one. Reading this makes it.
 
-        The supervisor does not make it: a trainer that finds its directory there may begin another.
-        Raises OSError where it cannot be made.
+        The supervisor does not make the directory: some trainers choose another directory if theirs
+        exists already. Raises OSError if the directory cannot be made.
         """
         if self._checkpoint_dir is not None:
             self._checkpoint_dir.mkdir(parents=True, exist_ok=True)
@@ -140,10 +140,10 @@ class Worker:
 
     @property
     def is_bystander(self) -> bool:
-        """Whether another process is this rank: what this one does has no effect outside.
+        """Whether another process is this rank, so that beats and outcomes here have no effect.
 
-        A helper is a bystander, such as an evaluation script that the trainer starts. `attached` is
-        false then. `should_stop` follows the stop all the same.
+        A bystander is a helper, such as an evaluation script that the trainer starts. `attached` is
+        false then. `should_stop` turns true at a stop all the same.
         """
         return self._page.is_bystander
 
@@ -156,9 +156,9 @@ class Worker:
     def should_stop(self) -> bool:
         """Whether to save and leave now. Read it at step boundaries; once true it stays true.
 
-        True after SIGTERM, SIGUSR1 or `request_stop`, when the launcher asks for it in the page,
-        and when the launcher is gone. With several ranks on a node all turn true at one agreed
-        step, a little later than the first was asked.
+        True after SIGTERM, SIGUSR1 or `request_stop`, when the launcher asks for a stop in the
+        page, and when the launcher is gone. With several ranks on a node it turns true for all at
+        one agreed step, a little after the first rank was asked.
         """
         self._placement.look()
         if not self._is_stopping:
@@ -180,9 +180,9 @@ class Worker:
 
     @contextmanager
     def phase(self, name: str | Phase) -> Iterator[None]:
-        """Say what is being done (eval, save, compile …); the outer phase comes back afterwards.
+        """Report the phase (eval, save, compile …); afterwards the outer phase is back.
 
-        Raises ValueError for a name that is no phase. What raises inside does not count as done.
+        Raises ValueError for a name that is no phase. A phase that raises does not count as done.
         """
         try:
             phase = name if isinstance(name, Phase) else Phase[name.upper()]
@@ -229,7 +229,7 @@ class Worker:
         at_orderly_end(lambda: self._page.show_end(in_order=True))
 
     def _become_bystander(self) -> None:
-        """In a forked child (a data-loader worker): touch nothing of the trainer's any more."""
+        """In a forked child (a data-loader worker): let go of the trainer's page and signals."""
         self._page.detach()
         self._signals.let_go()
         self._launcher = LauncherWatch(None)
@@ -258,7 +258,7 @@ def attach(*, handle_interrupt: bool = False) -> Worker:
 
 
 def _record_imports() -> None:
-    """Write down what was imported by now: the next trainer's interpreter begins with it."""
+    """Write down what was imported by now, for the parked interpreter to import."""
     path = os.environ.get("SUPERVISOR_IMPORTS")
     if not path:
         return

@@ -1,4 +1,4 @@
-"""Names of checkpoints, as the tools of `docs/trainers` write them."""
+"""Names of checkpoints, as the tools listed in `docs/checkpoints.md` write them."""
 
 import time
 

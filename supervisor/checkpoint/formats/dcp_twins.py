@@ -14,13 +14,13 @@ from supervisor.checkpoint.suffixes import SHARD_SUFFIX
 
 
 def find_twin(stock: FileListing, neighbours: Iterable[FileListing]) -> str | None:
-    """A sentence on a shard that stands in place of this save's own; None if there is none.
+    """A sentence on a shard of another save in place of this save's own; None if there is none.
 
-    DCP writes a shard after the save before was complete, and before the metadata of its own save.
-    A shard with another time is compared with the neighbours' shards of its name. Equal bytes alone
-    are no proof: frozen weights are equal in every save, but their times are right. A copy without
-    the times has wrong times too. In such a copy all shards have wrong times, and not all of them
-    equal the neighbour's. Raises OSError.
+    DCP writes a shard after the previous save was complete, and before the metadata of its own
+    save. A shard with any other time is compared with the neighbours' shards of the same name.
+    Equal bytes alone are no proof: frozen weights are equal in every save, but their times are
+    right. A copy that does not keep times makes all times wrong, but not all of its shards equal
+    the neighbour's. Raises OSError.
     """
     for other in neighbours:
         suspicious = _suspicious(stock, other)
@@ -58,7 +58,7 @@ def _shards(stock: FileListing) -> list[str]:
 
 
 def _ended(stock: FileListing, shard: str) -> FileFacts | None:
-    """The metadata file that was written after a shard: that of all ranks, or of its own rank."""
+    """The metadata file that DCP writes after a shard: of all ranks, or of the shard's own rank."""
     return next((stock.files[name] for name in metadata_of(shard) if name in stock.files), None)
 
 

@@ -34,7 +34,13 @@ from supervisor.slurm.submission import Submission, recall, remember
 _SUBMIT_S = 60.0
 
 
-@click.command("sbatch", short_help="Submit a run as a SLURM job that is requeued and resumes.")
+@click.command(
+    "sbatch",
+    short_help="Submit a run as a SLURM job that is requeued and resumes.",
+    # \b: click prints the lines as they are.
+    epilog="\b\nExample:"
+    "\n  supervisor sbatch config.yaml -- --partition=gpu --gres=gpu:1 --time=24:00:00",
+)
 @click.argument("config", type=click.Path(path_type=Path))
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 @click.option("--print", "only_print", is_flag=True, help="Print the script, and submit nothing.")
@@ -46,11 +52,7 @@ _SUBMIT_S = 60.0
 def sbatch_command(
     config: Path, options: tuple[str, ...], only_print: bool, chain: int | None, as_json: bool
 ) -> None:
-    r"""Submit CONFIG as a batch job. Put OPTIONS for sbatch after `--`.
-
-    \b
-      supervisor sbatch config.yaml -- --partition=gpu --gres=gpu:1 --time=24:00:00
-    """
+    """Submit CONFIG as a batch job. Put OPTIONS for sbatch after `--`."""
     resolved = load_config(config).config.resolved(Path.cwd())
     refuse_other_bytes(resolved)
     assert resolved.run_dir is not None

@@ -1,4 +1,7 @@
-"""What the preflight says of SLURM, inside a job or before one is submitted. It changes nothing."""
+"""The questions of `supervisor check` about SLURM, inside a job or before a job is submitted.
+
+They change nothing.
+"""
 
 import os
 import shutil

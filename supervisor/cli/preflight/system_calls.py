@@ -14,7 +14,7 @@ from supervisor.worker import system_call
 
 
 def findings() -> Iterator[Finding]:
-    """How signals are sent; and how output is kept, where that differs from the usual way."""
+    """How signals are sent; and how a parked interpreter's output is kept, if not as usual."""
     refusal = _refusal(_signal_nothing)
     if refusal is not None:
         yield Finding(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from supervisor.core.entries import attempt, decision, run, saves
+from supervisor.core.entries import attempt, decision, resuming, run, saves
 from supervisor.core.entries.entry import Entry, UnknownEntry
 from supervisor.core.json_values import MisfitError
 

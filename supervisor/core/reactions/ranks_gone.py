@@ -1,4 +1,7 @@
-"""All ranks have ended and the main process lives: it works after training, or waits in vain."""
+"""Reactions when all ranks have ended and the main process lives.
+
+The main process may do work after training, or wait in vain for its ranks.
+"""
 
 from dataclasses import replace
 
@@ -9,10 +12,10 @@ from supervisor.core.reactions.kill import end_deserted
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.states import State
 
-# torchrun has started its ranks again by then. The user is told within ten seconds.
+# torchrun starts its ranks again in less time. The user is told within ten seconds.
 TELL_S = 5.0
-# A launcher that starts its ranks again uses CPU for it: torchrun's agent polls ten times a second,
-# and reads and writes as it does. Work after training uses CPU, too.
+# torchrun uses CPU while it starts its ranks again: its agent polls ten times a second, and reads
+# and writes at each poll. Work after training uses CPU, too.
 QUIET_S = 60.0
 
 

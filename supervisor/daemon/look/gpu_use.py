@@ -18,7 +18,7 @@ _MEMORY = "memory"
 
 
 class BusyGpu(NamedTuple):
-    """A device at work; `users` are empty where NVML does not say whose work it is."""
+    """A device at work. `users`: the pids that use it; empty if NVML does not tell them."""
 
     name: str
     """`GPU 0 (97 %)`."""
@@ -26,7 +26,7 @@ class BusyGpu(NamedTuple):
 
 
 class GpuUse:
-    """One question: call `poll` until it is true. Without a driver it is true at once."""
+    """One question to NVML: call `poll` until it returns True, at once if there is no driver."""
 
     def __init__(self, pids: Collection[int], *, memory: bool = False) -> None:
         """`memory`: also report devices of which a process holds memory, idle or not."""
@@ -48,7 +48,7 @@ class GpuUse:
             self.busy = (BusyGpu("the GPUs could not be asked"),)
 
     def poll(self) -> bool:
-        """Go on; true once the answer is there or its time is over."""
+        """Return True once the answer is there, or once the time for it is over."""
         process = self._process
         if process is None:
             return True

@@ -1,4 +1,7 @@
-"""Whether what a run waits for is there again. Each probe changes nothing lasting."""
+"""Probes whether the cause of a wait is gone: a full disk, a lost mount or file system.
+
+A probe leaves nothing changed.
+"""
 
 import os
 from pathlib import Path
@@ -10,7 +13,8 @@ from supervisor.system.mounts import mount_points
 
 MARGIN = 1.2
 LEAST_FREE_BYTES = 16 << 20
-# A failed write may name a file in a directory that was not made yet: so many parents are tried.
+# A failed write may name a file in a directory that was not made yet. So many of its parents are
+# tried.
 _MISSING_PARTS_MOST = 2
 
 
@@ -24,7 +28,9 @@ def probe(
     place: Path | None = None,
     name: str = "run",
 ) -> Probed:
-    """Look once; it may block where a disk does not answer (`prober.py` has a child do it).
+    """Look once at the cause. If a disk does not answer, the call blocks.
+
+    So `prober.py` has a child process call it.
 
     `checkpoint_bytes`, `files`: the highest of any known checkpoint. `mount`: the mount point that
     held the missing checkpoints. `place`: where a write found no room, if not in `directory`.
@@ -61,7 +67,7 @@ def needed_bytes(checkpoint_bytes: int, total_bytes: int) -> int:
 def _room(place: Path, directory: Path, checkpoint_bytes: int, files: int, name: str) -> Probed:
     facts = os.statvfs(place)
     holds_checkpoints = place.stat().st_dev == _existing(directory).stat().st_dev
-    # On another disk something else found no room: no checkpoint has to fit there.
+    # If the failed write was on another disk than the checkpoints, no checkpoint has to fit there.
     size, count = (checkpoint_bytes, files) if holds_checkpoints else (0, 1)
     needed = needed_bytes(size, facts.f_blocks * facts.f_frsize)
     found = look_for_room(place, needed_bytes=needed, files=count, name=name)
