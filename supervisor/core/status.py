@@ -216,7 +216,7 @@ class Status:
     step_rate: float | None = None
     """Steps a second over the last 30 s."""
     heartbeat_age_s: float | None = None
-    """How long ago the rank that was silent longest gave its last sign."""
+    """How long ago the quietest rank gave its last sign of life."""
     log_age_s: float | None = None
     """Since `train.log` grew."""
     attached: bool | None = None
@@ -228,9 +228,9 @@ class Status:
     snapshot: SnapshotStatus | None = None
     """The newest in memory; null without one."""
     persister: PersisterStatus | None = None
-    """What is on its way from memory to the disk; null before there was one."""
+    """What the persister does; null before the first persister."""
     launch: LaunchStatus | None = None
-    """How the last launch was, and what there is for the next."""
+    """How the last attempt was launched, and the spare interpreter for the next."""
     slurm: SlurmStatus | None = None
     """The job that the run is in; null elsewhere."""
     failure: Failure | None = None
@@ -263,9 +263,9 @@ class Status:
     grace_s: float | None = None
     """How long a stop may take."""
     warnings: tuple[str, ...] = ()
-    """Sentences: heartbeats are on a disk; the trainer saves where nobody looks; checkpoints are
-    missing, are another run's, or hold no optimizer state; keys that another version wrote into the
-    configuration are ignored."""
+    """Sentences, such as: heartbeats are on a disk; the trainer saves where the supervisor does not
+    look; checkpoints are missing, are another run's, or hold no optimizer state; keys that another
+    version wrote into the configuration are ignored."""
     host: str | None = None
     """The machine."""
     config: str | None = None
@@ -280,7 +280,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class NoDaemon:
-    """Daemons that fail to start, as the launcher reports it; null where one lives."""
+    """No daemon starts, as the launcher reports it; null if a daemon lives."""
 
     since: str | None = None
     at: str | None = None

@@ -205,7 +205,7 @@ class LeftProcess(JsonObject):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptUnwatchedEntry(Entry, kind="attempt_unwatched"):
-    """Launcher and daemon had both died; the next daemon found the attempt gone, or ended it."""
+    """Launcher and daemon had died; the next daemon found the attempt over, or ended it."""
 
     attempt: int | None = None
     step: int | None = None
@@ -241,7 +241,7 @@ class HungEntry(Entry, kind="hung"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookedEntry(Entry, kind="looked"):
-    """An attempt past its deadline goes on: a look saw it move, or was unclear. Once an attempt."""
+    """An attempt past its deadline goes on: it moved, or looks proved nothing. Once per attempt."""
 
     attempt: int
     is_work: bool = False

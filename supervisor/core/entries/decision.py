@@ -44,10 +44,10 @@ class StopRequestedEntry(Entry, kind="stop_requested"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuspendedEntry(Entry, kind="suspended"):
-    """Everything stood still in the middle of a stop."""
+    """The machine, the daemon or the launcher was suspended during a stop."""
 
     gap_s: float | None = None
-    """Its grace is longer by so much."""
+    """For how long. The grace is longer by this time, but ends with the SLURM job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ class StepsBeganEntry(Entry, kind="steps_began"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepsWentBackEntry(Entry, kind="steps_went_back"):
-    """A source's steps went back within an attempt: they cannot be compared between attempts."""
+    """A source's steps went back within an attempt: this source cannot compare attempts."""
 
     attempt: int | None = None
     source: str
@@ -44,6 +44,6 @@ class ResumeDoubtedEntry(Entry, kind="resume_doubted"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeSeenEntry(Entry, kind="resume_seen"):
-    """The attempt's steps go on from that of its checkpoint."""
+    """The attempt's steps go on from the step of its checkpoint."""
 
     attempt: int | None = None

@@ -1,4 +1,4 @@
-"""Entries about checkpoints (what each is worth, where it goes) and about saves that fail."""
+"""Entries about checkpoints (the verdict on each, where it goes) and about saves that fail."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from supervisor.core.json_object import KEY, JsonObject, left_out
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointVerdictEntry(Entry, kind="checkpoint"):
-    """What a checkpoint is worth."""
+    """The verdict on a checkpoint."""
 
     path: str
     step: int | None = None
@@ -43,7 +43,7 @@ class CheckpointRemovedEntry(Entry, kind="checkpoint_removed"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSeenEntry(Entry, kind="checkpoint_seen"):
-    """A checkpoint is there that is too young for a verdict, while no other is on record."""
+    """A checkpoint is too young for a verdict, and no other is on record."""
 
     path: str
     step: int | None = None
@@ -102,7 +102,7 @@ class SourceAtSave(JsonObject):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveSeenEntry(Entry, kind="save_seen"):
-    """Where each source of steps stood when a checkpoint was written."""
+    """The step that each source of steps showed when a checkpoint was written."""
 
     attempt: int | None = None
     path: str
@@ -123,7 +123,7 @@ class SaveFailedEntry(Entry, kind="save_failed"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavesElsewhereEntry(Entry, kind="saves_elsewhere"):
-    """The trainer saves where nobody looks."""
+    """The trainer saves where the supervisor does not look."""
 
     attempt: int | None = None
     directory: str | None = None
