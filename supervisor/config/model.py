@@ -120,4 +120,6 @@ class RunConfig(Section):
         if not self.restart.exit_codes:
             # After an upgrade that is taken back, a daemon of before would refuse the key.
             unset["restart"] = {"exit_codes"}
+        if self.diagnosis.rules is None:
+            return self.model_dump_json(exclude={**unset, "diagnosis": True}, indent=2)
         return self.model_dump_json(exclude=unset, indent=2)

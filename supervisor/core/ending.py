@@ -73,7 +73,6 @@ class Advice(JsonObject):
 
     sentence: str = ""
     command: str = left_out("")
-    """`CONFIG` stands for the run's configuration file."""
 
     @property
     def text(self) -> str:

@@ -24,7 +24,6 @@ class AdviceStatus:
 
     sentence: str
     command: str | None = None
-    """`CONFIG` stands for the run's configuration file."""
 
 
 @dataclass(frozen=True, slots=True)

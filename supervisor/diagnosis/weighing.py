@@ -81,14 +81,13 @@ def _believe(
 ) -> Explanation | None:
     candidates = _of_the_last_life(candidates, lines, steps)
     later = {id(found): steps.count(found.end) for found in candidates}
-    last = _without_cascades(
-        [found for found in candidates if later[id(found)] <= found.outlasts], lines
-    )
+    candidates = [found for found in candidates if not _follows_a_task(found, lines)]
+    last = _without_cascades([found for found in candidates if later[id(found)] <= found.outlasts])
     best = min(last, key=_weight, default=None)
     if peers_go_on and (best is None or best.weight > Weight.CAUSE):
         recent = [found for found in candidates if _is_recent(found, later[id(found)], best)]
         if recent:
-            best = min((*recent, *last), key=_weight)
+            best = min(_without_cascades((*recent, *last)), key=_weight)
     if best is None:
         return None
     return _with_company(best, last)
@@ -117,13 +116,8 @@ def _of_the_last_life(
     return [found for found in candidates if found.index > reborn]
 
 
-def _without_cascades(found: Sequence[Explanation], lines: Sequence[str]) -> Sequence[Explanation]:
-    """Leave out deaths that follow from others.
-
-    A watchdog aborts its rank by itself, and its peers lose it. SLURM cancels a step of which a
-    task has died.
-    """
-    found = [one for one in found if not _follows_a_task(one, lines)]
+def _without_cascades(found: Sequence[Explanation]) -> Sequence[Explanation]:
+    """Leave out what follows from a watchdog: it aborts its rank, and its peers lose that rank."""
     first = min((one.index for one in found if one.weight is Weight.TIMEOUT), default=None)
     if first is None:
         return found

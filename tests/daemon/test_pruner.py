@@ -66,7 +66,12 @@ class Scene:
         """Run the last housekeeping, without ledger and display."""
         nothing = lambda *_: None  # noqa: E731
         keeper: Any = SimpleNamespace(
-            _pruner=self.pruner, _unpruned=found, _run=self.run, _last=None, show=nothing
+            _pruner=self.pruner,
+            _unpruned=found,
+            _run=self.run,
+            _last=None,
+            _slow_patterns=SimpleNamespace(news=list),
+            show=nothing,
         )
         PeriodicWork.finish(keeper, replace(State(Policy()), run=run))
 

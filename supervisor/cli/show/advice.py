@@ -73,7 +73,9 @@ def advice_text(status: Status) -> str:
     """What a person can do about the last failure, with the configuration's path as typed here."""
     if status.advice is None:
         return ""
-    command = (status.advice.command or "").replace("CONFIG", shown_config(status))
+    command = status.advice.command or ""
+    if "supervisor " in command:
+        command = f"{command} {shown_config(status)}"
     return Advice(status.advice.sentence, command).text
 
 

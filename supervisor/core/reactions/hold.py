@@ -46,7 +46,7 @@ def hold(
         evidence = () if incident is None else (incident,)
         advice = f"; {once}: `supervisor resume`, then `supervisor run`" if once else ""
         if once == MENDED and state.advice is not None:
-            advice = f"; {state.advice.text}{advice}"
+            advice = f". {state.advice.text}{advice}"
         line = f"{run.value}: {reason}{advice}"
         ends = (*notes, Record(entry), *evidence, Say(line), Exit(code))
     return Reaction(condition, state, ends)

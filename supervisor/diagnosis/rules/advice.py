@@ -3,7 +3,7 @@
 from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Failure
 
-_LOG = "supervisor logs CONFIG"
+_LOG = "supervisor logs"
 _GPUS = "nvidia-smi"
 
 ADVICE: dict[Failure, Advice] = {
@@ -12,7 +12,7 @@ ADVICE: dict[Failure, Advice] = {
     ),
     Failure.NCCL_NETWORK: Advice(
         "The ranks lost their connection: look at the network between the nodes.",
-        "NCCL_DEBUG=INFO supervisor run CONFIG",
+        "NCCL_DEBUG=INFO supervisor run",
     ),
     Failure.RENDEZVOUS: Advice(
         "The ranks did not find each other: look at the address, the port and the other nodes.",
@@ -23,11 +23,11 @@ ADVICE: dict[Failure, Advice] = {
     ),
     Failure.CUDA_FAULT: Advice(
         "If it comes again at other steps on this GPU alone, suspect the GPU; else the kernel.",
-        "CUDA_LAUNCH_BLOCKING=1 supervisor run CONFIG",
+        "CUDA_LAUNCH_BLOCKING=1 supervisor run",
     ),
     Failure.CUDA_DEVICE_ASSERT: Advice(
         "An index is out of range, as a label or token id: run once with blocking launches.",
-        "CUDA_LAUNCH_BLOCKING=1 supervisor run CONFIG",
+        "CUDA_LAUNCH_BLOCKING=1 supervisor run",
     ),
     Failure.GPU_ECC: Advice("The GPU's memory is damaged: run on another one.", "nvidia-smi -q"),
     Failure.GPU_LOST: Advice("The driver has lost the GPU: reboot the machine.", _GPUS),
@@ -59,11 +59,11 @@ ADVICE: dict[Failure, Advice] = {
     Failure.FILESYSTEM: Advice("Look whether the file system answers.", "df -h; mount"),
     Failure.CHECKPOINT_CORRUPT: Advice(
         "The checkpoint cannot be read, so the run goes back to an older one.",
-        "supervisor checkpoints CONFIG",
+        "supervisor checkpoints",
     ),
     Failure.CHECKPOINT_MISMATCH: Advice(
         "The checkpoint is of another model or number of ranks: mend the script.",
-        "supervisor checkpoints CONFIG",
+        "supervisor checkpoints",
     ),
     Failure.DATA_CORRUPT: Advice(
         "A training file cannot be read: check or replace it, or skip damaged records."
@@ -82,15 +82,14 @@ ADVICE: dict[Failure, Advice] = {
     ),
     Failure.SEGFAULT: Advice(
         "If it comes back, a compiled library is at fault: Python's stack names the call.",
-        "PYTHONFAULTHANDLER=1 supervisor run CONFIG",
+        "PYTHONFAULTHANDLER=1 supervisor run",
     ),
     Failure.ABORTED: Advice(
         "If it comes back, a compiled library is at fault: Python's stack names the call.",
-        "PYTHONFAULTHANDLER=1 supervisor run CONFIG",
+        "PYTHONFAULTHANDLER=1 supervisor run",
     ),
     Failure.KILLED: Advice(
         "Something outside killed it; if memory was short, the kernel's log says so.",
         "dmesg -T | tail -50",
     ),
-    Failure.UNKNOWN: Advice("The log's last lines are all that is known.", _LOG),
 }

@@ -52,7 +52,7 @@ _OTHER_FILE = Advice(
 )
 _FITS_NOT = Advice(
     "The checkpoint is of another model or number of ranks: mend the script, or begin elsewhere.",
-    "supervisor checkpoints CONFIG",
+    "supervisor checkpoints",
 )
 
 CHECKPOINTS: tuple[Rule, ...] = (

@@ -153,7 +153,7 @@ DEVICE: tuple[Rule, ...] = (
         advice=Advice(
             "An index is out of range, as a label or token id: run once with blocking launches, and"
             " the traceback names the line.",
-            "CUDA_LAUNCH_BLOCKING=1 supervisor run CONFIG",
+            "CUDA_LAUNCH_BLOCKING=1 supervisor run",
         ),
     ),
     Rule(

@@ -9,7 +9,7 @@ OUTLASTS_STEPS = 100
 
 _LONGER = Advice(
     "The job's time is over: a job that requeues itself goes on from the newest checkpoint.",
-    "supervisor sbatch CONFIG",
+    "supervisor sbatch",
 )
 
 
