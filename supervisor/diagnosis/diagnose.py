@@ -27,6 +27,7 @@ Then the lines are weighed by these rules, in this order:
 
 from collections.abc import Sequence
 from dataclasses import replace
+from signal import Signals
 
 from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
@@ -123,7 +124,7 @@ def _choose(
         if found.is_unsure and (not is_known or found.action in _GRAVE):
             # The words may be a sample's. Nothing is held, excluded or rolled back for them.
             return False
-        return agrees(signal, found) and not _is_a_strangers(ending, signal, found)
+        return _allows(ending, signal, found) and not _is_a_strangers(ending, signal, found)
 
     return choose(
         [*kernel, *printed],
@@ -134,6 +135,17 @@ def _choose(
         as_at_start=as_at_start,
         rules=rules,
     )
+
+
+def _allows(ending: ExitEvidence, signal: int | None, found: Explanation) -> bool:
+    """Whether the exit leaves an explanation possible.
+
+    A launcher that ends its ranks by SIGTERM exits with 143 itself, whatever the first died of.
+    """
+    is_launchers = ending.signal is None and signal == Signals.SIGTERM
+    if is_launchers and found.weight <= Weight.CONSEQUENCE:
+        return True
+    return agrees(signal, found)
 
 
 def _is_a_strangers(ending: ExitEvidence, signal: int | None, found: Explanation) -> bool:
@@ -176,6 +188,8 @@ def _clean(given: Sequence[str]) -> list[str]:
 def _explains(signal: int | None, candidate: Explanation) -> bool:
     """Whether a line explains the ending better than the exit does."""
     if signal is None or candidate.from_kernel or candidate.names_killer:
+        return True
+    if signal == Signals.SIGTERM and candidate.weight <= Weight.CONSEQUENCE:
         return True
     name = from_signal(signal).failure
     # NCCL's watchdog and C++ exceptions abort a process after it has printed why.

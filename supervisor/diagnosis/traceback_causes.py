@@ -52,6 +52,10 @@ _GOES_ON = re.compile(
     r"|falling back|non-?fatal|\battempt \d+(?: of |/)\d+\b",
     re.IGNORECASE,
 )
+_QUOTED_LEAD = re.compile(
+    r"\W{0,6}(?:Q|A|Question|Answer|User|Human|Assistant|Prompt|Response|Sample|Input|Output)\b"
+    r".{0,20}:",
+)
 _HYDRA = "Error executing job with overrides"
 _OF_OTHERS = re.compile(
     r"/multiprocessing/|/concurrent/futures/|distributed_c10d\.py$|/rendezvous\.py$|/elastic/"
@@ -140,6 +144,7 @@ def explain_chain(
         is_traceback=True,
         is_unhandled=is_unhandled,
         is_reported=_was_reported(chain.lead),
+        is_unsure=_QUOTED_LEAD.match(chain.lead) is not None,
         loads_checkpoint=loads,
         is_users=is_users,
     )
@@ -192,10 +197,15 @@ def _fitting(hits: Iterator[Hit], facts: _Facts) -> Iterator[Hit]:
                 yield hit
             case Calls.READING if facts.loads is False and reads_data(facts.frames):
                 yield hit
-            case Calls.NOT_READING if facts.frames and not reads_data(facts.frames):
+            case Calls.NOT_READING if _does_its_own_work(facts):
                 yield hit
             case Calls.LOADING_IF_KNOWN if facts.loads is not False:
                 yield hit
+
+
+def _does_its_own_work(facts: _Facts) -> bool:
+    """Whether known calls neither read training data nor load a checkpoint."""
+    return bool(facts.frames) and not facts.loads and not reads_data(facts.frames)
 
 
 def _is_the_scripts_own(frames: Sequence[Frame]) -> bool:

@@ -27,6 +27,8 @@ _PROSE = re.compile(
 )
 # What separates the turns of a chat, in a printed sample.
 _CHAT = re.compile(r"<\|[\w-]{2,30}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>|<eos>")
+# A bar has no line end, so the next words stand behind it.
+_BAR_END = re.compile(r"(?:it/s|s/it)[^\]]{0,300}\]\s*$")
 _QUOTES = re.compile(r"[\"“”]|(?<![A-Za-z])'|'(?![A-Za-z])|`")
 _ARGUMENT = re.compile(r"[\w-]{2,40}=[^=\s]{0,200}$|--[\w-]{1,40}[ =]?$|^\s*[#>$|]\s|^\s{0,8}[-*] ")
 
@@ -46,7 +48,7 @@ def voice_of(text: str, start: int) -> Voice:
     before = text[:start]
     if _CHAT.search(text):
         return Voice.QUOTED
-    if not before.strip():
+    if not before.strip() or _BAR_END.search(before) is not None:
         return Voice.OWN
     found = EXCEPTION.match(text)
     if found is not None and found[1].endswith(("Error", "Exception", "Exceeded", "Exit")):

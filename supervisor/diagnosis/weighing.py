@@ -69,7 +69,7 @@ def choose(
     if not is_distributed:
         candidates = _without_quoted(candidates)
     steps = StepsAfter(lines, min(found.index for found in candidates))
-    return _believe(candidates, lines, steps, peers_go_on=is_distributed and is_over)
+    return _believe(candidates, lines, steps, is_over=is_over, is_distributed=is_distributed)
 
 
 def _believe(
@@ -77,14 +77,18 @@ def _believe(
     lines: Sequence[str],
     steps: StepsAfter,
     *,
-    peers_go_on: bool,
+    is_over: bool,
+    is_distributed: bool,
 ) -> Explanation | None:
     candidates = _of_the_last_life(candidates, lines, steps)
     later = {id(found): steps.count(found.end) for found in candidates}
     candidates = [found for found in candidates if not _follows_a_task(found, lines)]
-    last = _without_cascades([found for found in candidates if later[id(found)] <= found.outlasts])
+    # A log that may go on shows by any later step that the line ended nothing.
+    last = _without_cascades(
+        [found for found in candidates if later[id(found)] <= (found.outlasts if is_over else 0)]
+    )
     best = min(last, key=_weight, default=None)
-    if peers_go_on and (best is None or best.weight > Weight.CAUSE):
+    if is_over and is_distributed and (best is None or best.weight > Weight.CAUSE):
         recent = [found for found in candidates if _is_recent(found, later[id(found)], best)]
         if recent:
             best = min(_without_cascades((*recent, *last)), key=_weight)
@@ -188,6 +192,7 @@ def _without_quoted(candidates: Sequence[Explanation]) -> list[Explanation]:
         if found.action is not Action.EXCLUDE
         or found.from_kernel
         or found.is_users
+        or found.is_traceback
         or found.index > fatal
     ]
 

@@ -45,7 +45,7 @@ def test_an_evaluation_in_a_child_is_work(run: Supervised) -> None:
     assert len(run.entries("attempt_ended")) == 1
     (looked,) = run.entries("looked")
     assert looked["is_work"] is True
-    assert "it is at work" in run.text
+    assert "the attempt is at work" in run.text
 
 
 @pytest.mark.slow

@@ -37,6 +37,8 @@ _UNREADABLE = (
     "truncated",
     "zlib.error",
     "data_loss",
+    "out_of_range: error reading",
+    "readerror",
     "datalosserror",
     "checksum",
 )
@@ -44,7 +46,8 @@ _UNREADABLE_REGEX = (
     r"invalid load key|\bunpicklingerror\b"
     r"|pickle data was truncated|unexpected eof, expected \d|file might be corrupted"
     r"|eoferror: ran out of input|\bbadzipfile\b"
-    r"|\bDATA_LOSS: |\bDataLossError\b|\bchecksum (?:verification failed|mismatch|error)"
+    r"|\bOUT_OF_RANGE: error reading|\btarfile\.ReadError|\bDATA_LOSS: |\bDataLossError\b"
+    r"|\bchecksum (?:verification failed|mismatch|error)"
     r"|^zlib\.error|\bfile is truncated\b"
 )
 _OTHER_FILE = Advice(
@@ -156,11 +159,13 @@ CHECKPOINTS: tuple[Rule, ...] = (
             "mp world",
             "tree structure",
             "stored shape",
+            "dict keys",
         ),
         r"\b(?:world[ _]size|parallel (?:size|degree))\b.{0,120}\b(?:mismatch|differ|inconsistent"
         r"|does not match|doesn't match|not equal|was|!=)"
         r"|\b(?:missing|unexpected) key(?:\(s\)|s)? (?:in|found in) .{0,40}(?:state_dict"
         r"|checkpoint)"
+        r"|\bdict keys? .{0,60}\bdo not match"
         r"|\brequested shape: .{0,80}is not compatible with the stored shape"
         r"|\bDP world size of \d+ but the current world size is"
         r"|\btree structures? (?:do(?:es)? not|"

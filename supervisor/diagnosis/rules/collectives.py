@@ -52,8 +52,14 @@ COLLECTIVES: tuple[Rule, ...] = (
             "heartbeat monitor timed out",
             "timed out waiting",
             "notify register times out",
+            "monitoredbarrier",
+            "horovod has been shut down",
+            "termination timeout for",
+            "507048",
         ),
-        r"notify register times out|watchdog got stuck for|heartbeat monitor timed out"
+        r"failed to pass monitoredBarrier in \d|\bhorovod has been shut down\b"
+        r"|\bTermination timeout for .{0,200}collective operation|\berror code ?(?:is|:)? ?507048\b"
+        r"|notify register times out|watchdog got stuck for|heartbeat monitor timed out"
         r"|(?:gloo|unbound_buffer|RuntimeError).{0,200}timed out waiting \d+ms for (?:recv|send)"
         r" operation",
         Failure.NCCL_TIMEOUT,
@@ -126,6 +132,15 @@ COLLECTIVES: tuple[Rule, ...] = (
         Weight.CONSEQUENCE,
         example="RuntimeError: Unavailable: From /job:tpu_worker/replica:0/task:0:",
         source="tensorflow/tensorflow#46007",
+    ),
+    Rule(
+        ("deadline_exceeded", "registertask"),
+        r"\bXlaRuntimeError: DEADLINE_EXCEEDED|\bCoordinationService/RegisterTask",
+        Failure.RENDEZVOUS,
+        Action.BACKOFF,
+        Weight.CONSEQUENCE,
+        example="jaxlib.xla_extension.XlaRuntimeError: DEADLINE_EXCEEDED: Deadline Exceeded",
+        source="jax-ml/jax#23599",
     ),
     Rule(
         ("coordination", "jax distributed service", "heartbeat", "barrier timed out"),

@@ -50,8 +50,9 @@ def _hardware(
 
 DEVICE: tuple[Rule, ...] = (
     _hardware(
-        ("nvlink error", "nvlink_error"),
-        r"\bcuda (?:error|failure)\b.{0,20}uncorrectable nvlink error|\bnvml_error_nvlink\w*\b"
+        ("nvlink error", "nvlink_error", "over nvlink"),
+        r"\bCUDA_ERROR_CONTAINED: .{0,60}\bnvlink|\bcuda (?:error"
+        r"|failure)\b.{0,20}uncorrectable nvlink error|\bnvml_error_nvlink\w*\b"
         r"|\bNVRM: .{0,80}\bnvlink\b.{0,40}\b(?:fatal )?error",
         Failure.NVLINK,
         "RuntimeError: CUDA error: uncorrectable NVLink error detected during the execution",
@@ -70,6 +71,14 @@ DEVICE: tuple[Rule, ...] = (
         r"|uncorrectable ecc errors? ?[:=]? ?0\b",
     ),
     _hardware(
+        ("gpu requires reset", "reset_required", "resetrequired"),
+        r"\bgpu requires reset\b|nvml_?error_?reset_?required",
+        Failure.GPU_NEEDS_RESET,
+        "pynvml.NVMLError_ResetRequired: GPU requires reset",
+        "leptonai/gpud#1133",
+        _RESET,
+    ),
+    _hardware(
         (
             "gpu is lost",
             "gpu_is_lost",
@@ -86,14 +95,6 @@ DEVICE: tuple[Rule, ...] = (
         "NVRM: GPU 0000:3b:00.0: GPU has fallen off the bus.",
         "leptonai/gpud#1209",
         Advice("The driver has lost this GPU: reboot the machine.", "nvidia-smi"),
-    ),
-    _hardware(
-        ("gpu requires reset", "reset_required", "resetrequired"),
-        r"\bgpu requires reset\b|nvml_?error_?reset_?required",
-        Failure.GPU_NEEDS_RESET,
-        "pynvml.NVMLError_ResetRequired: GPU requires reset",
-        "leptonai/gpud#1133",
-        _RESET,
     ),
     Rule(
         (
@@ -117,7 +118,7 @@ DEVICE: tuple[Rule, ...] = (
         r"|\bOOM when allocating tensor\b|\bran out of memory in memory space hbm",
         Failure.CUDA_OUT_OF_MEMORY,
         Action.RESTART,
-        unless=r"\bkill(?:ed)? process\b",
+        unless=r"\bkill(?:ed)? process\b|no space left",
         example="torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.50 GiB.",
         source="modelscope/FunASR#863",
         advice=_SMALLER,
@@ -170,10 +171,10 @@ DEVICE: tuple[Rule, ...] = (
         only_before_first_step=True,
     ),
     Rule(
-        ("no gpu", "no cuda", "not available", "not found", "require", "need"),
+        ("no gpu", "no cuda", "not available", "not found", "require", "need", "expected "),
         r"^(?:AssertionError|RuntimeError|ValueError|Exception|SystemExit): .{0,60}"
         r"(?:\bno (?:gpu|cuda)s?\b|\b(?:gpus?|cuda) (?:is |are )?not (?:available|found|visible)"
-        r"|\b(?:requires?|needs?) (?:a |at least one )?(?:gpu|cuda)\b)",
+        r"|\b(?:requires?|needs?) (?:a |at least one )?(?:gpu|cuda)\b|\bexpected \d{1,4} gpus?\b)",
         Failure.GPU_UNAVAILABLE,
         Action.BACKOFF,
         example="AssertionError: no GPU",
@@ -194,10 +195,13 @@ DEVICE: tuple[Rule, ...] = (
             "driver/library version mismatch",
             "invalid device ordinal",
             "attempting to deserialize object on",
+            "already in use by process",
+            "device already acquired",
             "no devices were found",
             "cuda_error_",
         ),
-        r"^no devices were found|\bCUDA_ERROR_(?:NO_DEVICE|SYSTEM_NOT_READY|DEVICE_UNAVAILABLE)\b"
+        r"\bunable to initialize backend .{0,80}already in use|\bdevice already acquired\b"
+        r"|^no devices were found|\bCUDA_ERROR_(?:NO_DEVICE|SYSTEM_NOT_READY|DEVICE_UNAVAILABLE)\b"
         r"|attempting to deserialize object on (?:a )?cuda device"
         r"|devices?(?:\(s\))? (?:is/are|is|are) busy or unavailable|no cuda gpus are available"
         r"|no cuda-capable device is detected|cuda driver initialization failed"
@@ -221,7 +225,7 @@ DEVICE: tuple[Rule, ...] = (
             "hsa_status_error",
         ),
         r"an illegal (?:memory access|instruction) was encountered|unspecified launch failure"
-        r"|^memory access fault by gpu|\bHSA_STATUS_ERROR_\w{3,60}\b"
+        r"|\bmemory access fault by gpu node|\bHSA_STATUS_ERROR_\w{3,60}\b"
         r"|cuda.{0,80}misaligned address",
         Failure.CUDA_FAULT,
         Action.RESTART,

@@ -112,10 +112,16 @@ MEMORY: tuple[Rule, ...] = (
         source="numpy/numpy, numpy/_core/_exceptions.py",
     ),
     Rule(
-        ("dataloader worker", "pin memory thread exited"),
+        (
+            "dataloader worker",
+            "pin memory thread exited",
+            "background workers",
+            "(fatal) ",
+        ),
         r"dataloader worker \(pid(?:\(s\))? [\d, ]{1,80}\) "
         r"(?:is killed by signal|exited unexpectedly)"
-        r"|pin memory thread exited unexpectedly",
+        r"|pin memory thread exited unexpectedly|background workers are no longer alive"
+        r"|^SystemError: \(Fatal\) (?:DataLoader process|Blocking queue is killed)",
         Failure.DATALOADER_WORKER_DIED,
         Action.RESTART,
         Weight.CONSEQUENCE,

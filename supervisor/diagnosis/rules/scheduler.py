@@ -99,7 +99,8 @@ SCHEDULER: tuple[Rule, ...] = (
     ),
     _stated(
         ("term_owner", "qdel", "job deleted", "term_admin", "at the request of the user"),
-        r"\bTERM_(?:OWNER|ADMIN|FORCE_OWNER|FORCE_ADMIN)\b|\bjob deleted at request of\b"
+        r"\bTERM_(?:OWNER|ADMIN|FORCE_OWNER|FORCE_ADMIN)\b"
+        r"|\bjob (?:\S{1,60} )?deleted at request of\b"
         r"|\bstopping job .{0,80}at the request of the user|\bdeleted by user \S{1,80} \(qdel\)"
         r"|\bPBS: job (?:killed|deleted)(?: by|: qdel)",
         CANCELLED,
@@ -125,6 +126,7 @@ SCHEDULER: tuple[Rule, ...] = (
         r" (?:notice|warning|signal|event)|\bpreemption (?:notice|signal|event) (?:was )?received"
         r"|\breceived (?:a )?(?:spot|preemption|interruption).{0,30}\b(?:notice|signal|event)"
         r"|\bPreempted in order to admit\b|\bPreempting: Preempted by\b"
+        r"|\bPreempted to accommodate a workload\b"
         r"|\bin response to imminent node shutdown\b"
         r"|\bTaintManagerEviction\b|\bstate: PREEMPTED\b",
         PREEMPTED,

@@ -17,8 +17,10 @@ STORAGE: tuple[Rule, ...] = (
             "not enough space",
             "os error 28",
             "os error 122",
+            "disk is full",
         ),
-        r"no space left on device|disk quota exceeded|\[errno (?:28|122)\]|\bcode: (?:28|122),"
+        r"no space left on device|\bdisk is full\b|disk quota exceeded|\[errno (?:28|122)\]"
+        r"|\bcode: (?:28|122),"
         r"|\(os error (?:28|122)\)"
         r"|\bnot enough space on (?:the )?(?:disk|device)|\bnot enough (?:free )?disk space",
         Failure.DISK_FULL,

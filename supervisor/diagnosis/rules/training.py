@@ -20,7 +20,7 @@ _ENDING = ("stopp", "abort", "halt", "terminat")
 TRAINING: tuple[Rule, ...] = (
     Rule(
         # "inf" alone is in every line that says INFO, and "nan" in few.
-        ("nan", "infinit", "finite", "invalid values", *_INF),
+        ("nan", "infinit", "finite", "invalid values", "of std >= 0", *_INF),
         r"\bfound nan\b|\bnan (?:or inf )?(?:found|detected|encountered) in\b"
         r"|\bloss\b.{0,40} (?:is|was|became|becomes|has become|went|turned) (?:to )?"
         r"(?:nan|[+-]?inf\b|infinite|non-?finite|not finite)"
@@ -32,7 +32,8 @@ TRAINING: tuple[Rule, ...] = (
         r" (?:a |an |some )?(?:nan|inf(?:inity|inite)?)s?\b"
         r"|^(?:\w+\.)*(?:Nan|NaN|NonFinite|InvalidLoss)\w{0,30}(?:Error|Exception)\b"
         r"|\breturned nan values in its \d{1,3}th output|\bnan loss\b"
-        r"|probability tensor contains either|but found invalid values:(?:.{0,200}\bnan\b|\s*$)",
+        r"|probability tensor contains either|expects all elements of std >= 0"
+        r"|but found invalid values:(?:.{0,200}\bnan\b|\s*$)",
         Failure.NON_FINITE_LOSS,
         Action.ROLLBACK,
         unless=r"\b(?:no|without|not|0) (?:nan|inf|non-?finite|infinite)\b|\bnan ?= ?0\b"
@@ -41,8 +42,9 @@ TRAINING: tuple[Rule, ...] = (
         source="facebookresearch/detectron2, detectron2/engine/train_loop.py",
     ),
     Rule(
-        ("loss scale already", "minimum loss scale"),
-        r"loss scale already at minimum|minimum loss scale reached",
+        ("loss scale already", "minimum loss scale", "scale is too small"),
+        r"\bgrad(?:ient)?[_ ]scale is too small\b|loss scale already at minimum"
+        r"|minimum loss scale reached",
         Failure.NON_FINITE_LOSS,
         Action.ROLLBACK,
         example="Exception: Current loss scale already at minimum - cannot decrease scale anymore."
