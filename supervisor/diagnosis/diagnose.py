@@ -41,7 +41,8 @@ from supervisor.diagnosis.ending_codes import (
 from supervisor.diagnosis.exit_evidence import agrees
 from supervisor.diagnosis.explanation import Explanation
 from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
-from supervisor.diagnosis.log_line import clean, read_step, split_prefix
+from supervisor.diagnosis.line_memo import forget, step_of
+from supervisor.diagnosis.log_line import clean
 from supervisor.diagnosis.rules.advice import ADVICE
 from supervisor.diagnosis.rules.rule import Weight
 from supervisor.diagnosis.suspect_lines import may_tell_of_a_start
@@ -62,10 +63,17 @@ _MEMORY_VICTIMS = (Failure.KILLED, Failure.DATALOADER_WORKER_DIED, Failure.UNKNO
 
 
 def diagnose(ending: ExitEvidence, rules: UserRules = NO_RULES) -> Diagnosis:
-    """Why the attempt ended and what to do. Takes 10 ms for 2,000 lines; never raises.
+    """Why the attempt ended and what to do. Takes 60 ms for 2,000 lines; never raises.
 
     `rules`: the user's own, tried before the built-in ones.
     """
+    try:
+        return _diagnose(ending, rules)
+    finally:
+        forget()
+
+
+def _diagnose(ending: ExitEvidence, rules: UserRules) -> Diagnosis:
     rules.begin()
     if ending.start_errno is not None:
         return _plain(start_failure(ending.start_errno), ())
@@ -170,7 +178,7 @@ def _first_step(ending: ExitEvidence, printed: Sequence[str], offset: int) -> in
         return offset + len(printed)
     if not ending.lines_from_start:
         return 0
-    marks = (read_step(split_prefix(line).body) for line in printed)
+    marks = (step_of(line) for line in printed)
     return next((offset + at for at, mark in enumerate(marks) if mark is not None), 0)
 
 

@@ -6,7 +6,7 @@ It sorts lines by the process that wrote them. `traceback_stream` reads the trac
 import re
 from collections.abc import Sequence
 
-from supervisor.diagnosis.log_line import split_prefix
+from supervisor.diagnosis.line_memo import prefix_of
 from supervisor.diagnosis.traceback_stream import EXCEPTION, HEADER, Chain, TracebackStream
 
 _STREAMS_MAX = 256
@@ -27,7 +27,7 @@ def find_chains(lines: Sequence[str]) -> list[Chain]:
     labels = _labels(lines[first:])
     done: list[Chain] = []
     for index in range(max(first - _LEAD_LINES, 0), len(lines)):
-        stream, body, is_stamped = split_prefix(lines[index])
+        stream, body, is_stamped = prefix_of(lines[index])
         for label in labels:
             if body.startswith(label):
                 stream, body = stream + label, body[len(label) :]
@@ -62,12 +62,12 @@ def _labels(lines: Sequence[str]) -> list[str]:
     for index, line in enumerate(lines):
         if HEADER not in line or len(labels) >= _LABELS_MAX:
             continue
-        body = split_prefix(line).body
+        body = prefix_of(line).body
         label = _MARGIN.sub("", body[: body.find(HEADER)])
         is_known = any(label.startswith(known) for known in labels)
         if label.strip() and not is_known:
             following = lines[index + 1 : index + 1 + _LABELLED_WITHIN_LINES]
-            bodies = [split_prefix(other).body for other in following if 'File "' in other]
+            bodies = [prefix_of(other).body for other in following if 'File "' in other]
             if any(body.startswith(label) for body in bodies):
                 labels.append(label)
     return labels

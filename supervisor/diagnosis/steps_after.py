@@ -1,9 +1,11 @@
 """Counts the steps that training finished, also after a line; it must not judge the line."""
 
+import bisect
 from collections.abc import Sequence
 
-from supervisor.diagnosis.line_prefix import common_labels, split_prefix
-from supervisor.diagnosis.step_line import StepMark, read_step
+from supervisor.diagnosis.line_memo import step_of
+from supervisor.diagnosis.line_prefix import common_labels
+from supervisor.diagnosis.step_line import StepMark
 
 # Enough lines to recognise numbers that are printed once more at the end.
 _LOOK_BACK_LINES = 200
@@ -18,7 +20,7 @@ def shows_steps(lines: Sequence[str]) -> bool:
     labels = common_labels(lines)
     lowest: dict[tuple[str, int], int] = {}
     for line in lines:
-        mark = read_step(split_prefix(line, labels).body)
+        mark = step_of(line, labels)
         if mark is None:
             continue
         if mark.is_measured:
@@ -35,10 +37,11 @@ class StepsAfter:
 
     def __init__(self, lines: Sequence[str], first: int) -> None:
         self._marks: list[tuple[int, StepMark]] = []
+        self._counts: dict[int, int] = {}
         begin = max(first - _LOOK_BACK_LINES, 0)
         labels = common_labels(lines)
         for index in range(begin, len(lines)):
-            mark = read_step(split_prefix(lines[index], labels).body)
+            mark = step_of(lines[index], labels)
             if mark is not None:
                 self._marks.append((index, mark))
 
@@ -53,8 +56,14 @@ class StepsAfter:
         bar once more, and wandb prints a summary. That last bar may show a slightly higher number,
         so the first new number of a bar does not count.
         """
-        before = {mark for at, mark in self._marks if at <= index}
-        after = [mark for at, mark in self._marks if at > index]
+        at = bisect.bisect_right(self._marks, index, key=lambda entry: entry[0])
+        if at not in self._counts:
+            self._counts[at] = self._count(at)
+        return self._counts[at]
+
+    def _count(self, first: int) -> int:
+        before = {mark for _, mark in self._marks[:first]}
+        after = [mark for _, mark in self._marks[first:]]
         steps = {mark for mark in after if mark.kind in ("step", "epoch")} - before
         losses = sum(mark.kind == "loss" for mark in after)
         bars: dict[str, set[StepMark]] = {}

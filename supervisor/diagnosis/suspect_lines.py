@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from supervisor.core.vocabulary import Failure
 from supervisor.diagnosis.explanation import PEERS_GO_ON_STEPS, Explanation
-from supervisor.diagnosis.log_line import plain_text, split_prefix, tells_survival
+from supervisor.diagnosis.line_memo import prefix_of
+from supervisor.diagnosis.log_line import plain_text, tells_survival
 from supervisor.diagnosis.python_traceback import exception_of, find_chains
 from supervisor.diagnosis.rules.deaths import FIRST_DEATH_HEADER, FIRST_DEATHS
 from supervisor.diagnosis.rules.rule import Calls, Hit, Weight, scan
@@ -115,7 +116,7 @@ def _of_line(hit: Hit, line: str, *, first_step_seen: bool) -> Explanation:
     return Explanation(
         hit.index,
         hit.index,
-        split_prefix(line).stream,
+        prefix_of(line).stream,
         weight,
         row.failure,
         row.action_now(first_step_seen=first_step_seen),

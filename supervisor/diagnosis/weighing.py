@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from supervisor.core.vocabulary import Action, Failure, Nature
 from supervisor.diagnosis.explanation import PEERS_GO_ON_STEPS, Explanation
-from supervisor.diagnosis.log_line import shows_going_on, split_prefix
+from supervisor.diagnosis.line_memo import prefix_of
+from supervisor.diagnosis.log_line import shows_going_on
 from supervisor.diagnosis.rules.rule import Weight
 from supervisor.diagnosis.steps_after import StepsAfter
 from supervisor.diagnosis.suspect_lines import find_candidates
@@ -234,7 +235,7 @@ class _LinesOfWork:
         """Whether process `stream` shows work in the lines from `begin` on and before `end`."""
         if self._at is None:
             self._at = {}
-            prefixes = [split_prefix(line) for line in self._lines]
+            prefixes = [prefix_of(line) for line in self._lines]
             # A collector stamps each line, those of tracebacks too: such a stamp tells nothing.
             counts = sum(prefix.is_stamped for prefix in prefixes) <= _STAMPED_MOST * len(prefixes)
             for index, prefix in enumerate(prefixes):
