@@ -130,6 +130,8 @@ def _may_load(frame: Frame) -> bool:
 def _is_data(frame: Frame) -> bool:
     if any(folder in frame.path for folder in _LIBRARY_FOLDERS):
         return False  # `read_data` in there reads a checkpoint
+    if frame.path.endswith("config.py"):
+        return False  # it checks the size of batches, and reads none
     if _DATA_FUNCTIONS.search(frame.function) is not None:
         return True
     return _DATA_FILES.search(frame.path) is not None

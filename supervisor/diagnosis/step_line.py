@@ -24,6 +24,9 @@ _EPOCH_BATCH = re.compile(
     # `Epoch [1][50/500]`, `Epoch(train) [1][ 50/ 500]`, `Epoch: [0/90][10/500]`
     r"\bepoch ?(?:\(train\))?:? {0,8}\[ *(?P<epoch>\d{1,9})(?: */ *\d{1,9})?\] ?,?"
     r" ?(?:batch|iter|step)?:? ?\[ *(?P<done>\d{1,12}) */ *(?P<total>\d{1,12})\]"
+    # DCGAN: `[0/90][100/2502] loss 6.9`
+    r"|^\W{0,4}\[ *(?P<epoch4>\d{1,9}) */ *\d{1,9}\] ?\[ *(?P<done4>\d{1,12})"
+    r" */ *(?P<total4>\d{1,12})\]"
     # MNIST, timm: `Train Epoch: 1 [640/60000 (1%)]`, `Train: 0 [  50/1251 (  4%)]`
     r"|\btrain(?:ing)?(?: epoch)?: ?(?P<epoch2>\d{1,9})"
     r" \[ *(?P<done2>\d{1,12}) */ *(?P<total2>\d{1,12}) "
@@ -123,7 +126,8 @@ def _batch(text: str) -> StepMark | None:
     if found is None or _is_spoken(text, *found.span()):
         return None
     epoch, done, total = (
-        found[name] or found[f"{name}2"] or found[f"{name}3"] for name in ("epoch", "done", "total")
+        found[name] or found[f"{name}2"] or found[f"{name}3"] or found[f"{name}4"]
+        for name in ("epoch", "done", "total")
     )
     is_measured = _MEASURED.search(text, found.end()) is not None
     return StepMark(f"bar of {int(total)}", int(done), int(epoch), is_measured)

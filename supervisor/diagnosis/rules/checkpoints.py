@@ -125,7 +125,8 @@ CHECKPOINTS: tuple[Rule, ...] = (
     ),
     Rule(
         ("size mismatch", "error(s) in loading state_dict", "shape mismatch"),
-        r"size mismatch (?:for|between saved)|error\(s\) in loading state_dict"
+        r"global shape mismatch for|size mismatch (?:for|between saved)"
+        r"|error\(s\) in loading state_dict"
         r"|shape mismatch .{0,80}(?:checkpoint|saved)",
         Failure.CHECKPOINT_MISMATCH,
         Action.HOLD,

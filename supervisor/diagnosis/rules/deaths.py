@@ -161,7 +161,7 @@ DEATHS: tuple[Rule, ...] = (
             "assertion `",
             "check failed: ",
         ),
-        r"double free or corruption"
+        r"double free (?:or corruption|detected)"
         r"|\bfree\(\): invalid|\bmalloc\(\): |\bmunmap_chunk\(\): |corrupted double-linked list"
         r"|stack smashing detected|corrupted size vs|^F\d{0,4} .{0,200}\] check failed: "
         r"|: assertion `.{0,300}' failed",

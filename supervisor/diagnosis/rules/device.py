@@ -51,7 +51,7 @@ def _hardware(
 DEVICE: tuple[Rule, ...] = (
     _hardware(
         ("nvlink error", "nvlink_error", "over nvlink"),
-        r"\bCUDA_ERROR_CONTAINED: .{0,60}\bnvlink|\bcuda (?:error"
+        r"\b(?:CUDA_ERROR_CONTAINED|CUDA error): .{0,60}\bover nvlink|\bcuda (?:error"
         r"|failure)\b.{0,20}uncorrectable nvlink error|\bnvml_error_nvlink\w*\b"
         r"|\bNVRM: .{0,80}\bnvlink\b.{0,40}\b(?:fatal )?error",
         Failure.NVLINK,
