@@ -42,7 +42,7 @@ _TROUBLE = re.compile(r"fail|error|could not|unable|exception|problem", re.I)
 # Python's own warnings stand before tracebacks that have nothing to do with them.
 _PYTHON_WARNING = re.compile(r"^\S{1,300}:\d{1,9}: \w{0,60}Warning\b|^  warnings\.warn\(")
 # glog's warnings and notes put their head before each line of a traceback.
-_WARNED_LABEL = re.compile(r"\[?[WI]\d{3,4} ")
+_WARNED_LABEL = re.compile(r"[WI]\d{3,4} \d\d:\d\d:\d\d")
 _EVIDENCE_DETAILS = 3
 # With fewer lines before a traceback, a log may be an excerpt.
 _BEGINNING_LINES = 3
@@ -123,7 +123,7 @@ def explain_chain(
         action = Action.RESTART
     if _SECONDARY.match(chain.lead) is not None:
         return None
-    is_warned = _WARNED_LABEL.match(chain.stream) is not None
+    is_warned = _WARNED_LABEL.search(chain.stream) is not None
     if is_warned or _is_survived(chain.lead, is_unhandled=is_unhandled):
         weight = Weight.MENTION
     elif _IN_THREAD.match(chain.lead) is not None and not known:
