@@ -101,10 +101,12 @@ def _believe(
 def _is_recent(found: Explanation, steps: int, best: Explanation | None) -> bool:
     """Whether an explanation counts although other ranks printed `steps` more steps after it.
 
-    A watchdog fires minutes after its cause. Until then the peers may print on.
+    A watchdog fires minutes after its cause. Until then the peers may print on. What would hold the
+    run, exclude a device or go back has to be as near as without a watchdog.
     """
     is_timeout = best is None or best.weight >= Weight.TIMEOUT or best.failure in _PEERS_WORDS
-    if is_timeout and found.is_unhandled and found.weight <= Weight.CAUSE:
+    is_grave = found.action in (Action.HOLD, Action.EXCLUDE, Action.ROLLBACK)
+    if is_timeout and found.is_unhandled and found.weight <= Weight.CAUSE and not is_grave:
         return steps <= _TIMEOUT_WAITS_STEPS
     return steps <= PEERS_GO_ON_STEPS and (
         found.weight <= Weight.CAUSE or (is_timeout and found.weight < Weight.TIMEOUT)

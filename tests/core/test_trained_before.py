@@ -71,3 +71,17 @@ def test_a_held_run_says_what_can_be_done() -> None:
         "sentence": "Log in first.",
         "command": "hf auth login",
     }
+
+
+@pytest.mark.parametrize("failure", ["incompatible_software", "checkpoint_mismatch"])
+@pytest.mark.parametrize(("seen", "is_held"), [(False, True), (True, False)])
+def test_a_rank_that_dies_while_others_make_steps_holds_nothing(
+    failure: str, seen: bool, is_held: bool
+) -> None:
+    """Before the attempt's first step a human has to act, whatever checkpoints there are."""
+    world = World()
+    world.begin()
+    world.checkpoints = (checkpoint(40),)
+    world.launched(world.end(failure="killed", signal=9, code=None, step=45, first_step_seen=True))
+    world.end(failure=failure, action="hold", exception="RuntimeError", first_step_seen=seen)
+    assert (world.state.run is RunState.HELD) is is_held

@@ -19,6 +19,8 @@ from supervisor.core.vocabulary import Action, Failure, Tier
 UNCHARGED_MOST = 16
 DEATHS_KNOWN_MOST = 8
 
+_OF_A_START = (Failure.INCOMPATIBLE_SOFTWARE, Failure.CHECKPOINT_MISMATCH)
+
 Death = tuple[str, str | None]
 """Exception and frame."""
 
@@ -39,6 +41,9 @@ def weigh(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> End
         if ending.failure is Failure.ACCESS_DENIED and has_trained:
             ending = replace(ending, action=Action.BACKOFF)
         if ending.failure is Failure.BUILD_FAILED and has_trained:
+            ending = replace(ending, action=Action.RESTART)
+        if ending.failure in _OF_A_START and ending.first_step_seen:
+            # A rank died at its start, and others made steps: repetition shows whether it stays.
             ending = replace(ending, action=Action.RESTART)
     if ending.failure is Failure.CHECKPOINT_CORRUPT and ending.action is Action.ROLLBACK:
         ending = _weigh_corruption(state, survey, ending, budget)
