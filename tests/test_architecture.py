@@ -280,7 +280,8 @@ def test_the_vocabulary_is_light() -> None:
         [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True
     )
     assert brought.stdout.split() == [
-        "supervisor", "supervisor.core", VOCABULARY, "supervisor.worker", WORKER_CONTRACT,
+        "supervisor", "supervisor.core", "supervisor.core.failures",
+        "supervisor.core.recorded_word", VOCABULARY, "supervisor.worker", WORKER_CONTRACT,
     ]  # fmt: skip
 
 

@@ -6,6 +6,8 @@ and what the worker defines may be imported.
 
 from enum import Enum, IntEnum, StrEnum, auto
 
+from supervisor.core.failures import Failure, Nature
+from supervisor.core.recorded_word import RecordedWord
 from supervisor.worker.contract import EXIT_CONFIGURATION, EXIT_PREEMPTED, Phase
 
 __all__ = [
@@ -23,147 +25,6 @@ __all__ = [
 ]
 
 
-class _Word(StrEnum):
-    """A word that is read from records. A word that another version wrote is kept unchanged."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> "_Word":
-        word = str.__new__(cls, value)
-        word._name_ = word._value_ = str(word)
-        return word
-
-
-class Nature(Enum):
-    """The kinds of failure that decisions tell apart."""
-
-    ORDINARY = auto()
-    """The attempt was finished, or was asked to end."""
-    CUT_OFF = auto()
-    """The process was cut off: a file that it was writing may be torn."""
-    DEVICES = auto()
-    """A GPU or a link between GPUs failed. Every rank may report it, not only the first."""
-    OTHER = auto()
-
-
-class Failure(_Word):
-    """How an attempt ended (`failure` in `--json` output)."""
-
-    COMPLETED = "completed"
-    PREEMPTED = "preempted"
-    TIME_LIMIT = "time_limit"
-    CANCELLED = "cancelled"
-    STOPPED_BY_USER = "stopped_by_user"
-    NCCL_TIMEOUT = "nccl_timeout"
-    NCCL_NETWORK = "nccl_network"
-    RENDEZVOUS = "rendezvous"
-    CUDA_OUT_OF_MEMORY = "cuda_out_of_memory"
-    CUDA_FAULT = "cuda_fault"
-    CUDA_DEVICE_ASSERT = "cuda_device_assert"
-    GPU_ECC = "gpu_ecc"
-    GPU_LOST = "gpu_lost"
-    GPU_UNAVAILABLE = "gpu_unavailable"
-    GPU_NEEDS_RESET = "gpu_needs_reset"
-    NVLINK = "nvlink"
-    HOST_OUT_OF_MEMORY = "host_out_of_memory"
-    SHARED_MEMORY_EXHAUSTED = "shared_memory_exhausted"
-    DATALOADER_WORKER_DIED = "dataloader_worker_died"
-    TOO_MANY_OPEN_FILES = "too_many_open_files"
-    NON_FINITE_LOSS = "non_finite_loss"
-    LOSS_SPIKE = "loss_spike"
-    DISK_FULL = "disk_full"
-    FILESYSTEM = "filesystem"
-    CHECKPOINT_CORRUPT = "checkpoint_corrupt"
-    CHECKPOINT_MISMATCH = "checkpoint_mismatch"
-    """The checkpoint reads well, and does not fit the model or the number of ranks."""
-    DATA_CORRUPT = "data_corrupt"
-    """Training data that cannot be read."""
-    CONFIGURATION = "configuration"
-    INCOMPATIBLE_SOFTWARE = "incompatible_software"
-    """Libraries, the driver and the GPU do not fit together."""
-    BUILD_FAILED = "build_failed"
-    """A compiler failed: torch's inductor, Triton, ninja, nvcc, gcc."""
-    ACCESS_DENIED = "access_denied"
-    """A hub or service refuses: a gated repository, a missing or wrong key."""
-    DOWNLOAD_FAILED = "download_failed"
-    EXCEPTION = "exception"
-    SEGFAULT = "segfault"
-    ABORTED = "aborted"
-    KILLED = "killed"
-    HANG = "hang"
-    STUCK = "stuck"
-    CHECKPOINTS_MISSING = "checkpoints_missing"
-    """Valid checkpoints are on record, and not on the disk."""
-    CHECKPOINTS_UNSEEN = "checkpoints_unseen"
-    """The trainer saves where the supervisor does not look."""
-    RESUME_IGNORED = "resume_ignored"
-    """The trainer was told to go on from a checkpoint, and began from nothing."""
-    UNKNOWN = "unknown"
-
-    @property
-    def known(self) -> "Failure":
-        """The member to decide by: UNKNOWN stands for a word of another version."""
-        return self if self in Failure.__members__.values() else Failure.UNKNOWN
-
-    @property
-    def nature(self) -> Nature:
-        """The kind of this failure. No `case _`: mypy reports a new member without a kind."""
-        match self.known:
-            case (
-                Failure.COMPLETED
-                | Failure.PREEMPTED
-                | Failure.TIME_LIMIT
-                | Failure.CANCELLED
-                | Failure.STOPPED_BY_USER
-            ):
-                return Nature.ORDINARY
-            case (
-                Failure.KILLED
-                | Failure.HANG
-                | Failure.HOST_OUT_OF_MEMORY
-                | Failure.SEGFAULT
-                | Failure.ABORTED
-            ):
-                return Nature.CUT_OFF
-            case (
-                Failure.CUDA_DEVICE_ASSERT
-                | Failure.CUDA_FAULT
-                | Failure.CUDA_OUT_OF_MEMORY
-                | Failure.GPU_ECC
-                | Failure.GPU_LOST
-                | Failure.GPU_NEEDS_RESET
-                | Failure.GPU_UNAVAILABLE
-                | Failure.NCCL_NETWORK
-                | Failure.NCCL_TIMEOUT
-                | Failure.NVLINK
-                | Failure.RENDEZVOUS
-            ):
-                return Nature.DEVICES
-            case (
-                Failure.SHARED_MEMORY_EXHAUSTED
-                | Failure.DATALOADER_WORKER_DIED
-                | Failure.TOO_MANY_OPEN_FILES
-                | Failure.NON_FINITE_LOSS
-                | Failure.LOSS_SPIKE
-                | Failure.DISK_FULL
-                | Failure.FILESYSTEM
-                | Failure.CHECKPOINT_CORRUPT
-                | Failure.CHECKPOINT_MISMATCH
-                | Failure.DATA_CORRUPT
-                | Failure.INCOMPATIBLE_SOFTWARE
-                | Failure.BUILD_FAILED
-                | Failure.ACCESS_DENIED
-                | Failure.DOWNLOAD_FAILED
-                | Failure.CHECKPOINTS_MISSING
-                | Failure.CHECKPOINTS_UNSEEN
-                | Failure.RESUME_IGNORED
-                | Failure.CONFIGURATION
-                | Failure.EXCEPTION
-                | Failure.STUCK
-                | Failure.UNKNOWN
-            ):
-                return Nature.OTHER
-
-
 class Relaunch(Enum):
     """What an action says about the next launch."""
 
@@ -175,7 +36,7 @@ class Relaunch(Enum):
     """The supervisor launches nothing more: the user or the scheduler may run it again."""
 
 
-class Action(_Word):
+class Action(RecordedWord):
     """What is to be done about a failure (`action` in `--json` output)."""
 
     RESTART = "restart"
@@ -257,7 +118,7 @@ class Intent(StrEnum):
     HOLD = "hold"
 
 
-class StopSource(_Word):
+class StopSource(RecordedWord):
     """Who asked for a stop (`by` on record). The names of all other signals are valid as well."""
 
     INTENT = "intent"
@@ -280,7 +141,7 @@ class StopSource(_Word):
         return "`supervisor stop`" if self is StopSource.INTENT else self.value
 
 
-class Tier(_Word):
+class Tier(RecordedWord):
     """Where a checkpoint is. One in memory can be resumed from, but is no durable progress."""
 
     DISK = "disk"
