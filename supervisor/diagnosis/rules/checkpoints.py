@@ -190,6 +190,7 @@ CHECKPOINTS: tuple[Rule, ...] = (
             "truncated file read",
             "arrowinvalid",
             "parquet",
+            "deserialize thrift",
             "readerror",
             "broken png",
             "invalid data found",
@@ -206,7 +207,8 @@ CHECKPOINTS: tuple[Rule, ...] = (
             "crc",
             "tarfile",
         ),
-        r"\bimage file is truncated|broken data stream when reading image|broken PNG file"
+        r"\bcouldn't deserialize thrift\b|\bimage file is truncated"
+        r"|broken data stream when reading image|broken PNG file"
         r"|\bUnidentifiedImageError\b|cannot identify image file|truncated file read"
         r"|\bArrowInvalid: .{0,120}(?:parquet|magic bytes|ipc|corrupt|expected to read|footer)"
         r"|\bparquet\b.{0,80}(?:corrupt|invalid|magic bytes|footer)"

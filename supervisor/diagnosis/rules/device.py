@@ -114,7 +114,8 @@ DEVICE: tuple[Rule, ...] = (
         r"|\bRESOURCE_EXHAUSTED: .{0,80}\b(?:out of memory|allocat|hbm)"
         r"|\b(?:Xla)?RuntimeError: RESOURCE_EXHAUSTED\b"
         r"|\bResourceExhausted\b.{0,200}\b(?:OOM|allocat|memory)|\bResourceExhaustedError\b"
-        r"|\bCUDA_ERROR_OUT_OF_MEMORY\b|\bno executable batch size found\b"
+        r"|\bError out of memory at line \d|\bCUDA_ERROR_OUT_OF_MEMORY\b"
+        r"|\bno executable batch size found\b"
         r"|\bOOM when allocating tensor\b|\bran out of memory in memory space hbm",
         Failure.CUDA_OUT_OF_MEMORY,
         Action.RESTART,
