@@ -58,6 +58,8 @@ FULL_DISK_BYTES = 64 * 1024 * 1024
 # With less than this free, a full disk may be why the log says nothing.
 NO_LINE_BYTES = 64 * 1024
 
+_KILLS_ALL = "Forcefully terminating all other processes"
+_LAST_LINES = 50
 _GRAVE = frozenset({Action.HOLD, Action.EXCLUDE, Action.ROLLBACK})
 _MEMORY_VICTIMS = (Failure.KILLED, Failure.DATALOADER_WORKER_DIED, Failure.UNKNOWN)
 
@@ -151,6 +153,8 @@ def _allows(ending: ExitEvidence, signal: int | None, found: Explanation) -> boo
     A launcher that ends its ranks by SIGTERM exits with 143 itself, whatever the first died of.
     """
     is_launchers = ending.signal is None and signal == Signals.SIGTERM
+    # Lightning kills its whole group, itself too, once one of its processes has failed.
+    is_launchers = is_launchers or any(_KILLS_ALL in line for line in ending.lines[-_LAST_LINES:])
     if is_launchers and found.weight <= Weight.CONSEQUENCE:
         return True
     return agrees(signal, found)
@@ -197,8 +201,8 @@ def _explains(signal: int | None, candidate: Explanation) -> bool:
     """Whether a line explains the ending better than the exit does."""
     if signal is None or candidate.from_kernel or candidate.names_killer:
         return True
-    if signal == Signals.SIGTERM and candidate.weight <= Weight.CONSEQUENCE:
-        return True
+    if signal in (Signals.SIGTERM, Signals.SIGKILL) and candidate.weight <= Weight.CONSEQUENCE:
+        return True  # only a launcher's own end lets such a candidate through
     name = from_signal(signal).failure
     # NCCL's watchdog and C++ exceptions abort a process after it has printed why.
     explains_more = name in (Failure.ABORTED, Failure.UNKNOWN)

@@ -39,6 +39,12 @@ _EPOCH = re.compile(
     r"(?<![\w/.\-])(?:train[_ ])?epoch['\"]?\s{0,4}[=:#]?\s{0,4}\[?\s{0,4}(\d{1,9})(?![\d.]*\d)"
     r"(?P<of>\s{0,4}(?:/|of)\s{0,4}\d{1,9})?"
 )
+# clu, in JAX trainers: `[65100] loss=2.24`
+_BRACKETED = re.compile(
+    r"\[(\d{1,12})\] {1,2}(?:[\w/]{1,30}=\S{1,30}, ?)?\w{0,20}(?:loss|learning_rate"
+    r"|accuracy)\w{0,10}="
+    r"-?\d"
+)
 _LOSS = re.compile(r"['\"](?:train_)?loss['\"]: ?['\"]?-?(?:\d|nan|inf)")
 _LOSS_BEFORE = re.compile(r"loss\w{0,20}['\"]?\s{0,4}[:=]?\s{0,4}-?\d")
 _SUMMARY = re.compile(r"\W{0,20}(?:wandb|comet|neptune|clearml|mlflow)\b")
@@ -118,7 +124,13 @@ def read_step(text: str) -> StepMark | None:
         return StepMark(f"bar of {bar.total}", bar.done, bar.epoch, is_measured)
     if "(" in lowered and _OTHER_MODE.search(lowered) is not None:
         return None
-    return _batch(lowered) or _step(lowered) or _loss(lowered) or _epoch(lowered)
+    return (
+        _batch(lowered)
+        or _bracketed(lowered)
+        or _step(lowered)
+        or _loss(lowered)
+        or _epoch(lowered)
+    )
 
 
 def _batch(text: str) -> StepMark | None:
@@ -131,6 +143,13 @@ def _batch(text: str) -> StepMark | None:
     )
     is_measured = _MEASURED.search(text, found.end()) is not None
     return StepMark(f"bar of {int(total)}", int(done), int(epoch), is_measured)
+
+
+def _bracketed(text: str) -> StepMark | None:
+    found = _BRACKETED.search(text) if "] " in text else None
+    if found is None or _is_spoken(text, *found.span()):
+        return None
+    return StepMark("step", int(found[1]))
 
 
 def _step(text: str) -> StepMark | None:

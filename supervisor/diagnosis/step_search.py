@@ -42,6 +42,7 @@ _STEPS = tuple(
         rb"\xe2\x94[\x80\x81](?:\xe2[\x94\x95][\x80-\xbf]){0,400}",
         rb"s/step",
         rb"\] ?\[ {0,6}\d{1,12} {0,4}/",
+        rb"loss\w{0,10}=[\-\d]",
     )
 )
 _TROUBLE = tuple(

@@ -49,6 +49,10 @@ class StepsAfter:
         """Whether any step is shown after line `index`, one that was printed before it too."""
         return any(at > index for at, _ in self._marks)
 
+    def goes_on_after(self, index: int) -> bool:
+        """Whether any step but a bar's is shown after line `index`: a bar is drawn once more."""
+        return any(at > index and not mark.kind.startswith("bar") for at, mark in self._marks)
+
     def count(self, index: int) -> int:
         """How many new steps are shown after line `index`.
 

@@ -84,7 +84,9 @@ def _believe(
     candidates = _of_the_last_life(candidates, lines, steps)
     later = {id(found): steps.count(found.end) for found in candidates}
     candidates = [found for found in candidates if not _follows_a_task(found, lines)]
-    # A log that may go on shows by any later step that the line ended nothing.
+    if not is_over:
+        # A log that may go on shows by any later step that the line ended nothing.
+        candidates = [found for found in candidates if not steps.goes_on_after(found.end)]
     last = _without_cascades(
         [found for found in candidates if later[id(found)] <= (found.outlasts if is_over else 0)]
     )

@@ -71,6 +71,7 @@ STEPS = [
     ("timm", "Train: 0 [  50/1251 (  4%)]  Loss: 6.94 (6.95)  Time: 0.35s, 2900/s  LR: 1.0e-06  Data: 0.01", "bar of 1251", 50, 0),
     ("MNIST", "Train Epoch: 1 [640/60000 (1%)]\tLoss: 2.300000", "bar of 60000", 640, 1),
     ("DCGAN", "[0/90][100/2502] loss 6.911 lr 0.0002", "bar of 2502", 100, 0),
+    ("clu", "logging_writer.py:48] [65100] loss=2.24438", "step", 65100, 0),
     ("ImageNet", "Epoch: [3][ 10/5005]\tTime  0.5 ( 0.6)\tData  0.1 ( 0.2)\tLoss 6.9e+00", "bar of 5005", 10, 3),
     ("diffusers, accelerate", "Steps:  10%|█         | 100/1000 [00:50<07:30,  2.0it/s, lr=1e-5, step_loss=0.1]", "bar of 1000", 100, 0),
     ("TensorFlow", "INFO:tensorflow:loss = 0.5, step = 100 (2.1 sec)", "step", 100, 0),

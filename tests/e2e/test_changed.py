@@ -185,4 +185,6 @@ def test_a_record_of_another_version(apart: Apart) -> None:
     run.wait_step(15, 3)
     run.let_go()
     assert run.finish() == 0
-    assert not run.entries("changed")
+    # Steps may take longer for a while on a busy machine, and the ledger tells how long they took.
+    kinds = {one["kind"] for entry in run.entries("changed") for one in entry["differences"]}
+    assert kinds <= {"step_time"}

@@ -39,6 +39,7 @@ _UNREADABLE = (
     "data_loss",
     "out_of_range: error reading",
     "readerror",
+    "unpack failed",
     "datalosserror",
     "checksum",
 )
@@ -46,7 +47,8 @@ _UNREADABLE_REGEX = (
     r"invalid load key|\bunpicklingerror\b"
     r"|pickle data was truncated|unexpected eof, expected \d|file might be corrupted"
     r"|eoferror: ran out of input|\bbadzipfile\b"
-    r"|\bOUT_OF_RANGE: error reading|\btarfile\.ReadError|\bDATA_LOSS: |\bDataLossError\b"
+    r"|\bunpack failed: incomplete input|\bOUT_OF_RANGE: error reading|\btarfile\.ReadError"
+    r"|\bDATA_LOSS: |\bDataLossError\b"
     r"|\bchecksum (?:verification failed|mismatch|error)"
     r"|^zlib\.error|\bfile is truncated\b"
 )
@@ -191,6 +193,7 @@ CHECKPOINTS: tuple[Rule, ...] = (
             "arrowinvalid",
             "parquet",
             "deserialize thrift",
+            "datalosserror",
             "readerror",
             "broken png",
             "invalid data found",

@@ -145,7 +145,8 @@ DEATHS: tuple[Rule, ...] = (
         Failure.SEGFAULT,
         Action.RESTART,
         Weight.DEATH,
-        unless=r"\bFatal Python error: Aborted\b|worker process has died|root causes?",
+        unless=r"\bFatal Python error: Aborted\b|worker process has died|root causes?"
+        r"|common causes",
         example="train.sh: line 3: 4812 Segmentation fault      (core dumped) python train.py",
         source="GNU bash, jobs.c",
     ),
@@ -211,7 +212,7 @@ DEATHS: tuple[Rule, ...] = (
         Failure.KILLED,
         Action.RESTART,
         Weight.DEATH,
-        unless=r"root causes?",
+        unless=r"root causes?|common causes",
         example="[rank: 1] Child process with PID 812 terminated with code -9."
         " Forcefully terminating all other processes to avoid zombies",
         source="Lightning-AI/pytorch-lightning,"

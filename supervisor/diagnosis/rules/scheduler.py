@@ -128,7 +128,8 @@ SCHEDULER: tuple[Rule, ...] = (
         r"|\bPreempted in order to admit\b|\bPreempting: Preempted by\b"
         r"|\bPreempted to accommodate a workload\b"
         r"|\bin response to imminent node shutdown\b"
-        r"|\bTaintManagerEviction\b|\bstate: PREEMPTED\b",
+        r"|\bTaintManagerEviction\b|\bstate: PREEMPTED\b|\binstance/preempted = TRUE\b"
+        r"|\bTask was preempted\b",
         PREEMPTED,
         "start-worker 2024/12/17 16:03:58 GCP Metadata Service says termination is imminent",
         "mozilla/translations#400",

@@ -42,8 +42,16 @@ def _incompatible(
 
 SOFTWARE: tuple[Rule, ...] = (
     _incompatible(
-        ("no kernel image", "not compatible with the current pytorch"),
-        r"no kernel image is available for execution",
+        (
+            "no kernel image",
+            "kernel image is invalid",
+            "cuda_error_invalid_",
+            "cuda_error_no_binary",
+            "cudaerrornokernelimage",
+            "not compatible with the current pytorch",
+        ),
+        r"no kernel image is available for execution|\bdevice kernel image is invalid"
+        r"|\bCUDA_ERROR_(?:INVALID_(?:IMAGE|PTX)|NO_BINARY_FOR_GPU)\b|\bcudaErrorNoKernelImage",
         "RuntimeError: CUDA error: no kernel image is available for execution on the device",
         "pytorch/pytorch#149845",
         _TORCH_BUILD,

@@ -20,7 +20,16 @@ _ENDING = ("stopp", "abort", "halt", "terminat")
 TRAINING: tuple[Rule, ...] = (
     Rule(
         # "inf" alone is in every line that says INFO, and "nan" in few.
-        ("nan", "infinit", "finite", "invalid values", "of std >= 0", *_INF),
+        (
+            "nan",
+            "infinit",
+            "finite",
+            "invalid values",
+            "of std >= 0",
+            "floatingpointerror",
+            "invalid loss, term",
+            *_INF,
+        ),
         r"\bfound nan\b|\bnan (?:or inf )?(?:found|detected|encountered) in\b"
         r"|\bloss\b.{0,40} (?:is|was|became|becomes|has become|went|turned) (?:to )?"
         r"(?:nan|[+-]?inf\b|infinite|non-?finite|not finite)"
@@ -33,6 +42,7 @@ TRAINING: tuple[Rule, ...] = (
         r"|^(?:\w+\.)*(?:Nan|NaN|NonFinite|InvalidLoss)\w{0,30}(?:Error|Exception)\b"
         r"|\breturned nan values in its \d{1,3}th output|\bnan loss\b"
         r"|probability tensor contains either|expects all elements of std >= 0"
+        r"|^FloatingPointError\b|\binvalid loss, terminating training\b"
         r"|but found invalid values:(?:.{0,200}\bnan\b|\s*$)",
         Failure.NON_FINITE_LOSS,
         Action.ROLLBACK,
