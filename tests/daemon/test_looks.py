@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from supervisor.core.events import Looked
@@ -272,6 +273,14 @@ class SpinningGpu:
 
 
 @pytest.mark.slow
+def stands_still(pid: int) -> bool:
+    """Whether a process uses no CPU for two seconds."""
+    process = psutil.Process(pid)
+    before = process.cpu_times()[:2]
+    time.sleep(2.0)
+    return process.cpu_times()[:2] == before
+
+
 def test_a_lost_collective_of_two_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rank that does not reach the collective is named; a rank at work is waited for."""
     monkeypatch.setattr(hang_looks, "GpuUse", SpinningGpu)
@@ -290,7 +299,8 @@ def test_a_lost_collective_of_two_ranks(tmp_path: Path, monkeypatch: pytest.Monk
             return all(len(ranks) == 2 and all(p.beats for p in ranks) for ranks in pages)
 
         wait_for(both)
-        time.sleep(1.0)
+        idle = read_pages(cases["lost"].folder)[1].pid
+        wait_for(lambda: stands_still(idle))  # a busy machine settles late
         for case in cases.values():
             pages = read_pages(case.folder)
             case.presence.look(pages, monotonic_s())
