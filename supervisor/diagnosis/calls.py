@@ -157,4 +157,9 @@ def is_outermost(frames: Sequence[Frame]) -> bool:
     A traceback that a handler printed begins at the handler's own function. Without calls a script
     did not compile.
     """
-    return not frames or frames[0].function in _ROOTS or frames[0].path.startswith("<frozen runpy>")
+    return not frames or is_outermost_call(frames[0].path, frames[0].function)
+
+
+def is_outermost_call(path: str, function: str) -> bool:
+    """Whether nothing can catch an exception above this call."""
+    return function in _ROOTS or path.startswith("<frozen runpy>")

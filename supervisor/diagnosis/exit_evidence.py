@@ -2,13 +2,9 @@
 
 from signal import Signals
 
-from supervisor.core.vocabulary import Action, Failure
+from supervisor.core.vocabulary import Failure
 from supervisor.diagnosis.ending_codes import from_signal
 from supervisor.diagnosis.explanation import Explanation
-
-# After a segmentation fault a printed line alone must not hold the run, exclude a device or roll
-# back. The trainer may have died of another cause.
-_GRAVE = frozenset({Action.HOLD, Action.EXCLUDE, Action.ROLLBACK})
 
 
 def agrees(signal: int | None, found: Explanation) -> bool:
@@ -16,6 +12,7 @@ def agrees(signal: int | None, found: Explanation) -> bool:
 
     SIGKILL, SIGTERM and the like come from outside: only the kernel and the scheduler know who sent
     them. A segmentation fault comes from within, so the process's own last words may explain it.
+    But a printed line alone holds no run then: the trainer may have died of another cause.
     """
     if signal is None or found.from_kernel or found.names_killer:
         return True
@@ -25,8 +22,8 @@ def agrees(signal: int | None, found: Explanation) -> bool:
         case Failure.SEGFAULT if signal == Signals.SIGBUS:
             # A process notices a full /dev/shm when it touches a page there: SIGBUS.
             is_memory = found.failure is Failure.SHARED_MEMORY_EXHAUSTED
-            return is_memory or found.action not in _GRAVE
+            return is_memory or not found.is_grave
         case Failure.SEGFAULT:
-            return found.action not in _GRAVE
+            return not found.is_grave
         case _:
             return False

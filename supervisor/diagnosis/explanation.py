@@ -10,6 +10,10 @@ from supervisor.diagnosis.rules.rule import Weight
 PEERS_GO_ON_STEPS = 3
 
 
+# A false one costs a night, a GPU or a checkpoint.
+_GRAVE = frozenset({Action.HOLD, Action.EXCLUDE, Action.ROLLBACK})
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Its first and last line, the process's label, its weight, its failure and its evidence."""
@@ -38,3 +42,8 @@ class Explanation:
     from_kernel: bool = False
     is_users: bool = False
     """A rule of the user's own says so."""
+
+    @property
+    def is_grave(self) -> bool:
+        """Whether it would hold the run, exclude a device or take a checkpoint back."""
+        return self.action in _GRAVE

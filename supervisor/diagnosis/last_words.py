@@ -12,8 +12,11 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from supervisor.diagnosis.log_line import clean, read_step, shows_going_on, split_prefix
+from supervisor.diagnosis.calls import is_outermost_call
+from supervisor.diagnosis.line_prefix import split_prefix
+from supervisor.diagnosis.log_line import clean, shows_going_on
 from supervisor.diagnosis.python_traceback import find_chains
+from supervisor.diagnosis.step_line import read_step
 from supervisor.diagnosis.steps_after import StepsAfter
 from supervisor.diagnosis.traceback_stream import EXCEPTION, HEADER, Chain
 
@@ -29,9 +32,6 @@ _SURVIVED = re.compile(
 )
 _TROUBLE = re.compile(r"\b(?:ERROR|CRITICAL|FATAL|WARN(?:ING)?)\b|[Ww]arning:")
 _FIRST_FRAME = re.compile(r'File "([^"]{1,900})", line \d{1,9}, in (.{1,200})')
-# Outermost calls, above which nothing can catch an exception: a script, `python -m`, a child's
-# first function.
-_ROOTS = frozenset({"<module>", "_run_module_as_main", "_run_code", "_bootstrap", "_main"})
 _BOX_TOP, _BOX_END, _BOX_ROOT = "╭", "╰", " in <module>"
 # Lines that interpreters, loggers, launchers and shells print after a process has died.
 _TRAILER = re.compile(
@@ -234,7 +234,7 @@ def _is_root(text: Sequence[str], begin: int, end: int) -> bool:
     for index in range(begin, end + 1):
         frame = _FIRST_FRAME.search(text[index])
         if frame is not None:
-            return frame[2].strip() in _ROOTS or frame[1].startswith("<frozen runpy>")
+            return is_outermost_call(frame[1], frame[2].strip())
     return True  # a script that does not compile has no frame
 
 

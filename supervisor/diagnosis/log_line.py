@@ -6,19 +6,8 @@ before a line is read by `line_prefix`, the step in it by `step_line`.
 
 import re
 
-from supervisor.diagnosis.line_prefix import LinePrefix, split_prefix
-from supervisor.diagnosis.step_line import StepMark, read_step
-
-__all__ = [
-    "LinePrefix",
-    "StepMark",
-    "clean",
-    "read_step",
-    "shows_going_on",
-    "split_prefix",
-    "tells_survival",
-    "without_hedge",
-]
+from supervisor.diagnosis.line_prefix import split_prefix
+from supervisor.diagnosis.step_line import read_step
 
 # Longer lines are cut in the middle: an error names itself at the start, its cause at the end.
 HEAD_CHARS = 1500

@@ -17,9 +17,10 @@ from supervisor.diagnosis.calls import (
     shows_a_step,
 )
 from supervisor.diagnosis.explanation import Explanation
-from supervisor.diagnosis.log_line import read_step, tells_survival, without_hedge
+from supervisor.diagnosis.log_line import tells_survival, without_hedge
 from supervisor.diagnosis.python_traceback import exception_of
 from supervisor.diagnosis.rules.rule import Calls, Hit, Rule, Weight, matches
+from supervisor.diagnosis.step_line import read_step
 from supervisor.diagnosis.traceback_frames import Frame
 from supervisor.diagnosis.traceback_stream import Chain, Raised
 from supervisor.diagnosis.user_rules import NO_RULES, UserRule, UserRules
@@ -46,7 +47,7 @@ _WARNED_LABEL = re.compile(r"[WI]\d{3,4} \d\d:\d\d:\d\d")
 _EVIDENCE_DETAILS = 3
 # With fewer lines before a traceback, a log may be an excerpt.
 _BEGINNING_LINES = 3
-# Hydra cuts a traceback so that it begins at the user's own function.
+# A line before a traceback that says that its writer goes on.
 _GOES_ON = re.compile(
     r"\bWARN(?:ING)?\b|\b(?:retry|retri|skipp|ignor|continu|recover|carrying on|going on|try again)"
     r"|falling back|non-?fatal|\battempt \d+(?: of |/)\d+\b",
@@ -56,6 +57,7 @@ _QUOTED_LEAD = re.compile(
     r"\W{0,6}(?:Q|A|Question|Answer|User|Human|Assistant|Prompt|Response|Sample|Input|Output)\b"
     r".{0,20}:",
 )
+# Hydra cuts a traceback so that it begins at the user's own function.
 _HYDRA = "Error executing job with overrides"
 _OF_OTHERS = re.compile(
     r"/multiprocessing/|/concurrent/futures/|distributed_c10d\.py$|/rendezvous\.py$|/elastic/"

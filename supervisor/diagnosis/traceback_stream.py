@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from supervisor.diagnosis.log_line import read_step
+from supervisor.diagnosis.step_line import read_step
 from supervisor.diagnosis.traceback_frames import BOX, FRAME, Frame, drawn_frame
 
 HEADER = "Traceback (most recent call last)"

@@ -107,8 +107,7 @@ def _is_recent(found: Explanation, steps: int, best: Explanation | None) -> bool
     run, exclude a device or go back has to be as near as without a watchdog.
     """
     is_timeout = best is None or best.weight >= Weight.TIMEOUT or best.failure in _PEERS_WORDS
-    is_grave = found.action in (Action.HOLD, Action.EXCLUDE, Action.ROLLBACK)
-    if is_timeout and found.is_unhandled and found.weight <= Weight.CAUSE and not is_grave:
+    if is_timeout and found.is_unhandled and found.weight <= Weight.CAUSE and not found.is_grave:
         return steps <= _TIMEOUT_WAITS_STEPS
     return steps <= PEERS_GO_ON_STEPS and (
         found.weight <= Weight.CAUSE or (is_timeout and found.weight < Weight.TIMEOUT)

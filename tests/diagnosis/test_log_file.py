@@ -12,7 +12,8 @@ from supervisor.core.vocabulary import Failure
 from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.failure import ExitEvidence
 from supervisor.diagnosis.log_file import diagnose_file
-from supervisor.diagnosis.log_line import clean, read_step
+from supervisor.diagnosis.log_line import clean
+from supervisor.diagnosis.step_line import read_step
 from supervisor.diagnosis.suspect_lines import TABLE
 
 pytestmark = pytest.mark.timeout(180)

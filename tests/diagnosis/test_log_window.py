@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from supervisor.core.vocabulary import Failure
 from supervisor.diagnosis import log_blocks, step_search
+from supervisor.diagnosis.line_prefix import split_prefix
 from supervisor.diagnosis.log_blocks import blocks_from_end
 from supervisor.diagnosis.log_file import diagnose_file
-from supervisor.diagnosis.log_line import clean, read_step, split_prefix
+from supervisor.diagnosis.log_line import clean
 from supervisor.diagnosis.log_window import BEFORE_LINES, read_window
 from supervisor.diagnosis.repeats import COPIES_MAX, without_repeats
+from supervisor.diagnosis.step_line import read_step
 from supervisor.diagnosis.step_search import StepSearch
 from tests.diagnosis.test_step_line import STEPS
 

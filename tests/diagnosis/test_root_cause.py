@@ -105,7 +105,7 @@ def test_the_earliest_cause_wins_over_what_follows() -> None:
 
 
 def test_interleaved_ranks_are_told_apart() -> None:
-    """Each of two interleaved tracebacks is read whole, and the one that began first wins."""
+    """Each of two interleaved tracebacks is read whole, and the earlier traceback wins."""
     second = [
         "Traceback (most recent call last):",
         '  File "/job/data.py", line 5, in fetch',

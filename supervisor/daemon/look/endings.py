@@ -15,9 +15,11 @@ from supervisor.diagnosis.evidence import free_bytes, read_kernel_log, read_oom_
 from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 from supervisor.diagnosis.full_disk import place_of
 from supervisor.diagnosis.last_words import Unhandled, find_unhandled
-from supervisor.diagnosis.log_line import clean, read_step, split_prefix
+from supervisor.diagnosis.line_prefix import split_prefix
+from supervisor.diagnosis.log_line import clean
 from supervisor.diagnosis.log_window import LogWindow
 from supervisor.diagnosis.python_traceback import exception_of
+from supervisor.diagnosis.step_line import read_step
 from supervisor.diagnosis.steps_after import shows_steps
 from supervisor.diagnosis.user_rules import NO_RULES, UserRules
 from supervisor.launcher.messages import ExitedReport

@@ -5,7 +5,9 @@ The bar must be full at the step that the beats show. A bar of one epoch is full
 
 from collections.abc import Sequence
 
-from supervisor.diagnosis.log_line import clean, read_step, split_prefix
+from supervisor.diagnosis.line_prefix import split_prefix
+from supervisor.diagnosis.log_line import clean
+from supervisor.diagnosis.step_line import read_step
 
 _LINES_MAX = 5
 _CHARS_MAX = 400

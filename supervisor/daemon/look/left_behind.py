@@ -15,7 +15,9 @@ from supervisor.daemon.look.counters import Counters, CounterSample, stood_still
 from supervisor.daemon.look.endings import SeenEnd
 from supervisor.daemon.look.gpu_use import GpuUse
 from supervisor.daemon.run import Run
-from supervisor.diagnosis.log_line import StepMark, clean, read_step, split_prefix
+from supervisor.diagnosis.line_prefix import split_prefix
+from supervisor.diagnosis.log_line import clean
+from supervisor.diagnosis.step_line import StepMark, read_step
 from supervisor.launcher import process_tree
 from supervisor.launcher.messages import ExitedReport, MainExitedReport
 from supervisor.system.clock import monotonic_s, wall_s

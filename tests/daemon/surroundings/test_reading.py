@@ -298,7 +298,7 @@ def ask(folder: Path, attempt: int, since: int | None, **more: Any) -> dict[str,
 
 
 def test_records_of_two_attempts_are_kept(tmp_path: Path) -> None:
-    """Of the one that is asked about and of the good one; a kept record is not taken again."""
+    """Two records are kept, the last attempt's and the last good one's, and a kept one stays."""
     folder = tmp_path / "surroundings"
     assert ask(folder, 1, None) == {"changes": [], "more": 0}
     assert ask(folder, 2, 1)["changes"] == []
