@@ -42,6 +42,10 @@ _UNREADABLE = (
     "unpack failed",
     "datalosserror",
     "checksum",
+    "file signature not found",
+    "during read",
+    "no data left in file",
+    "as a pickle",
 )
 _UNREADABLE_REGEX = (
     r"invalid load key|\bunpicklingerror\b"
@@ -50,7 +54,9 @@ _UNREADABLE_REGEX = (
     r"|\bunpack failed: incomplete input|\bOUT_OF_RANGE: error reading|\btarfile\.ReadError"
     r"|\bDATA_LOSS: |\bDataLossError\b"
     r"|\bchecksum (?:verification failed|mismatch|error)"
-    r"|^zlib\.error|\bfile is truncated\b"
+    r"|^zlib\.error|\bfile is truncated\b|\btruncated file: eof ="
+    r"|\bfile signature not found|\bfilter returned failure during read"
+    r"|\bNo data left in file\b|\bFailed to interpret file .{1,300} as a pickle"
 )
 _OTHER_FILE = Advice(
     "A training file cannot be read: check or replace it, or skip damaged records in the loader."
@@ -184,6 +190,19 @@ CHECKPOINTS: tuple[Rule, ...] = (
         late=Action.RESTART,
     ),
     Rule(
+        ("keyerror",),
+        r"^KeyError: '\w{0,40}(?:state_dict|model|optim|sched|scaler|ema|epoch|iteration|module)"
+        r"\w{0,40}'",
+        Failure.CHECKPOINT_MISMATCH,
+        Action.HOLD,
+        example="KeyError: 'optimizer_state_dict'",
+        source="pytorch/pytorch, torch/serialization.py",
+        advice=_FITS_NOT,
+        only_raised=True,
+        calls=Calls.LOADING,
+        late=Action.RESTART,
+    ),
+    Rule(
         (
             "image file is truncated",
             "broken data stream",
@@ -209,6 +228,11 @@ CHECKPOINTS: tuple[Rule, ...] = (
             "invalid block",
             "crc",
             "tarfile",
+            "decorderror",
+            "libsndfileerror",
+            "mdb_",
+            "mmap length",
+            "zstd",
         ),
         r"\bcouldn't deserialize thrift\b|\bimage file is truncated"
         r"|broken data stream when reading image|broken PNG file"
@@ -218,6 +242,11 @@ CHECKPOINTS: tuple[Rule, ...] = (
         r"|\btarfile\.(?:ReadError|TruncatedHeaderError|InvalidHeaderError)|invalid data found when"
         r" processing input|^_?lzma\.LZMAError|\bBadGzipFile\b"
         r"|compressed file ended before the end-of-stream marker"
+        r"|\bDECORDError\b"
+        r"|\bLibsndfileError: .{0,300}\b(?:not recognised|unknown format|unspecified)"
+        r"|\bMDB_(?:CORRUPTED|PAGE_NOTFOUND|INVALID)\b"
+        r"|^ValueError: mmap length is greater than file"
+        r"|^(?:zstd|zstandard)\.\S{0,40}Error: .{0,200}\b(?:decompress|corrupt|checksum)"
         r"|\bDataLossError\b|corrupted record at|\b(?:record|block|shard|sample)\b.{0,40}"
         r"\b(?:crc|checksum) (?:mismatch|error|failed)",
         Failure.DATA_CORRUPT,
@@ -226,6 +255,19 @@ CHECKPOINTS: tuple[Rule, ...] = (
         source="Media-Smart/vedastr#72",
         advice=_OTHER_FILE,
         only_raised=True,
+    ),
+    Rule(
+        ("jsondecodeerror", "unicodedecodeerror", ".empty() in function", "struct.error"),
+        r"^(?:\w+\.)*JSONDecodeError\b|^UnicodeDecodeError\b|!_?\w{0,10}\.empty\(\) in function"
+        r"|^struct\.error: unpack\w* requires a buffer",
+        Failure.DATA_CORRUPT,
+        Action.RESTART,
+        example="cv2.error: OpenCV(4.9.0) /io/opencv/modules/imgproc/src/color.cpp:196: error:"
+        " (-215:Assertion failed) !_src.empty() in function 'cvtColor'",
+        source="opencv/opencv, modules/imgproc/src/color.cpp",
+        advice=_OTHER_FILE,
+        only_raised=True,
+        calls=Calls.READING,
     ),
     Rule(
         ("corrupt",),

@@ -76,6 +76,7 @@ COLLECTIVES: tuple[Rule, ...] = (
         Failure.CUDA_FAULT,
         Action.RESTART,
         Weight.CONSEQUENCE,
+        unless=r"out of memory",
         example="torch.distributed.DistBackendError: NCCL error in:"
         " ../torch/csrc/distributed/c10d/NCCLUtils.hpp:317, unhandled cuda error (run"
         " with NCCL_DEBUG=INFO for details), NCCL version 2.21.5",
@@ -104,7 +105,7 @@ COLLECTIVES: tuple[Rule, ...] = (
         Failure.NCCL_NETWORK,
         Action.BACKOFF,
         Weight.CONSEQUENCE,
-        unless=r"no nccl error|retry",
+        unless=r"no nccl error|retry|\bout of memory\b",
         example="ncclRemoteError: A call failed possibly due to a network error or a remote process"
         " exiting prematurely.",
         source="NVIDIA/nccl#2076",
@@ -112,7 +113,7 @@ COLLECTIVES: tuple[Rule, ...] = (
     Rule(
         ("nccl warn", "connection closed by remote peer", "gloo"),
         r"NCCL WARN (?:Net|NET/\w+|Call to (?:connect|recv|send|ibv_\w+|bind)|Timeout|socket)\b"
-        r"|connection closed by remote peer"
+        r"|connection closed by remote peer|(?:closed|reset) by peer.{0,200}/gloo/"
         r"|gloo.{0,300}(?:(?:closed|reset) by peer|broken pipe|read error"
         r"|connectFullMesh failed|connect(?:ion)? (?:refused|timed out)|timed out connecting"
         r"|no route to host)",

@@ -83,9 +83,12 @@ CONFIGURATION: tuple[Rule, ...] = (
             "error: validation failed",
             "could not consume arg",
             "not used by the hfargumentparser",
+            "click.exceptions.",
+            "hfvalidationerror",
         ),
         r"flags parsing error|\bUnrecognizedFlagError\b|\berror: validation failed: "
-        r"|could not consume arg|not used by the hfargumentparser",
+        r"|^click\.exceptions\.(?:NoSuchOption|BadParameter|MissingParameter|UsageError|BadOption)"
+        r"|\bHFValidationError\b|could not consume arg|not used by the hfargumentparser",
         "ERROR: Could not consume arg: --lrr",
         _USAGE,
         source="google/python-fire, fire/core.py",

@@ -107,9 +107,12 @@ DEVICE: tuple[Rule, ...] = (
             "oom when allocating",
             "cuda_error_out_of_memory",
             "no executable batch size",
+            "std::bad_alloc: ",
         ),
         r"(?:cuda|hip|gpu|xpu|npu|mps backend)(?: error:| failure(?: \d{1,4})? '?)? ?out of memory"
-        r"|\btorch\.(?:cuda\.)?OutOfMemoryError\b|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED"
+        r"|\b(?:torch|cupy)\.(?:\w+\.){0,3}OutOfMemoryError\b|\bcuda driver error: out of memory"
+        r"|\bcudaMalloc(?:Async)? failed: out of memory"
+        r"|\bstd::bad_alloc: (?:out_of_memory: )?CUDA error|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED"
         r"|cudaErrorMemoryAllocation"
         r"|\bRESOURCE_EXHAUSTED: .{0,80}\b(?:out of memory|allocat|hbm)"
         r"|\b(?:Xla)?RuntimeError: RESOURCE_EXHAUSTED\b"
@@ -199,10 +202,15 @@ DEVICE: tuple[Rule, ...] = (
             "already in use by process",
             "device already acquired",
             "no devices were found",
+            "driver not loaded",
+            "communicate with the nvidia driver",
+            "no supported gpu backend",
             "cuda_error_",
         ),
         r"\bunable to initialize backend .{0,80}already in use|\bdevice already acquired\b"
-        r"|^no devices were found|\bCUDA_ERROR_(?:NO_DEVICE|SYSTEM_NOT_READY|DEVICE_UNAVAILABLE)\b"
+        r"|^no devices were found|\bNVML_?Error_?Driver_?Not_?Loaded\b"
+        r"|^NVIDIA-SMI has failed because it couldn't communicate|: No supported gpu backend found"
+        r"|\bCUDA_ERROR_(?:NO_DEVICE|SYSTEM_NOT_READY|DEVICE_UNAVAILABLE)\b"
         r"|attempting to deserialize object on (?:a )?cuda device"
         r"|devices?(?:\(s\))? (?:is/are|is|are) busy or unavailable|no cuda gpus are available"
         r"|no cuda-capable device is detected|cuda driver initialization failed"

@@ -57,7 +57,7 @@ MEMORY: tuple[Rule, ...] = (
         ),
         r"bus error encountered in worker|worker .{0,60}killed by signal: bus error"
         r"|unable to (?:write to|resize|allocate|mmap|create).{0,200}(?:/torch_|shared memory|"
-        r"/dev/shm).{0,300}(?:no space left|cannot allocate)"
+        r"/dev/shm).{0,300}(?:no space left|cannot allocate|temporarily unavailable)"
         r"|/dev/shm/.{0,200}no space left|no space left.{0,200}/dev/shm"
         r"|error while creating shared memory segment|posix_fallocate failed ?: no space left"
         r"|insufficient shared memory",
@@ -102,7 +102,7 @@ MEMORY: tuple[Rule, ...] = (
             "not enough memory",
             "std::bad_alloc",
         ),
-        r"^(?:\w+\.)*_?(?:Array)?MemoryError\b|defaultcpuallocator: (?:can't|not enough)"
+        r"^(?:\w+\.)*_?(?:Array|Arrow)?MemoryError\b|defaultcpuallocator: (?:can't|not enough)"
         r"|\bcannot allocate memory\b|not enough memory: you tried to allocate|std::bad_alloc",
         Failure.HOST_OUT_OF_MEMORY,
         Action.RESTART,

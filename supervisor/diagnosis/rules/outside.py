@@ -116,9 +116,11 @@ OUTSIDE: tuple[Rule, ...] = (
             "connecttimeout",
             "server error",
             "too many requests",
+            "invalid hash value",
         ),
         r"max retries exceeded with url|temporary failure in name resolution"
         r"|\b(?:requests|httpx|urllib3|aiohttp)\.\S{0,40}(?:ConnectionError|Timeout|ConnectError)\b"
+        r"|^RuntimeError: invalid hash value"
         r"|\b(?:429 client|50[0234] server) error|\btoo many requests\b",
         Failure.DOWNLOAD_FAILED,
         Action.BACKOFF,

@@ -146,7 +146,7 @@ SCHEDULER: tuple[Rule, ...] = (
         Advice("The pod's node has no disk space left for it: ask for more.", "df -h"),
     ),
     _stated(
-        ("low on resource: memory", "oomkilled", "term_memlimit", "mem exceeded"),
+        ("low on resource: memory", "oomkilled", "term_memlimit", "pbs: job killed: "),
         r"node was low on resource: memory|\bOOMKilled\b|\bTERM_MEMLIMIT\b"
         r"|PBS: job killed: (?:v?mem|ncpus) .{0,40}exceeded limit",
         (Failure.HOST_OUT_OF_MEMORY, Action.RESTART),

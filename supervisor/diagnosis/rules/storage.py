@@ -18,8 +18,11 @@ STORAGE: tuple[Rule, ...] = (
             "os error 28",
             "os error 122",
             "disk is full",
+            "errno = 28",
+            "errno = 122",
         ),
         r"no space left on device|\bdisk is full\b|disk quota exceeded|\[errno (?:28|122)\]"
+        r"|\berrno = (?:28|122)\b"
         r"|\bcode: (?:28|122),"
         r"|\(os error (?:28|122)\)"
         r"|\bnot enough space on (?:the )?(?:disk|device)|\bnot enough (?:free )?disk space",
@@ -71,11 +74,14 @@ STORAGE: tuple[Rule, ...] = (
             "ext4-fs error",
             "errno 110]",
             "os error ",
+            "unable to lock file",
+            "errno = ",
         ),
         r"stale (?:nfs )?file handle|transport endpoint (?:is not connected|shutdown)"
         r"|remote i/o error|read-only file system|structure needs cleaning"
         r"|required key not available|key has expired"
         r"|\[errno (?:116|107|108|121|70|30|112|126|127|117)\]|ext4-fs error \("
+        r"|\bunable to lock file, errno = \d|\berrno = (?:5|30|107|108|116|121)\b"
         r"|\[errno 110\] connection timed out: '/|\(os error (?:116|107|108|5|30)\)",
         Failure.FILESYSTEM,
         Action.BACKOFF,

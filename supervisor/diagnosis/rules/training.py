@@ -40,7 +40,7 @@ TRAINING: tuple[Rule, ...] = (
         r"\b(?:contains?|unexpected result|encountered|is|are|has|have|detected|invalid)"
         r" (?:a |an |some )?(?:nan|inf(?:inity|inite)?)s?\b"
         r"|^(?:\w+\.)*(?:Nan|NaN|NonFinite|InvalidLoss)\w{0,30}(?:Error|Exception)\b"
-        r"|\breturned nan values in its \d{1,3}th output|\bnan loss\b"
+        r"|\btensor had (?:nan|inf)|\breturned nan values in its \d{1,3}th output|\bnan loss\b"
         r"|probability tensor contains either|expects all elements of std >= 0"
         r"|^FloatingPointError\b|\binvalid loss, terminating training\b"
         r"|but found invalid values:(?:.{0,200}\bnan\b|\s*$)",
