@@ -173,6 +173,7 @@ COLLECTIVES: tuple[Rule, ...] = (
             "server socket",
             "client socket",
             "address already in use",
+            "another process is utilizing it",
             "eaddrinuse",
             "diststoreerror",
             "waiting for clients",
@@ -184,6 +185,7 @@ COLLECTIVES: tuple[Rule, ...] = (
         r"the (?:server|client) socket (?:has|on) .{0,200}(?:failed to|timed out)"
         r"|(?:errno:? 98|EADDRINUSE|bind).{0,120}address already in use|\bEADDRINUSE\b"
         r"|(?:Errno 98\] )?address already in use$"
+        r"|on port .{1,20}, but another process is utilizing"
         r"|DistStoreError|waiting for clients\. \d+/\d+ clients joined"
         r"|wait timeout after \d+ms, keys"
         r"|timed out initializing process group in store based barrier"

@@ -67,11 +67,19 @@ CONFIGURATION: tuple[Rule, ...] = (
         source="python/cpython, Modules/main.c",
     ),
     _wrong(
-        (": error: ", "error: no such option", "error: missing", "error: invalid value"),
-        r"\berror: (?:unrecognized arguments|the following arguments are required|argument \S"
+        (
+            ": error: ",
+            "error: no such ",
+            "error: unknown command",
+            "runtimeenvsetuperror",
+            "error: missing",
+            "error: invalid value",
+        ),
+        r"\berror: (?:unrecognized arguments|unknown command|no such command"
+        r"|the following arguments are required|argument \S"
         r"|ambiguous option|expected |invalid choice|one of the arguments|parser key"
         r"|no such option|missing (?:option|argument|parameter)|invalid value for"
-        r"|got unexpected extra argument)",
+        r"|got unexpected extra argument)|\bRuntimeEnvSetupError\b",
         "train.py: error: unrecognized arguments: --learning_rte 3e-4",
         _USAGE,
         source="python/cpython, Lib/argparse.py",
@@ -206,6 +214,17 @@ CONFIGURATION: tuple[Rule, ...] = (
         only_unhandled=True,
     ),
     _wrong(
+        ("sbatch: error", "srun: error", "salloc: error", "not enough slots", "docker: error"),
+        r"^(?:sbatch|srun|salloc): error: .{0,200}\b(?:invalid (?:partition|account|qos|feature"
+        r"|generic resource)|more processors requested than|requested node configuration is not"
+        r"|invalid job time|memory specification can not be)"
+        r"|^There are not enough slots available in the system to satisfy"
+        r"|^docker: Error response from daemon: ",
+        "srun: error: Unable to create step for job 71: More processors requested than permitted",
+        _USAGE,
+        source="SchedMD/slurm, src/common/slurm_errno.c",
+    ),
+    _wrong(
         ("syntax error near",),
         r"^(?:/\S{0,200}|\S{1,80}): line \d+: syntax error near",
         "run.sh: line 4: syntax error near unexpected token `fi'",
@@ -255,7 +274,10 @@ START_MISTAKES: tuple[Rule, ...] = (
         r"^RuntimeError: (?:element 0 of tensors does not require grad"
         r"|Expected all tensors to be on"
         r" the same device|mat1 and mat2 |Input type .{0,80} should be the same"
-        r"|The size of tensor a"
+        r"|The size of tensor a|Expected tensor for argument #|one_hot is only applicable"
+        r"|Expected to have finished reduction|Trying to backward through the graph a second time"
+        r"|one of the variables needed for gradient computation has been modified"
+        r"|a (?:view of a )?leaf Variable that requires grad|Boolean value of Tensor with more"
         r"|expected scalar type|Given groups=)",
         "RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn",
         _PROGRAM,

@@ -232,8 +232,10 @@ DEVICE: tuple[Rule, ...] = (
             "misaligned address",
             "memory access fault",
             "hsa_status_error",
+            "unable to find an engine",
         ),
         r"an illegal (?:memory access|instruction) was encountered|unspecified launch failure"
+        r"|\b(?:GET|FIND) was unable to find an engine to execute"
         r"|\bmemory access fault by gpu node|\bHSA_STATUS_ERROR_\w{3,60}\b"
         r"|cuda.{0,80}misaligned address",
         Failure.CUDA_FAULT,

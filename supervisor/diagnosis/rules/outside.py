@@ -63,6 +63,7 @@ OUTSIDE: tuple[Rule, ...] = (
             "expired",
             "when reading a line",
             "invalid credentials",
+            "anonymous caller",
         ),
         # A library that prompts for a login gets EOFError: standard input is /dev/null.
         r"^EOFError: EOF when reading a line"
@@ -71,7 +72,8 @@ OUTSIDE: tuple[Rule, ...] = (
         r"|UnauthorizedSSOTokenError|RefreshError|DefaultCredentialsError"
         r"|ClientAuthenticationError|AuthenticationError)\b"
         r"|" + _RAISED + r".{0,400}(?:\((?:expiredtoken\w{0,20}|accessdenied\w{0,20})\)"
-        r"|\binvalid credentials\b|\bgated repo\b|is not a valid model identifier"
+        r"|\binvalid credentials\b|\bcaller does not have \S{1,80} (?:access|permission)"
+        r"|\bgated repo\b|is not a valid model identifier"
         r"|\bapi[_ ]key (?:is )?not (?:configured|set|found)|\b(?:wandb|hf|huggingface-cli|gcloud"
         r"|aws)(?: auth| sso)? login\b|\b(?:token|credentials?|session|ticket)\b.{0,40}"
         r"\b(?:has |have )?expired\b|\b(?:unauthorized|access denied|forbidden)\b"
@@ -82,6 +84,18 @@ OUTSIDE: tuple[Rule, ...] = (
         Action.HOLD,
         example="huggingface_hub.errors.GatedRepoError: 403 Client Error. (Request ID: Root=1-6)",
         source="huggingface/huggingface_hub, src/huggingface_hub/utils/_http.py",
+        advice=_LOGIN,
+        late=Action.BACKOFF,
+    ),
+    Rule(
+        ("publickey", "wandb: error"),
+        r"\bPermission denied \(publickey|^wandb: ERROR .{0,160}(?:\bpermission denied\b"
+        r"|\bapi_key not configured|<Response \[40[13]\]>)",
+        Failure.ACCESS_DENIED,
+        Action.HOLD,
+        Weight.CONSEQUENCE,
+        example="wandb: ERROR Error while calling W&B API: permission denied (<Response [403]>)",
+        source="wandb/wandb, wandb/sdk/internal/internal_api.py",
         advice=_LOGIN,
         late=Action.BACKOFF,
     ),
@@ -117,10 +131,13 @@ OUTSIDE: tuple[Rule, ...] = (
             "server error",
             "too many requests",
             "invalid hash value",
+            "consistency check failed",
+            "fstimeouterror",
         ),
         r"max retries exceeded with url|temporary failure in name resolution"
         r"|\b(?:requests|httpx|urllib3|aiohttp)\.\S{0,40}(?:ConnectionError|Timeout|ConnectError)\b"
-        r"|^RuntimeError: invalid hash value"
+        r"|^RuntimeError: invalid hash value|^OSError: Consistency check failed: file should be"
+        r"|\bFSTimeoutError\b"
         r"|\b(?:429 client|50[0234] server) error|\btoo many requests\b",
         Failure.DOWNLOAD_FAILED,
         Action.BACKOFF,

@@ -181,12 +181,16 @@ SOFTWARE: tuple[Rule, ...] = (
             "calledprocesserror",
             "ptxas",
             "c++ compile error",
+            "error compiling objects",
+            "torch._inductor.exc.",
+            "internaltorchdynamoerror",
             "cuda_home",
             "backendcompiler",
             "gcc",
         ),
         r"\bBackendCompilerFailed\b|\bnvcc fatal\b|\b(?:torch\._inductor\.exc\.\w{1,30}"
-        r"|InductorError|CppCompileError)\b"
+        r"|InductorError|CppCompileError|InternalTorchDynamoError)\b"
+        r"|: INTERNAL: ptxas exited with"
         r"|\btriton\.\w[\w.]{0,60}(?:CompilationError|OutOfResources|PTXASError)\b"
         r"|\bOutOfResources: out of resource|\bPTXASError\b"
         r"|error building extension '|failed to find C compiler"

@@ -34,7 +34,8 @@ STORAGE: tuple[Rule, ...] = (
     ),
     Rule(
         ("input/output error", "errno 5]", "code: 5,", "i/o error"),
-        r"\binput/output error\b|\[errno 5\]|\bcode: 5, kind|\bblk_update_request: i/o error"
+        r"\binput/output error\b|\bdisk I/O error\b|\[errno 5\]|\bcode: 5, kind"
+        r"|\bblk_update_request: i/o error"
         r"|buffer i/o error on dev",
         Failure.FILESYSTEM,
         Action.BACKOFF,
