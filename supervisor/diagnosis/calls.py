@@ -42,6 +42,7 @@ _DATA_FUNCTIONS = re.compile(
 )
 _DATA_FILES = re.compile(
     r"(?:data|dataset\w{0,20}|data_?loader\w{0,20}|tokeni\w{0,20}|fetch|corpus)\.py$|/datasets?/"
+    r"|/data_?load(?:er|ing)s?/|augmenter\.py$"
 )
 
 _STEP_ENDS = re.compile(

@@ -60,7 +60,7 @@ FULL_DISK_BYTES = 64 * 1024 * 1024
 NO_LINE_BYTES = 64 * 1024
 
 _KILLS_ALL = "Forcefully terminating all other processes"
-_LAST_LINES = 50
+_LAST_LINES = 300
 _MEMORY_VICTIMS = (Failure.KILLED, Failure.DATALOADER_WORKER_DIED, Failure.UNKNOWN)
 
 
@@ -131,6 +131,8 @@ def _choose(
         if found.weight is Weight.MENTION:
             # Its writer survived it. Only if nothing else is known, a traceback may tell.
             return found.is_traceback and is_known and not found.is_grave
+        if found.in_sample and not is_known:
+            return False
         if found.is_unsure and (not is_known or found.is_grave):
             # The words may be a sample's. Nothing is held, excluded or rolled back for them.
             return False

@@ -41,7 +41,8 @@ _EPOCH = re.compile(
 )
 # clu, in JAX trainers: `[65100] loss=2.24`
 _BRACKETED = re.compile(
-    r"\[(\d{1,12})\] {1,2}(?:[\w/]{1,30}=\S{1,30}, ?)?\w{0,20}(?:loss|learning_rate"
+    r"\[(?:\w{1,10}=[\w/]{1,30}\] ?\[)?batch=(\d{1,12})(?:/\w{1,12})?\]:? "
+    r"|\[(\d{1,12})\] {1,2}(?:[\w/]{1,30}=\S{1,30}, ?)?\w{0,20}(?:loss|learning_rate"
     r"|accuracy)\w{0,10}="
     r"-?\d"
 )
@@ -80,7 +81,7 @@ _BEHIND = re.compile(
 )
 _MEASURED = re.compile(
     r"[\w)\]][\"']?\s{0,3}[:=]\s{0,12}[\"'\[(]{0,2}[-+]?(?:\d|\.\d|nan\b|inf\b)"
-    r"|(?:loss|\blr|learning.rate|grad.?norm|perplexity|\bppl|\bacc(?:uracy)?|\breward|\bmfu|\btime"
+    r"|(?:loss|\blr|learning.rate|grad.?norm|perplexity|\bppl|\bacc(?:uracy)?|\breward|return(?:_mean)?|\bmfu|\btime"
     r"|\beta|tokens?|samples?)\W{1,8}(?:[-+]?\d|nan\b|inf\b)"
     r"|\d ?(?:it/s|s/it|ms|sec|s|steps?/s|tok(?:en)?s?/s)\b"
 )
@@ -88,7 +89,7 @@ _BARE = re.compile(
     r"(?:[\W\d]{0,80}|\W{0,8}(?:loss|lr)\b.{0,80}"
     r"|\W{0,8}(?:is |was )?(?:done|finished|completed?|ok)\b.{0,80})$"
 )
-_HINTS = ("step", "iter", "epoch", "loss", "it ", "it:", "it=", "update", "train")
+_HINTS = ("batch=", "step", "iter", "epoch", "loss", "it ", "it:", "it=", "update", "train")
 _NEEDS_MEASUREMENT = ("steps", "iters", "iterations", "it", "update", "updates")
 
 
@@ -146,10 +147,10 @@ def _batch(text: str) -> StepMark | None:
 
 
 def _bracketed(text: str) -> StepMark | None:
-    found = _BRACKETED.search(text) if "] " in text else None
+    found = _BRACKETED.search(text) if "]" in text else None
     if found is None or _is_spoken(text, *found.span()):
         return None
-    return StepMark("step", int(found[1]))
+    return StepMark("step", int(found[1] or found[2]))
 
 
 def _step(text: str) -> StepMark | None:

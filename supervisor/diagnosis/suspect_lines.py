@@ -14,7 +14,7 @@ from supervisor.diagnosis.rules.rule import Calls, Hit, Weight, scan
 from supervisor.diagnosis.rules.table import AFTER_FIRST_STEP, TABLE
 from supervisor.diagnosis.traceback_causes import NEGATED, explain_chain
 from supervisor.diagnosis.user_rules import NO_RULES, UserRules
-from supervisor.diagnosis.voice import Voice, voice_of
+from supervisor.diagnosis.voice import Voice, is_sample_before, voice_of
 from supervisor.diagnosis.xid import read_xid
 
 _EXIT_CODE = re.compile(r"\bexitcode {1,3}: (-?\d{1,3})\b")
@@ -49,7 +49,7 @@ def find_candidates(
         table = AFTER_FIRST_STEP if is_late and not as_at_start else TABLE
         found = explain_chain(chain, table, first_step_seen=is_late, rules=rules)
         if found is not None:
-            candidates.append(found)
+            candidates.append(replace(found, in_sample=is_sample_before(lines, chain.start)))
     users = _from_user_rules(lines, inside, first_step, rules)
     candidates.extend(users)
     inside |= {found.index for found in users}
@@ -79,7 +79,9 @@ def _from_lines(
         if voice is Voice.QUOTED:
             continue
         found = _of_line(hit, lines[hit.index], first_step_seen=is_late)
-        by_line[hit.index] = replace(found, is_unsure=voice is Voice.UNSURE)
+        in_sample = is_sample_before(lines, hit.index)
+        unsure = voice is Voice.UNSURE
+        by_line[hit.index] = replace(found, is_unsure=unsure, in_sample=in_sample)
     return list(by_line.values())
 
 

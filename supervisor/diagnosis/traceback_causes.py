@@ -46,13 +46,17 @@ _PYTHON_WARNING = re.compile(r"^\S{1,300}:\d{1,9}: \w{0,60}Warning\b|^  warnings
 _WARNED_LABEL = re.compile(r"[WI]\d{3,4} \d\d:\d\d:\d\d")
 _EVIDENCE_DETAILS = 3
 # With fewer lines before a traceback, a log may be an excerpt.
-_BEGINNING_LINES = 3
+_BEGINNING_LINES = 1
 # A line before a traceback that says that its writer goes on.
 _GOES_ON = re.compile(
     r"\bWARN(?:ING)?\b|\b(?:retry|retri|skipp|ignor|continu|recover|carrying on|going on|try again)"
     r"|falling back|non-?fatal|\battempt \d+(?: of |/)\d+\b",
     re.IGNORECASE,
 )
+# detectron2 and trainers like it.
+_TRAINING_ENDS = re.compile(r"ERROR.{0,80}\bException during training\b")
+# A loss scaler says this before each step that it leaves out, the last one too.
+_OVERFLOW = re.compile(r"gradient overflow|loss[ _]scale", re.IGNORECASE)
 _QUOTED_LEAD = re.compile(
     r"\W{0,6}(?:Q|A|Question|Answer|User|Human|Assistant|Prompt|Response|Sample|Input|Output)\b"
     r".{0,20}:",
@@ -130,6 +134,8 @@ def explain_chain(
         weight = Weight.MENTION
     elif _IN_THREAD.match(chain.lead) is not None and not known:
         weight = Weight.CONSEQUENCE
+    if _TRAINING_ENDS.search(chain.lead) is not None:
+        outlasts = max(outlasts, 1)  # its hooks print the last step once more
     return Explanation(
         chain.start,
         chain.end,
@@ -231,6 +237,8 @@ def _is_within_machine(raised: Raised) -> bool:
 def _is_survived(lead: str, *, is_unhandled: bool) -> bool:
     """Whether the line before a traceback says that its writer goes on."""
     if is_unhandled or _PYTHON_WARNING.match(lead) is not None:
+        return False
+    if _OVERFLOW.search(lead) is not None:
         return False
     return _GOES_ON.search(lead) is not None and read_step(lead) is None
 

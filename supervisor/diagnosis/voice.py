@@ -4,8 +4,10 @@ A trainer prints samples, arguments and commit messages too. It judges by the te
 """
 
 import re
+from collections.abc import Sequence
 from enum import Enum, auto
 
+from supervisor.diagnosis.line_memo import prefix_of, step_of
 from supervisor.diagnosis.traceback_stream import EXCEPTION
 
 _LOUD = re.compile(r"\b(?:ERROR|CRITICAL|FATAL|SEVERE)\b")
@@ -15,7 +17,11 @@ _SPEAKER = re.compile(
     r"|Caused by|Caught|Original error|Last error|[Ee]rror\b|Exception\b|Failed\b|Unable\b"
     r"|Process \S{1,40}\b|INTERNAL|wandb: ERROR|Error)"
 )
-_NCCL = re.compile(r"ProcessGroup\w{2,12}\.cpp|\bNCCL (?:WARN|ERROR)\b|\bgloo\b", re.I)
+_NCCL = re.compile(
+    r"ProcessGroup\w{2,12}\.cpp|\bNCCL (?:WARN|ERROR)\b|\bgloo\b"
+    r"|\bnvidia-smi(?: failed| error|:)",
+    re.I,
+)
 _WORD = re.compile(r"(?<![\w./:=-])[a-z]{2,}(?![\w./:=-])")
 _PROSE = re.compile(
     r"\b(?:sample|text|prompt|generat\w{1,4}|completion|response|question|answer|query|example"
@@ -27,6 +33,15 @@ _PROSE = re.compile(
 )
 # What separates the turns of a chat, in a printed sample.
 _CHAT = re.compile(r"<\|[\w-]{2,30}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>|<eos>")
+_SAMPLE_LINES = 12
+_SAMPLE_HEAD = re.compile(
+    r"\W{0,8}(?:Q|A|Question|Answer|User|Human|Assistant|Prompt|Response|Input|Output|Instruction)"
+    r"\b.{0,20}:(?! \d)"
+    r"|\W{0,8}(?:\w{1,20} ){0,3}(?:samples?|generat(?:ed|ion)s?|completions?)\b"
+    r"[^=]{0,60}[:>\-=]*\s*$"
+    r"|.{0,60}\b(?:sample|generated|generation|completion)\b[^=]{0,40}[:>\-]{1,8}\s*$",
+    re.I,
+)
 # A bar has no line end, so the next words stand behind it.
 _BAR_END = re.compile(r"(?:it/s|s/it)[^\]]{0,300}\]\s*$")
 _QUOTES = re.compile(r"[\"“”]|(?<![A-Za-z])'|'(?![A-Za-z])|`")
@@ -41,6 +56,17 @@ class Voice(Enum):
     UNSURE = auto()
     QUOTED = auto()
     """The words are quoted, a sample or an argument."""
+
+
+def is_sample_before(lines: Sequence[str], index: int) -> bool:
+    """Whether one of the few lines before line `index` is the head of a printed sample."""
+    for line in reversed(lines[max(index - _SAMPLE_LINES, 0) : index]):
+        body = prefix_of(line).body
+        if _SAMPLE_HEAD.match(body) is not None:
+            return True
+        if step_of(line) is not None:
+            return False
+    return False
 
 
 def voice_of(text: str, start: int) -> Voice:

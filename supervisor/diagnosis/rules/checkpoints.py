@@ -144,8 +144,11 @@ CHECKPOINTS: tuple[Rule, ...] = (
         late=Action.RESTART,
     ),
     Rule(
-        ("p_degree",),
-        r"\b[dtpce]p_degree\b.{0,60}\b(?:inconsistent|mismatch|differ|not match)",
+        ("p_degree", "current world size is", "value from checkpoint", "contains only the model"),
+        r"\bDP world size of \d+ but the current world size is"
+        r"|\bvalue from checkpoint .{0,80}\bis not equal\b"
+        r"|\bcheckpoint contains only the model\b"
+        r"|\b[dtpce]p_degree\b.{0,60}\b(?:inconsistent|mismatch|differ|not match)",
         Failure.CHECKPOINT_MISMATCH,
         Action.HOLD,
         example="AssertionError: dp_degree is inconsistent before and after"
@@ -176,7 +179,6 @@ CHECKPOINTS: tuple[Rule, ...] = (
         r"|checkpoint)"
         r"|\bdict keys? .{0,60}\bdo not match"
         r"|\brequested shape: .{0,80}is not compatible with the stored shape"
-        r"|\bDP world size of \d+ but the current world size is"
         r"|\btree structures? (?:do(?:es)? not|"
         r"don't) match|different number of parameter groups"
         r"|parameter group that doesn't match the size",

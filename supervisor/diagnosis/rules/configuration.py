@@ -179,7 +179,7 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|error no file named|can't load (?:the )?(?:tokenizer|config\w*|model|image processor"
         r"|feature extractor|processor)|incorrect path_or_model_id|is not a local folder"
         r"|is not the path to a directory containing|no valid checkpoint found in output directory)"
-        r"|^(?:\w+\.)*(?:Dataset|DataFiles)NotFoundError\b",
+        r"|^(?:\w+\.)*(?:Dataset|DataFiles)NotFoundError\b(?!.{0,200}\b(?:gated|authenticated)\b)",
         "OSError: ./base does not appear to have a file named config.json.",
         _PATH,
         source="huggingface/transformers, src/transformers/utils/hub.py",
@@ -204,6 +204,8 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|unrecognized|is not a valid|not recognized|undefined dataset|is required|requires?"
         r"|cannot be used|must not"
         r"|only supports?|does(?: not|n't) support|divisible by|please (?:install|set|specify|pass)"
+        r"|check batch related parameters"
+        r"|must flatten tensors"
         r"|you (?:need|have|must|should)(?: to)?|not found in the base model|does not exist)\b"
         r"|^AssertionError: Invalid device id|^RuntimeError: .{0,200}\b(?:is not supported"
         r"|not implemented for|must be specified)\b",
@@ -223,6 +225,7 @@ CONFIGURATION: tuple[Rule, ...] = (
         "srun: error: Unable to create step for job 71: More processors requested than permitted",
         _USAGE,
         source="SchedMD/slurm, src/common/slurm_errno.c",
+        unless=r"OCI runtime|nvidia-container|\bi/o timeout\b|\bTLS handshake\b",
     ),
     _wrong(
         ("syntax error near",),

@@ -71,8 +71,8 @@ DEVICE: tuple[Rule, ...] = (
         r"|uncorrectable ecc errors? ?[:=]? ?0\b",
     ),
     _hardware(
-        ("gpu requires reset", "reset_required", "resetrequired"),
-        r"\bgpu requires reset\b|nvml_?error_?reset_?required",
+        ("gpu requires reset", "gpu requires a reset", "reset_required", "resetrequired"),
+        r"\bgpu requires (?:a )?reset\b|nvml_?error_?reset_?required",
         Failure.GPU_NEEDS_RESET,
         "pynvml.NVMLError_ResetRequired: GPU requires reset",
         "leptonai/gpud#1133",
@@ -122,7 +122,7 @@ DEVICE: tuple[Rule, ...] = (
         r"|\bOOM when allocating tensor\b|\bran out of memory in memory space hbm",
         Failure.CUDA_OUT_OF_MEMORY,
         Action.RESTART,
-        unless=r"\bkill(?:ed)? process\b|no space left",
+        unless=r"\bkill(?:ed)? process\b|no space left|too many open files",
         example="torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.50 GiB.",
         source="modelscope/FunASR#863",
         advice=_SMALLER,
@@ -205,11 +205,13 @@ DEVICE: tuple[Rule, ...] = (
             "driver not loaded",
             "communicate with the nvidia driver",
             "no supported gpu backend",
+            "nvidia-container",
             "cuda_error_",
         ),
         r"\bunable to initialize backend .{0,80}already in use|\bdevice already acquired\b"
         r"|^no devices were found|\bNVML_?Error_?Driver_?Not_?Loaded\b"
         r"|^NVIDIA-SMI has failed because it couldn't communicate|: No supported gpu backend found"
+        r"|\bnvidia-container-cli: "
         r"|\bCUDA_ERROR_(?:NO_DEVICE|SYSTEM_NOT_READY|DEVICE_UNAVAILABLE)\b"
         r"|attempting to deserialize object on (?:a )?cuda device"
         r"|devices?(?:\(s\))? (?:is/are|is|are) busy or unavailable|no cuda gpus are available"

@@ -101,9 +101,11 @@ MEMORY: tuple[Rule, ...] = (
             "cannot allocate memory",
             "not enough memory",
             "std::bad_alloc",
+            "insufficient memory",
         ),
         r"^(?:\w+\.)*_?(?:Array|Arrow)?MemoryError\b|defaultcpuallocator: (?:can't|not enough)"
-        r"|\bcannot allocate memory\b|not enough memory: you tried to allocate|std::bad_alloc",
+        r"|\bcannot allocate memory\b|not enough memory: you tried to allocate|std::bad_alloc"
+        r"|\(-4:Insufficient memory\)",
         Failure.HOST_OUT_OF_MEMORY,
         Action.RESTART,
         unless=r"\bibv_",

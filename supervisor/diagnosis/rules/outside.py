@@ -63,7 +63,8 @@ OUTSIDE: tuple[Rule, ...] = (
             "expired",
             "when reading a line",
             "invalid credentials",
-            "anonymous caller",
+            "does not have ",
+            "gated dataset",
         ),
         # A library that prompts for a login gets EOFError: standard input is /dev/null.
         r"^EOFError: EOF when reading a line"
@@ -72,8 +73,8 @@ OUTSIDE: tuple[Rule, ...] = (
         r"|UnauthorizedSSOTokenError|RefreshError|DefaultCredentialsError"
         r"|ClientAuthenticationError|AuthenticationError)\b"
         r"|" + _RAISED + r".{0,400}(?:\((?:expiredtoken\w{0,20}|accessdenied\w{0,20})\)"
-        r"|\binvalid credentials\b|\bcaller does not have \S{1,80} (?:access|permission)"
-        r"|\bgated repo\b|is not a valid model identifier"
+        r"|\binvalid credentials\b|\bdoes not have \S{1,80} (?:access|permission)"
+        r"|\bgated (?:repo|dataset|model)\b|is not a valid model identifier"
         r"|\bapi[_ ]key (?:is )?not (?:configured|set|found)|\b(?:wandb|hf|huggingface-cli|gcloud"
         r"|aws)(?: auth| sso)? login\b|\b(?:token|credentials?|session|ticket)\b.{0,40}"
         r"\b(?:has |have )?expired\b|\b(?:unauthorized|access denied|forbidden)\b"

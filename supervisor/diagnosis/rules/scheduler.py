@@ -129,7 +129,7 @@ SCHEDULER: tuple[Rule, ...] = (
         r"|\bPreempted to accommodate a workload\b"
         r"|\bin response to imminent node shutdown\b"
         r"|\bTaintManagerEviction\b|\bstate: PREEMPTED\b|\binstance/preempted = TRUE\b"
-        r"|\bTask was preempted\b",
+        r"|\bTask was preempted\b|\bPreempted\b.{0,120}\bPreempted by (?:pod|job|a) ",
         PREEMPTED,
         "start-worker 2024/12/17 16:03:58 GCP Metadata Service says termination is imminent",
         "mozilla/translations#400",
@@ -147,7 +147,8 @@ SCHEDULER: tuple[Rule, ...] = (
     ),
     _stated(
         ("low on resource: memory", "oomkilled", "term_memlimit", "pbs: job killed: "),
-        r"node was low on resource: memory|\bOOMKilled\b|\bTERM_MEMLIMIT\b"
+        r"node was low on resource: memory|\bOOMKilled\b|\"reason\": ?\"OOMKilled\""
+        r"|\bTERM_MEMLIMIT\b"
         r"|PBS: job killed: (?:v?mem|ncpus) .{0,40}exceeded limit",
         (Failure.HOST_OUT_OF_MEMORY, Action.RESTART),
         "The node was low on resource: memory. Threshold quantity: 100Mi, available: 88712Ki.",
