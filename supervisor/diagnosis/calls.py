@@ -162,5 +162,10 @@ def is_outermost(frames: Sequence[Frame]) -> bool:
 
 
 def is_outermost_call(path: str, function: str) -> bool:
-    """Whether nothing can catch an exception above this call."""
+    """Whether nothing can catch an exception above this call.
+
+    A library's module is imported by someone.
+    """
+    if function == "<module>" and ("/site-packages/" in path or "/dist-packages/" in path):
+        return False
     return function in _ROOTS or path.startswith("<frozen runpy>")

@@ -81,7 +81,7 @@ _BEHIND = re.compile(
 )
 _MEASURED = re.compile(
     r"[\w)\]][\"']?\s{0,3}[:=]\s{0,12}[\"'\[(]{0,2}[-+]?(?:\d|\.\d|nan\b|inf\b)"
-    r"|(?:loss|\blr|learning.rate|grad.?norm|perplexity|\bppl|\bacc(?:uracy)?|\breward|return(?:_mean)?|\bmfu|\btime"
+    r"|(?:loss|\blr|learning.rate|grad.?norm|perplexity|\bppl|\bacc(?:uracy)?|\breward|return(?:_mean)?|\btrain|\bval|\bmfu|\btime"
     r"|\beta|tokens?|samples?)\W{1,8}(?:[-+]?\d|nan\b|inf\b)"
     r"|\d ?(?:it/s|s/it|ms|sec|s|steps?/s|tok(?:en)?s?/s)\b"
 )

@@ -206,21 +206,29 @@ def _demote_handled(
 ) -> list[Explanation]:
     """Turn a `CAUSE` into a `MENTION` where its process survived it and died of a later traceback.
 
-    It survived if it reported the problem, or logged on. Lines without a label count as one process
+    It survived if it reported the problem, or logged on, or if an unknown exception was not above
+    everything else and a later one was. Lines without a label count as one process
     only where no line speaks of several.
     """
     result, work = [], _LinesOfWork(lines)
     fatal_by_stream: dict[str, int] = {}
+    last_unhandled: dict[str, int] = {}
     for other in candidates:
         if other.is_traceback and other.weight <= Weight.CAUSE:
+            if other.is_unhandled:
+                last_unhandled[other.stream] = max(
+                    last_unhandled.get(other.stream, -1), other.index
+                )
             last = fatal_by_stream.get(other.stream, -1)
             fatal_by_stream[other.stream] = max(last, other.index)
     for found in candidates:
         is_one_process = bool(found.stream) or not is_distributed
         if found.weight is Weight.CAUSE and is_one_process and not found.outlasts:
             fatal = fatal_by_stream.get(found.stream, -1)
+            was_printed = found.failure is Failure.EXCEPTION and not found.is_unhandled
+            is_first = was_printed and last_unhandled.get(found.stream, -1) > found.end
             if fatal > found.end and (
-                found.is_reported or work.is_between(found.end + 1, fatal, found.stream)
+                found.is_reported or is_first or work.is_between(found.end + 1, fatal, found.stream)
             ):
                 found = replace(found, weight=Weight.MENTION)
         result.append(found)

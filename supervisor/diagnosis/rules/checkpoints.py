@@ -144,10 +144,16 @@ CHECKPOINTS: tuple[Rule, ...] = (
         late=Action.RESTART,
     ),
     Rule(
-        ("p_degree", "current world size is", "value from checkpoint", "contains only the model"),
+        (
+            "p_degree",
+            "current world size is",
+            "value from checkpoint",
+            "contains only the model",
+            "cannot merge two lists",
+        ),
         r"\bDP world size of \d+ but the current world size is"
         r"|\bvalue from checkpoint .{0,80}\bis not equal\b"
-        r"|\bcheckpoint contains only the model\b"
+        r"|\bcheckpoint contains only the model\b|: Cannot merge two lists with different lengths"
         r"|\b[dtpce]p_degree\b.{0,60}\b(?:inconsistent|mismatch|differ|not match)",
         Failure.CHECKPOINT_MISMATCH,
         Action.HOLD,
@@ -231,6 +237,9 @@ CHECKPOINTS: tuple[Rule, ...] = (
             "crc",
             "tarfile",
             "decorderror",
+            "invalid jpeg",
+            "invalid png",
+            "unknown image file format",
             "libsndfileerror",
             "mdb_",
             "mmap length",
@@ -244,6 +253,7 @@ CHECKPOINTS: tuple[Rule, ...] = (
         r"|\btarfile\.(?:ReadError|TruncatedHeaderError|InvalidHeaderError)|invalid data found when"
         r" processing input|^_?lzma\.LZMAError|\bBadGzipFile\b"
         r"|compressed file ended before the end-of-stream marker"
+        r"|\bInvalid (?:JPEG|PNG) data\b|\bUnknown image file format"
         r"|\bDECORDError\b"
         r"|\bLibsndfileError: .{0,300}\b(?:not recognised|unknown format|unspecified)"
         r"|\bMDB_(?:CORRUPTED|PAGE_NOTFOUND|INVALID)\b"
@@ -259,9 +269,18 @@ CHECKPOINTS: tuple[Rule, ...] = (
         only_raised=True,
     ),
     Rule(
-        ("jsondecodeerror", "unicodedecodeerror", ".empty() in function", "struct.error"),
+        (
+            "jsondecodeerror",
+            "unicodedecodeerror",
+            ".empty() in function",
+            "struct.error",
+            "unterminated string",
+            "expected object or value",
+            "trailing data",
+        ),
         r"^(?:\w+\.)*JSONDecodeError\b|^UnicodeDecodeError\b|!_?\w{0,10}\.empty\(\) in function"
-        r"|^struct\.error: unpack\w* requires a buffer",
+        r"|^struct\.error: unpack\w* requires a buffer"
+        r"|^ValueError: (?:Unterminated string|Expected object or value|Trailing data)",
         Failure.DATA_CORRUPT,
         Action.RESTART,
         example="cv2.error: OpenCV(4.9.0) /io/opencv/modules/imgproc/src/color.cpp:196: error:"

@@ -133,10 +133,12 @@ CONFIGURATION: tuple[Rule, ...] = (
         source="karpathy/nanoGPT, configurator.py",
     ),
     _wrong(
-        ("filenotfounderror", "notadirectoryerror", "isadirectoryerror", "images not found"),
+        ("filenotfounderror", "notadirectoryerror", "isadirectoryerror", " not found"),
         r"^(?:FileNotFound|NotADirectory|IsADirectory)Error:"
         r"|^(?:\w+\.)*\w{0,40}Error: .{0,200}\bDataset '.{1,200}' (?:error|images not found)"
-        r"|^Dataset '.{1,200}' images not found.{0,6}, missing path",
+        r"|^Dataset '.{1,200}' images not found.{0,6}, missing path"
+        r"|^(?:ValueError|RuntimeError|OSError): .{0,20}\b(?:file|path|directory|folder) .{1,200}"
+        r"\bnot found\b",
         "FileNotFoundError: [Errno 2] No such file or directory: 'configs/small.yaml'",
         _PATH,
         # Caches, locks and sockets come and go: another process made or removed them.
@@ -207,7 +209,8 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|check batch related parameters"
         r"|must flatten tensors"
         r"|you (?:need|have|must|should)(?: to)?|not found in the base model|does not exist)\b"
-        r"|^AssertionError: Invalid device id|^RuntimeError: .{0,200}\b(?:is not supported"
+        r"|^AssertionError: Invalid device id|^RuntimeError: Cannot re-initialize CUDA in forked"
+        r"|^RuntimeError: .{0,200}\b(?:is not supported"
         r"|not implemented for|must be specified)\b",
         "ValueError: You must specify exactly one of input_ids or inputs_embeds",
         _CONFIG,

@@ -50,8 +50,9 @@ def _hardware(
 
 DEVICE: tuple[Rule, ...] = (
     _hardware(
-        ("nvlink error", "nvlink_error", "over nvlink"),
-        r"\b(?:CUDA_ERROR_CONTAINED|CUDA error): .{0,60}\bover nvlink|\bcuda (?:error"
+        ("nvlink error", "nvlink_error", "over nvlink", "nvlink sharp"),
+        r"\bFailed to bind NVLink SHARP"
+        r"|\b(?:CUDA_ERROR_CONTAINED|CUDA error): .{0,60}\bover nvlink|\bcuda (?:error"
         r"|failure)\b.{0,20}uncorrectable nvlink error|\bnvml_error_nvlink\w*\b"
         r"|\bNVRM: .{0,80}\bnvlink\b.{0,40}\b(?:fatal )?error",
         Failure.NVLINK,
@@ -117,7 +118,8 @@ DEVICE: tuple[Rule, ...] = (
         r"|\bRESOURCE_EXHAUSTED: .{0,80}\b(?:out of memory|allocat|hbm)"
         r"|\b(?:Xla)?RuntimeError: RESOURCE_EXHAUSTED\b"
         r"|\bResourceExhausted\b.{0,200}\b(?:OOM|allocat|memory)|\bResourceExhaustedError\b"
-        r"|\bError out of memory at line \d|\bCUDA_ERROR_OUT_OF_MEMORY\b"
+        r"|\bOut of memory error on GPU \d|\bError out of memory at line \d"
+        r"|\bCUDA_ERROR_OUT_OF_MEMORY\b"
         r"|\bno executable batch size found\b"
         r"|\bOOM when allocating tensor\b|\bran out of memory in memory space hbm",
         Failure.CUDA_OUT_OF_MEMORY,
@@ -235,9 +237,11 @@ DEVICE: tuple[Rule, ...] = (
             "memory access fault",
             "hsa_status_error",
             "unable to find an engine",
+            "dnn library initialization failed",
         ),
         r"an illegal (?:memory access|instruction) was encountered|unspecified launch failure"
         r"|\b(?:GET|FIND) was unable to find an engine to execute"
+        r"|\bDNN library initialization failed"
         r"|\bmemory access fault by gpu node|\bHSA_STATUS_ERROR_\w{3,60}\b"
         r"|cuda.{0,80}misaligned address",
         Failure.CUDA_FAULT,

@@ -119,10 +119,12 @@ MEMORY: tuple[Rule, ...] = (
             "pin memory thread exited",
             "background workers",
             "(fatal) ",
+            "abort event was set",
         ),
         r"dataloader worker \(pid(?:\(s\))? [\d, ]{1,80}\) "
         r"(?:is killed by signal|exited unexpectedly)"
         r"|pin memory thread exited unexpectedly|background workers are no longer alive"
+        r"|^RuntimeError: Abort event was set\. So someone died"
         r"|^SystemError: \(Fatal\) (?:DataLoader process|Blocking queue is killed)",
         Failure.DATALOADER_WORKER_DIED,
         Action.RESTART,

@@ -79,7 +79,8 @@ OUTSIDE: tuple[Rule, ...] = (
         r"|aws)(?: auth| sso)? login\b|\b(?:token|credentials?|session|ticket)\b.{0,40}"
         r"\b(?:has |have )?expired\b|\b(?:unauthorized|access denied|forbidden)\b"
         r"|\b40[13] (?:client|server) error\b"
-        r"|\b(?:http|status|code|response|error)\w{0,10}[ :=('\"]{1,4}(?:error )?(?:code )?40[13]\b"
+        r"|\b(?:http|status|code|response|(?<!cuda )(?<!hip )error)\w{0,10}[ :=('\"]{1,4}"
+        r"(?:error )?(?:code )?40[13]\b"
         r"|\berror occurred \(40[13]\)|\bHTTP Error 40[13]\b)",
         Failure.ACCESS_DENIED,
         Action.HOLD,

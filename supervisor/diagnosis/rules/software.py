@@ -2,7 +2,7 @@
 
 from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.rules.rule import Rule
+from supervisor.diagnosis.rules.rule import Rule, Weight
 
 _TORCH_BUILD = Advice(
     "Install a build of torch for this GPU and driver.",
@@ -101,20 +101,20 @@ SOFTWARE: tuple[Rule, ...] = (
         _REBUILD,
     ),
     Rule(
-        ("dnn library initialization failed", "loaded runtime cudnn", "cudnn library needs"),
-        r"loaded runtime cudnn library: .{0,40}but source was compiled with"
-        r"|FAILED_PRECONDITION: DNN library initialization failed",
+        ("loaded runtime cudnn", "cudnn library needs"),
+        r"loaded runtime cudnn library: .{0,40}but source was compiled with",
         Failure.INCOMPATIBLE_SOFTWARE,
         Action.HOLD,
-        example="XlaRuntimeError: FAILED_PRECONDITION: DNN library initialization failed.",
+        Weight.STATED,
+        example="E external/xla/xla/stream_executor/cuda/cuda_dnn.cc:522] Loaded runtime CuDNN"
+        " library: 8.9.7 but source was compiled with: 9.3.0.",
         source="jax-ml/jax#16082",
         advice=_REBUILD,
-        only_raised=True,
         late=Action.RESTART,
     ),
     _incompatible(
-        ("cuda setup failed", "bitsandbytes", "compiled without gpu support"),
-        r"CUDA Setup failed despite (?:CUDA|GPU) being available"
+        ("cuda setup ", "bitsandbytes", "compiled without gpu support"),
+        r"CUDA Setup failed despite (?:CUDA|GPU) being available|\bCUDA SETUP ERROR: "
         r"|bitsandbytes.{0,120}(?:compiled without gpu support|not compiled|native library)",
         "CUDA Setup failed despite GPU being available. Please run the"
         " following command to get more information:",

@@ -18,11 +18,12 @@ STORAGE: tuple[Rule, ...] = (
             "os error 28",
             "os error 122",
             "disk is full",
+            "no usable temporary",
             "errno = 28",
             "errno = 122",
         ),
         r"no space left on device|\bdisk is full\b|disk quota exceeded|\[errno (?:28|122)\]"
-        r"|\berrno = (?:28|122)\b"
+        r"|\berrno = (?:28|122)\b|\bNo usable temporary directory found"
         r"|\bcode: (?:28|122),"
         r"|\(os error (?:28|122)\)"
         r"|\bnot enough space on (?:the )?(?:disk|device)|\bnot enough (?:free )?disk space",
