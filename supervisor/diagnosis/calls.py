@@ -59,7 +59,8 @@ _UPLOADER = re.compile(
     r"(?:^|_)upload(?:_|s|er|$)|push_to_hub|create_commit|(?:^|_)put_object|(?:^|_)sync_to_"
 )
 _NETWORK_FILES = re.compile(
-    r"/(?:urllib3|requests|httpx|httpcore|aiohttp|botocore|s3transfer|boto3|gcsfs|s3fs|grpc|websockets?)/"
+    r"/(?:urllib3|requests|httpx|httpcore|aiohttp|botocore|s3transfer|boto3|gcsfs|s3fs|grpc"
+    r"|websockets?)/"
     r"|/http/client\.py$|/urllib/request\.py$|/ssl\.py$|/socket\.py$"
 )
 
@@ -131,7 +132,7 @@ def _may_load(frame: Frame) -> bool:
 def _is_data(frame: Frame) -> bool:
     if any(folder in frame.path for folder in _LIBRARY_FOLDERS):
         return False  # `read_data` in there reads a checkpoint
-    if frame.path.endswith("config.py"):
+    if frame.path.endswith(("config.py", "/os.py")):
         return False  # it checks the size of batches, and reads none
     if _DATA_FUNCTIONS.search(frame.function) is not None:
         return True

@@ -43,7 +43,8 @@ from supervisor.diagnosis.exit_evidence import agrees
 from supervisor.diagnosis.explanation import Explanation
 from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 from supervisor.diagnosis.line_memo import forget, step_of
-from supervisor.diagnosis.log_line import clean
+from supervisor.diagnosis.log_line import clean, plain_text
+from supervisor.diagnosis.python_traceback import exception_of
 from supervisor.diagnosis.rules.advice import ADVICE
 from supervisor.diagnosis.rules.rule import Weight
 from supervisor.diagnosis.suspect_lines import may_tell_of_a_start
@@ -61,6 +62,7 @@ NO_LINE_BYTES = 64 * 1024
 
 _KILLS_ALL = "Forcefully terminating all other processes"
 _LAST_LINES = 300
+_LAST_WORDS = 12
 _MEMORY_VICTIMS = (Failure.KILLED, Failure.DATALOADER_WORKER_DIED, Failure.UNKNOWN)
 
 
@@ -107,6 +109,10 @@ def _diagnose(ending: ExitEvidence, rules: UserRules) -> Diagnosis:
         if candidate is not None and candidate.failure is Failure.CONFIGURATION:
             late = replace(candidate, failure=Failure.EXCEPTION, action=Action.RESTART)
             return _from_candidate(ending, late)
+    if ending.code:
+        last = _last_exception(printed)
+        if last is not None:
+            return _plain(ExitMeaning(Failure.EXCEPTION, Action.RESTART, last), (last,))
     said = "its exit is not known" if ending.code is None else f"it exited with code {ending.code}"
     if ending.code and ending.free_bytes is not None and ending.free_bytes < NO_LINE_BYTES:
         # The full disk has also swallowed the trainer's last words.
@@ -269,6 +275,15 @@ def _plain(outcome: ExitMeaning, evidence: tuple[str, ...]) -> Diagnosis:
 def _advice(failure: Failure, closer: Advice | None) -> Advice | None:
     """The rule's own advice, or that for the failure."""
     return closer or ADVICE.get(failure)
+
+
+def _last_exception(lines: Sequence[str]) -> str | None:
+    """The last of the last lines that an exception begins, although no traceback is there."""
+    for line in reversed(lines[-_LAST_WORDS:]):
+        text = plain_text(line).strip()
+        if exception_of(text) is not None and ": " in text:
+            return text[:EVIDENCE_CHARS_MAX]
+    return None
 
 
 def _bounded(evidence: tuple[str, ...]) -> tuple[str, ...]:

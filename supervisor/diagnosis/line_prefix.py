@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 _STEPS_MAX = 6
 _NO_LABEL = (
-    r"(?i:step|epoch|iter(?:ation)?|batch|layer|block|stage|phase|loss|error|warning|info|debug|note"
+    r"(?i:step|epoch|iter(?:ation)?|batch|layer|block|stage|phase|loss|error|warning|info|debug"
+    r"|note"
     r"|version|line|utf|sha|cuda|python|bash|example|sample|val|train|test|eval|pass|part|try)"
 )
 # A label may end without a space: an even number of spaces is the line's own indent.

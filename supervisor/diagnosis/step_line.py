@@ -63,7 +63,8 @@ _BEFORE = re.compile(
     r"error|fail|exception|abort|\bstop|interrupt|resum|restor|\bload|traceback|fatal|kill"
     r"|time[d_ ]{0,2}out|\bxid\b|watchdog|\bnccl|assert|infinite|became|\beval|\bvalid"
     r"|\btest(?:ing)?\b(?![/.])|\bsav(?:e|ed|ing)\b|checkpoint|accumulation|\bskipp|\bsetup\b"
-    r"|\bsanity|namespace\(|\bconfig|\bargs\b|argument|hparams|\b(?:max(?:imum)?|total|num(?:ber)?)\b[^,|;]{0,30}$"
+    r"|\bsanity|namespace\(|\bconfig|\bargs\b|argument|hparams|\b(?:max(?:imum)?|total"
+    r"|num(?:ber)?)\b[^,|;]{0,30}$"
     r"|\b(?:at|from|until|till|after|every|before|since|for|to|of|in|on|by|last|next|best)"
     r" (?:the )?(?:\w{1,12} )?(?:global[_ ]?)?$"
 )
@@ -81,7 +82,8 @@ _BEHIND = re.compile(
 )
 _MEASURED = re.compile(
     r"[\w)\]][\"']?\s{0,3}[:=]\s{0,12}[\"'\[(]{0,2}[-+]?(?:\d|\.\d|nan\b|inf\b)"
-    r"|(?:loss|\blr|learning.rate|grad.?norm|perplexity|\bppl|\bacc(?:uracy)?|\breward|return(?:_mean)?|\btrain|\bval|\bmfu|\btime"
+    r"|(?:loss|\blr|learning.rate|grad.?norm|perplexity|\bppl|\bacc(?:uracy)?|\breward"
+    r"|return(?:_mean)?|\btrain|\bval|\bmfu|\btime"
     r"|\beta|tokens?|samples?)\W{1,8}(?:[-+]?\d|nan\b|inf\b)"
     r"|\d ?(?:it/s|s/it|ms|sec|s|steps?/s|tok(?:en)?s?/s)\b"
 )

@@ -55,6 +55,10 @@ _GOES_ON = re.compile(
 )
 # detectron2 and trainers like it.
 _TRAINING_ENDS = re.compile(r"ERROR.{0,80}\bException during training\b")
+# A loader that is being made, or checks its arguments, reads no data yet.
+_CONSTRUCTS = re.compile(
+    r"__(?:post_)?init__$|_{0,2}(?:validate|check|create|build|parse|setup|verify)(?:_|$)"
+)
 # A loss scaler says this before each step that it leaves out, the last one too.
 _OVERFLOW = re.compile(r"gradient overflow|loss[ _]scale", re.IGNORECASE)
 _QUOTED_LEAD = re.compile(
@@ -213,7 +217,9 @@ def _fitting(hits: Iterator[Hit], facts: _Facts) -> Iterator[Hit]:
 
 def _does_its_own_work(facts: _Facts) -> bool:
     """Whether known calls neither read training data nor load a checkpoint."""
-    return bool(facts.frames) and not facts.loads and not reads_data(facts.frames)
+    if not facts.frames or facts.loads:
+        return False
+    return _CONSTRUCTS.match(facts.frames[-1].function) is not None or not reads_data(facts.frames)
 
 
 def _is_the_scripts_own(frames: Sequence[Frame]) -> bool:

@@ -25,8 +25,10 @@ _NCCL = re.compile(
 _WORD = re.compile(r"(?<![\w./:=-])[a-z]{2,}(?![\w./:=-])")
 _PROSE = re.compile(
     r"\b(?:sample|text|prompt|generat\w{1,4}|completion|response|question|answer|query|example"
-    r"|content|title|subject|commit|merge|HEAD|docs?|note|tip|help|hint|usage|see|say(?:s|ing)?|said"
-    r"|about|when|whenever|if|because|fix(?:es|ed)?|handl\w{1,4}|avoid\w{0,3}|prevent\w{0,3}|why|how"
+    r"|content|title|subject|commit|merge|HEAD|docs?|note|tip|help|hint|usage|see|say(?:s|ing)?"
+    r"|said"
+    r"|about|when|whenever|if|because|fix(?:es|ed)?|handl\w{1,4}|avoid\w{0,3}|prevent\w{0,3}|why"
+    r"|how"
     r"|instead of|in case of|like|such as|e\.g\.|user|assistant|target|label|pred\w{0,8}|caption"
     r"|README|CHANGELOG|TODO|description|summary|test_\w+)\b",
     re.I,

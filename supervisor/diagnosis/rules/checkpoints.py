@@ -1,7 +1,7 @@
-"""What is printed when a checkpoint or training data cannot be read, or does not fit.
+"""What is printed when a checkpoint cannot be read, or does not fit.
 
-The same exceptions come from both: a pickle that ends early may be a data set's cache, or a pipe of
-another process. So the calls of the traceback decide which file is to blame.
+Training data raise the same exceptions (`data.py`): a pickle that ends early may be a data set's
+cache, or a pipe of another process. So the calls of the traceback decide which file is to blame.
 """
 
 from supervisor.core.ending import Advice
@@ -9,7 +9,7 @@ from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.rules.rule import Calls, Rule
 
 # Readers of several kinds of files print these. Their calls tell which file it was.
-_WEIGHTS = (
+WEIGHTS = (
     "pytorchstreamreader",
     "central directory",
     "safetensor",
@@ -18,15 +18,16 @@ _WEIGHTS = (
     "headertoosmall",
     "invalidheader",
     "archive is corrupted",
+    "unable to open table file",
 )
-_WEIGHTS_REGEX = (
+WEIGHTS_REGEX = (
     r"pytorchstreamreader failed|failed finding central directory"
-    r"|invalid header or archive is corrupted"
+    r"|invalid header or archive is corrupted|\bUnable to open table file\b"
     r"|safetensor\w*:? ?error while deserializing|metadataincompletebuffer"
     r"|header too (?:large|small)"
     r"|headertoo(?:large|small)|invalidheader\w*"
 )
-_UNREADABLE = (
+UNREADABLE = (
     "invalid load key",
     "unpicklingerror",
     "pickle data was truncated",
@@ -47,7 +48,7 @@ _UNREADABLE = (
     "no data left in file",
     "as a pickle",
 )
-_UNREADABLE_REGEX = (
+UNREADABLE_REGEX = (
     r"invalid load key|\bunpicklingerror\b"
     r"|pickle data was truncated|unexpected eof, expected \d|file might be corrupted"
     r"|eoferror: ran out of input|\bbadzipfile\b"
@@ -57,9 +58,6 @@ _UNREADABLE_REGEX = (
     r"|^zlib\.error|\bfile is truncated\b|\btruncated file: eof ="
     r"|\bfile signature not found|\bfilter returned failure during read"
     r"|\bNo data left in file\b|\bFailed to interpret file .{1,300} as a pickle"
-)
-_OTHER_FILE = Advice(
-    "A training file cannot be read: check or replace it, or skip damaged records in the loader."
 )
 _FITS_NOT = Advice(
     "The checkpoint is of another model or number of ranks: mend the script, or begin elsewhere.",
@@ -93,8 +91,8 @@ CHECKPOINTS: tuple[Rule, ...] = (
         calls=Calls.LOADING_IF_KNOWN,
     ),
     Rule(
-        _WEIGHTS,
-        _WEIGHTS_REGEX,
+        WEIGHTS,
+        WEIGHTS_REGEX,
         Failure.CHECKPOINT_CORRUPT,
         Action.ROLLBACK,
         example="RuntimeError: PytorchStreamReader failed reading zip archive: failed finding"
@@ -103,33 +101,13 @@ CHECKPOINTS: tuple[Rule, ...] = (
         calls=Calls.LOADING_IF_KNOWN,
     ),
     Rule(
-        _UNREADABLE,
-        _UNREADABLE_REGEX,
+        UNREADABLE,
+        UNREADABLE_REGEX,
         Failure.CHECKPOINT_CORRUPT,
         Action.ROLLBACK,
         example="EOFError: Ran out of input",
         source="Intellindust-AI-Lab/DEIMv2#134",
         calls=Calls.LOADING,
-    ),
-    Rule(
-        _WEIGHTS,
-        _WEIGHTS_REGEX,
-        Failure.DATA_CORRUPT,
-        Action.RESTART,
-        example="RuntimeError: PytorchStreamReader failed reading file data/12: file read failed",
-        source="pytorch/pytorch, caffe2/serialize/inline_container.cc",
-        advice=_OTHER_FILE,
-        calls=Calls.READING,
-    ),
-    Rule(
-        _UNREADABLE,
-        _UNREADABLE_REGEX,
-        Failure.DATA_CORRUPT,
-        Action.RESTART,
-        example="_pickle.UnpicklingError: pickle data was truncated",
-        source="luyao777/HBP-pytorch#8",
-        advice=_OTHER_FILE,
-        calls=Calls.READING,
     ),
     Rule(
         ("size mismatch", "error(s) in loading state_dict", "shape mismatch"),
@@ -150,10 +128,18 @@ CHECKPOINTS: tuple[Rule, ...] = (
             "value from checkpoint",
             "contains only the model",
             "cannot merge two lists",
+            "objects could not be loaded",
+            "state dict keys do not match",
+            "load model parameters from",
+            "shapes of both tensors to match",
+            "state dict do not match",
         ),
         r"\bDP world size of \d+ but the current world size is"
         r"|\bvalue from checkpoint .{0,80}\bis not equal\b"
         r"|\bcheckpoint contains only the model\b|: Cannot merge two lists with different lengths"
+        r"|\bobjects could not be loaded\b|\bstate dict keys do not match\b"
+        r"|: Cannot load model parameters from|\bAssign requires shapes of both tensors to match"
+        r"|\bloaded state dict do not match"
         r"|\b[dtpce]p_degree\b.{0,60}\b(?:inconsistent|mismatch|differ|not match)",
         Failure.CHECKPOINT_MISMATCH,
         Action.HOLD,
@@ -209,97 +195,5 @@ CHECKPOINTS: tuple[Rule, ...] = (
         only_raised=True,
         calls=Calls.LOADING,
         late=Action.RESTART,
-    ),
-    Rule(
-        (
-            "image file is truncated",
-            "broken data stream",
-            "cannot identify image",
-            "unidentifiedimageerror",
-            "truncated file read",
-            "arrowinvalid",
-            "parquet",
-            "deserialize thrift",
-            "datalosserror",
-            "readerror",
-            "broken png",
-            "invalid data found",
-            "decompressionbomb",
-            "lzma",
-            "badgzipfile",
-            "not a gzipped file",
-            "end-of-stream marker",
-            "datasetgenerationerror",
-            "truncated",
-            "corrupt",
-            "checksum",
-            "invalid block",
-            "crc",
-            "tarfile",
-            "decorderror",
-            "invalid jpeg",
-            "invalid png",
-            "unknown image file format",
-            "libsndfileerror",
-            "mdb_",
-            "mmap length",
-            "zstd",
-        ),
-        r"\bcouldn't deserialize thrift\b|\bimage file is truncated"
-        r"|broken data stream when reading image|broken PNG file"
-        r"|\bUnidentifiedImageError\b|cannot identify image file|truncated file read"
-        r"|\bArrowInvalid: .{0,120}(?:parquet|magic bytes|ipc|corrupt|expected to read|footer)"
-        r"|\bparquet\b.{0,80}(?:corrupt|invalid|magic bytes|footer)"
-        r"|\btarfile\.(?:ReadError|TruncatedHeaderError|InvalidHeaderError)|invalid data found when"
-        r" processing input|^_?lzma\.LZMAError|\bBadGzipFile\b"
-        r"|compressed file ended before the end-of-stream marker"
-        r"|\bInvalid (?:JPEG|PNG) data\b|\bUnknown image file format"
-        r"|\bDECORDError\b"
-        r"|\bLibsndfileError: .{0,300}\b(?:not recognised|unknown format|unspecified)"
-        r"|\bMDB_(?:CORRUPTED|PAGE_NOTFOUND|INVALID)\b"
-        r"|^ValueError: mmap length is greater than file"
-        r"|^(?:zstd|zstandard)\.\S{0,40}Error: .{0,200}\b(?:decompress|corrupt|checksum)"
-        r"|\bDataLossError\b|corrupted record at|\b(?:record|block|shard|sample)\b.{0,40}"
-        r"\b(?:crc|checksum) (?:mismatch|error|failed)",
-        Failure.DATA_CORRUPT,
-        Action.RESTART,
-        example="OSError: image file is truncated (44 bytes not processed)",
-        source="Media-Smart/vedastr#72",
-        advice=_OTHER_FILE,
-        only_raised=True,
-    ),
-    Rule(
-        (
-            "jsondecodeerror",
-            "unicodedecodeerror",
-            ".empty() in function",
-            "struct.error",
-            "unterminated string",
-            "expected object or value",
-            "trailing data",
-        ),
-        r"^(?:\w+\.)*JSONDecodeError\b|^UnicodeDecodeError\b|!_?\w{0,10}\.empty\(\) in function"
-        r"|^struct\.error: unpack\w* requires a buffer"
-        r"|^ValueError: (?:Unterminated string|Expected object or value|Trailing data)",
-        Failure.DATA_CORRUPT,
-        Action.RESTART,
-        example="cv2.error: OpenCV(4.9.0) /io/opencv/modules/imgproc/src/color.cpp:196: error:"
-        " (-215:Assertion failed) !_src.empty() in function 'cvtColor'",
-        source="opencv/opencv, modules/imgproc/src/color.cpp",
-        advice=_OTHER_FILE,
-        only_raised=True,
-        calls=Calls.READING,
-    ),
-    Rule(
-        ("corrupt",),
-        r"\bcorrupt(?:ed)?\b.{0,60}\b(?:data|record|page|block|file|image|archive|stream|sample)\b"
-        r"|\b(?:data|record|page|block|file|image|archive|stream|sample)\b.{0,60}\bcorrupt(?:ed)?\b",
-        Failure.DATA_CORRUPT,
-        Action.RESTART,
-        example="OSError: Corrupt snappy compressed data.",
-        source="apache/arrow, cpp/src/arrow/util/compression_snappy.cc",
-        advice=_OTHER_FILE,
-        only_raised=True,
-        calls=Calls.READING,
     ),
 )

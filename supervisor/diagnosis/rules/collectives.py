@@ -54,10 +54,12 @@ COLLECTIVES: tuple[Rule, ...] = (
             "notify register times out",
             "monitoredbarrier",
             "horovod has been shut down",
+            "stall_inspector",
             "termination timeout for",
             "507048",
         ),
         r"failed to pass monitoredBarrier in \d|\bhorovod has been shut down\b"
+        r"|\bstall_inspector\.cc:\d{1,5}\] One or more tensors were submitted"
         r"|\bTermination timeout for .{0,200}collective operation|\berror code ?(?:is|:)? ?507048\b"
         r"|notify register times out|watchdog got stuck for|heartbeat monitor timed out"
         r"|(?:gloo|unbound_buffer|RuntimeError).{0,200}timed out waiting \d+ms for (?:recv|send)"
@@ -111,8 +113,20 @@ COLLECTIVES: tuple[Rule, ...] = (
         source="NVIDIA/nccl#2076",
     ),
     Rule(
-        ("nccl warn", "connection closed by remote peer", "gloo"),
+        (
+            "nccl warn",
+            "connection closed by remote peer",
+            "gloo",
+            "fatal error in ",
+            "ucx  error",
+            "ucx error",
+            "orte has lost",
+            "network connection to the node",
+        ),
         r"NCCL WARN (?:Net|NET/\w+|Call to (?:connect|recv|send|ibv_\w+|bind)|Timeout|socket)\b"
+        r"|\bUCX {1,2}ERROR .{0,200}\b(?:retry|timed? ?out|reset|unreachable)"
+        r"|\bFatal error in P?MPI_\w{1,40}: (?:Other MPI error|Unknown error|See the MPI)"
+        r"|\bORTE has lost communication|\bfailure of the TCP network connection to the node"
         r"|connection closed by remote peer|(?:closed|reset) by peer.{0,200}/gloo/"
         r"|gloo.{0,300}(?:(?:closed|reset) by peer|broken pipe|read error"
         r"|connectFullMesh failed|connect(?:ion)? (?:refused|timed out)|timed out connecting"
@@ -174,6 +188,8 @@ COLLECTIVES: tuple[Rule, ...] = (
             "client socket",
             "address already in use",
             "another process is utilizing it",
+            "waiting for tasks to start",
+            "did gcs start",
             "eaddrinuse",
             "diststoreerror",
             "waiting for clients",
@@ -186,6 +202,7 @@ COLLECTIVES: tuple[Rule, ...] = (
         r"|(?:errno:? 98|EADDRINUSE|bind).{0,120}address already in use|\bEADDRINUSE\b"
         r"|(?:Errno 98\] )?address already in use$"
         r"|on port .{1,20}, but another process is utilizing"
+        r"|\bTimed out waiting for tasks to start\b|\bDid GCS start successfully\?"
         r"|DistStoreError|waiting for clients\. \d+/\d+ clients joined"
         r"|wait timeout after \d+ms, keys"
         r"|timed out initializing process group in store based barrier"

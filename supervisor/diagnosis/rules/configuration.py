@@ -6,17 +6,17 @@ bad record in the data raises the same exceptions.
 
 from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.rules.rule import Calls, Rule
+from supervisor.diagnosis.rules.rule import Rule
 
 _INSTALL = Advice("The interpreter that runs the script lacks this module.", "python -m pip list")
 _USAGE = Advice("The script's arguments are wrong: compare them with what it knows.", "--help")
 _CONFIG = Advice("Mend the script's configuration where the message says.")
 _PATH = Advice("The path does not exist, or is mistyped or not mounted.", "ls -ld PATH")
 _RIGHTS = Advice("This user may not read or write the path.", "ls -ld PATH; id")
-_PROGRAM = Advice("The script does not fit the library's version, or has a mistake.", "pip list")
+PROGRAM = Advice("The script does not fit the library's version, or has a mistake.", "pip list")
 
 
-def _wrong(
+def wrong(
     needles: tuple[str, ...],
     regex: str,
     example: str,
@@ -28,6 +28,7 @@ def _wrong(
     only_unhandled: bool = False,
     only_after_a_beginning: bool = False,
 ) -> Rule:
+    """A rule that counts only before the first step, and holds the run there."""
     return Rule(
         needles,
         regex,
@@ -45,31 +46,33 @@ def _wrong(
 
 
 CONFIGURATION: tuple[Rule, ...] = (
-    _wrong(
+    wrong(
         ("importerror", "modulenotfounderror", "syntaxerror", "indentationerror", "taberror"),
         r"^(?:\w+\.)*(?:ImportError|ModuleNotFoundError|SyntaxError|IndentationError|TabError)\b",
         "ModuleNotFoundError: No module named 'flash_attn'",
         _INSTALL,
         source="python/cpython, Lib/importlib/_bootstrap.py",
     ),
-    _wrong(
+    wrong(
         ("no module named ",),
         r"\bpython[\d.]*: (?:error while finding .{0,100})?no module named ",
         "/usr/bin/python3: No module named trainn",
         _INSTALL,
         source="python/cpython, Lib/runpy.py",
     ),
-    _wrong(
+    wrong(
         ("can't open file",),
         r"\bcan't open file '",
         "python: can't open file '/job/trian.py': [Errno 2] No such file or directory",
         _PATH,
         source="python/cpython, Modules/main.c",
     ),
-    _wrong(
+    wrong(
         (
             ": error: ",
             "error: no such ",
+            "error: parser key",
+            "unrecognized options:",
             "error: unknown command",
             "runtimeenvsetuperror",
             "error: missing",
@@ -79,12 +82,13 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|the following arguments are required|argument \S"
         r"|ambiguous option|expected |invalid choice|one of the arguments|parser key"
         r"|no such option|missing (?:option|argument|parameter)|invalid value for"
-        r"|got unexpected extra argument)|\bRuntimeEnvSetupError\b",
+        r"|got unexpected extra argument)|\bRuntimeEnvSetupError\b"
+        r"|\bUnrecognized options: -",
         "train.py: error: unrecognized arguments: --learning_rte 3e-4",
         _USAGE,
         source="python/cpython, Lib/argparse.py",
     ),
-    _wrong(
+    wrong(
         (
             "flags parsing error",
             "unrecognizedflagerror",
@@ -101,30 +105,37 @@ CONFIGURATION: tuple[Rule, ...] = (
         _USAGE,
         source="google/python-fire, fire/core.py",
     ),
-    _wrong(
+    wrong(
         ("validationerror", "validation error"),
         r"\b(?:pydantic\S{0,60}|jsonschema\S{0,40})ValidationError|\bvalidation errors? for \w",
         "pydantic_core._pydantic_core.ValidationError: 2 validation errors for TrainConfig",
         _CONFIG,
         source="pydantic/pydantic-core, src/errors/validation_exception.rs",
     ),
-    _wrong(
-        ("omegaconf", "hydra", "could not override", "is not in struct", "primary config"),
+    wrong(
+        (
+            "omegaconf",
+            "hydra",
+            "could not override",
+            "is not in struct",
+            "primary config",
+            "could not find '",
+        ),
         r"\bomegaconf\.errors\.|\bhydra\.errors\.|could not override '|is not in struct"
-        r"|cannot find primary config"
-        r"|\bConfig(?:Attribute|Key|Composition)\w*(?:Error|Exception)",
+        r"|cannot find primary config|^In '.{1,80}': Could not find '"
+        r"|\bConfig(?:Attribute|Key|Composition|Pars\w{1,4})\w*(?:Error|Exception)",
         "omegaconf.errors.ConfigAttributeError: Key 'lrr' is not in struct",
         _CONFIG,
         source="omry/omegaconf, omegaconf/dictconfig.py",
     ),
-    _wrong(
+    wrong(
         ("yaml.", "tomldecodeerror", "configparser."),
         r"\byaml\.\w{1,30}\.\w{1,30}Error|\btomllib\.TOMLDecodeError|\bconfigparser\.\w{1,40}Error",
         "yaml.scanner.ScannerError: mapping values are not allowed here",
         _CONFIG,
         source="yaml/pyyaml, lib/yaml/scanner.py",
     ),
-    _wrong(
+    wrong(
         ("config", "configuration"),
         r"\b(?:Misconfiguration(?:Exception|Error)|DeepSpeedConfigError|ConfigError"
         r"|ConfigurationError|InvalidConfig\w{0,20})\b|\bunknown config (?:key|option)",
@@ -132,11 +143,19 @@ CONFIGURATION: tuple[Rule, ...] = (
         _CONFIG,
         source="karpathy/nanoGPT, configurator.py",
     ),
-    _wrong(
-        ("filenotfounderror", "notadirectoryerror", "isadirectoryerror", " not found"),
+    wrong(
+        (
+            "filenotfounderror",
+            "notadirectoryerror",
+            "isadirectoryerror",
+            " not found",
+            "environment variable",
+        ),
         r"^(?:FileNotFound|NotADirectory|IsADirectory)Error:"
         r"|^(?:\w+\.)*\w{0,40}Error: .{0,200}\bDataset '.{1,200}' (?:error|images not found)"
         r"|^Dataset '.{1,200}' images not found.{0,6}, missing path"
+        r"|^OSError: Not found: \""
+        r"|^ValueError: .{0,120}\benvironment variable \w{1,80} expected, but"
         r"|^(?:ValueError|RuntimeError|OSError): .{0,20}\b(?:file|path|directory|folder) .{1,200}"
         r"\bnot found\b",
         "FileNotFoundError: [Errno 2] No such file or directory: 'configs/small.yaml'",
@@ -146,7 +165,7 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|\.distcp\b|/\.metadata\b|checkpoint|ckpt",
         source="python/cpython, Objects/exceptions.c",
     ),
-    _wrong(
+    wrong(
         ("permissionerror",),
         r"^PermissionError: \[Errno (?:13|1)\]",
         "PermissionError: [Errno 13] Permission denied: '/.cache'",
@@ -155,29 +174,39 @@ CONFIGURATION: tuple[Rule, ...] = (
         unless=r"/proc/|/dev/shm|\.lock\b",
         only_raised=True,
     ),
-    _wrong(
+    wrong(
         ("unexpected keyword argument", "required positional argument", "is not defined"),
         r"^TypeError: .{0,200}\bgot an unexpected keyword argument '"
         r"|^TypeError: .{0,200}\bmissing \d{1,2} required (?:positional|keyword-only) argument"
         r"|^NameError: name '\w{1,80}' is not defined",
         "TypeError: Trainer.__init__() got an unexpected keyword argument 'tokenizr'",
-        _PROGRAM,
+        PROGRAM,
         only_raised=True,
         source="python/cpython, Python/ceval.c",
     ),
-    _wrong(
+    wrong(
+        ("start a new process before the", "can't pickle", "can't get ", "unknown objective"),
+        r"^An attempt has been made to start a new process before the$"
+        r"|^AttributeError: Can't (?:pickle|get) (?:local )?(?:object|attribute)"
+        r"|\bXGBoostError: .{0,200}\bUnknown objective",
+        "AttributeError: Can't pickle local object 'main.<locals>.collate'",
+        PROGRAM,
+        source="python/cpython, Lib/multiprocessing/reduction.py",
+    ),
+    wrong(
         ("has no attribute",),
         r"^AttributeError: (?:partially initialized )?module '.{1,100}' has no attribute '"
         r"|^AttributeError: '(?!NoneType').{1,100}' object has no attribute '",
         "AttributeError: module 'numpy' has no attribute 'bool8'",
-        _PROGRAM,
+        PROGRAM,
         only_raised=True,
         source="python/cpython, Objects/moduleobject.c",
         only_unhandled=True,
     ),
-    _wrong(
+    wrong(
         ("oserror", "valueerror", "notfounderror", "no valid checkpoint", "environmenterror"),
-        r"^(?:OSError|EnvironmentError|ValueError): .{0,300}(?:does not appear to have a file named"
+        r"^(?:OSError|EnvironmentError"
+        r"|ValueError): (?!.{0,40}couldn't connect).{0,300}(?:does not appear to have a file named"
         r"|error no file named|can't load (?:the )?(?:tokenizer|config\w*|model|image processor"
         r"|feature extractor|processor)|incorrect path_or_model_id|is not a local folder"
         r"|is not the path to a directory containing|no valid checkpoint found in output directory)"
@@ -187,7 +216,7 @@ CONFIGURATION: tuple[Rule, ...] = (
         source="huggingface/transformers, src/transformers/utils/hub.py",
         only_raised=True,
     ),
-    _wrong(
+    wrong(
         ("jsondecodeerror",),
         r"^(?:\w+\.)*JSONDecodeError\b",
         "json.decoder.JSONDecodeError: Expecting ',' delimiter: line 12 column 5 (char 301)",
@@ -198,7 +227,7 @@ CONFIGURATION: tuple[Rule, ...] = (
     ),
     # A check of arguments that a program makes by itself. Words such as "expected" and "got" are
     # left out: a batch of data raises them, too.
-    _wrong(
+    wrong(
         ("valueerror", "assertionerror", "notimplementederror", "typeerror", "runtimeerror"),
         r"^(?:ValueError|AssertionError|NotImplementedError|TypeError): .{0,300}"
         r"\b(?:must be|should be|must have|(?:is |are )?not (?:currently |yet )?supported"
@@ -207,8 +236,12 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|cannot be used|must not"
         r"|only supports?|does(?: not|n't) support|divisible by|please (?:install|set|specify|pass)"
         r"|check batch related parameters"
-        r"|must flatten tensors"
+        r"|must flatten tensors|does not recognize this architecture|does not have a padding token"
+        r"|mutually exclusive|could only be specified|not registered|not found\. available"
+        r"|please verify arguments"
         r"|you (?:need|have|must|should)(?: to)?|not found in the base model|does not exist)\b"
+        r"|^RuntimeError: (?:Early stopping conditioned on metric|Unknown model|Mesh should not be"
+        r" bigger|Pretrained weights .{1,80} not found for model)"
         r"|^AssertionError: Invalid device id|^RuntimeError: Cannot re-initialize CUDA in forked"
         r"|^RuntimeError: .{0,200}\b(?:is not supported"
         r"|not implemented for|must be specified)\b",
@@ -218,77 +251,43 @@ CONFIGURATION: tuple[Rule, ...] = (
         only_raised=True,
         only_unhandled=True,
     ),
-    _wrong(
-        ("sbatch: error", "srun: error", "salloc: error", "not enough slots", "docker: error"),
+    wrong(
+        (
+            "sbatch: error",
+            "srun: error",
+            "salloc: error",
+            "not enough slots",
+            "docker: error",
+            "oci runtime",
+            "could not open image",
+            "error validating",
+        ),
         r"^(?:sbatch|srun|salloc): error: .{0,200}\b(?:invalid (?:partition|account|qos|feature"
         r"|generic resource)|more processors requested than|requested node configuration is not"
         r"|invalid job time|memory specification can not be)"
         r"|^There are not enough slots available in the system to satisfy"
-        r"|^docker: Error response from daemon: ",
+        r"|^docker: Error response from daemon: |\bOCI runtime create failed\b.{0,300}"
+        r"\b(?:executable file not found|no such file)"
+        r"|^FATAL: +could not open image|^error: error validating \"",
         "srun: error: Unable to create step for job 71: More processors requested than permitted",
         _USAGE,
         source="SchedMD/slurm, src/common/slurm_errno.c",
-        unless=r"OCI runtime|nvidia-container|\bi/o timeout\b|\bTLS handshake\b",
+        unless=r"nvidia-container|OCI runtime create failed(?!.{0,300}(?:executable file"
+        r"|no such file))|\bi/o timeout\b|\bTLS handshake\b|toomanyrequests",
     ),
-    _wrong(
-        ("syntax error near",),
-        r"^(?:/\S{0,200}|\S{1,80}): line \d+: syntax error near",
+    wrong(
+        ("syntax error near", "unbound variable"),
+        r"^(?:/\S{0,200}|\S{1,80}): line \d+: (?:syntax error near|\w{1,80}: unbound variable)",
         "run.sh: line 4: syntax error near unexpected token `fi'",
         _CONFIG,
         source="GNU bash, parse.y",
     ),
-    _wrong(
+    wrong(
         ("command not found", "permission denied", "no such file or directory", "cannot execute"),
         r"\bcommand not found$|^(?:/bin/)?\w{0,10}sh: .{0,300}: (?:permission denied|not found"
         r"|no such file or directory|cannot execute\b.{0,60})$",
         "bash: line 1: trainn: command not found",
         _PATH,
         source="GNU bash, execute_cmd.c",
-    ),
-)
-
-# The script's own mistakes. They come last: any other rule knows better. A traceback alone, without
-# what was printed before, does not show that training had not begun.
-START_MISTAKES: tuple[Rule, ...] = (
-    _wrong(
-        ("typeerror", "attributeerror", "nameerror", "unboundlocalerror"),
-        r"^(?:TypeError|NameError|UnboundLocalError)\b|^AttributeError: (?!'NoneType')",
-        "TypeError: unsupported operand type(s) for /: 'str' and 'int'",
-        _PROGRAM,
-        source="python/cpython, Lib/traceback.py",
-        only_raised=True,
-        only_unhandled=True,
-        only_after_a_beginning=True,
-    ),
-    Rule(
-        ("valueerror", "keyerror", "assertionerror", "notimplementederror", "exception: "),
-        r"^(?:ValueError|KeyError|AssertionError|NotImplementedError)\b"
-        r"|^Exception: .{0,80}\b(?:could not find|not found|unknown|invalid|must|please)\b",
-        Failure.CONFIGURATION,
-        Action.HOLD,
-        example="KeyError: 'DDQDETRv2 is not in the mmdet::model registry.'",
-        source="open-mmlab/mmpose#3033",
-        advice=_PROGRAM,
-        only_before_first_step=True,
-        only_raised=True,
-        only_unhandled=True,
-        only_after_a_beginning=True,
-        calls=Calls.NOT_READING,
-    ),
-    _wrong(
-        ("runtimeerror",),
-        r"^RuntimeError: (?:element 0 of tensors does not require grad"
-        r"|Expected all tensors to be on"
-        r" the same device|mat1 and mat2 |Input type .{0,80} should be the same"
-        r"|The size of tensor a|Expected tensor for argument #|one_hot is only applicable"
-        r"|Expected to have finished reduction|Trying to backward through the graph a second time"
-        r"|one of the variables needed for gradient computation has been modified"
-        r"|a (?:view of a )?leaf Variable that requires grad|Boolean value of Tensor with more"
-        r"|expected scalar type|Given groups=)",
-        "RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn",
-        _PROGRAM,
-        source="LlamaFamily/Llama-Chinese#242",
-        only_raised=True,
-        only_unhandled=True,
     ),
 )

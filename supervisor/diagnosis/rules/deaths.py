@@ -207,7 +207,8 @@ DEATHS: tuple[Rule, ...] = (
         ("killed", "sigkill", "exitcode: -9", "code = -9", "code -9", "code: -9", "137"),
         r"^killed$|: line \d+: +\d+ killed\b|task \d+: killed\b|\bsignal 9 \(sigkill\) received by"
         r"|terminated with signal sigkill|<signals\.sigkill: 9>"
-        r"|\b(?:exit|return )code ?[:=]? ?-9\b|\bterminated with (?:exit )?code -9\b"
+        r"|\bkilled by signal: 9\b|\b(?:exit|return )code ?[:=]? ?-9\b"
+        r"|\bterminated with (?:exit )?code -9\b"
         r"|\bterminated with exit code 137\b|\bexitcode {0,3}: 137\b",
         Failure.KILLED,
         Action.RESTART,

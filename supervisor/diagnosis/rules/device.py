@@ -52,6 +52,7 @@ DEVICE: tuple[Rule, ...] = (
     _hardware(
         ("nvlink error", "nvlink_error", "over nvlink", "nvlink sharp"),
         r"\bFailed to bind NVLink SHARP"
+        r"|\bCUDA_ERROR_NVLINK_UNCORRECTABLE\b"
         r"|\b(?:CUDA_ERROR_CONTAINED|CUDA error): .{0,60}\bover nvlink|\bcuda (?:error"
         r"|failure)\b.{0,20}uncorrectable nvlink error|\bnvml_error_nvlink\w*\b"
         r"|\bNVRM: .{0,80}\bnvlink\b.{0,40}\b(?:fatal )?error",
@@ -109,10 +110,13 @@ DEVICE: tuple[Rule, ...] = (
             "cuda_error_out_of_memory",
             "no executable batch size",
             "std::bad_alloc: ",
+            "pt_devmem",
+            "failed to alloc device",
         ),
         r"(?:cuda|hip|gpu|xpu|npu|mps backend)(?: error:| failure(?: \d{1,4})? '?)? ?out of memory"
         r"|\b(?:torch|cupy)\.(?:\w+\.){0,3}OutOfMemoryError\b|\bcuda driver error: out of memory"
-        r"|\bcudaMalloc(?:Async)? failed: out of memory"
+        r"|\bcudaMalloc(?:Async| retry)? failed: out of memory|\bPT_DEVMEM Allocation failed"
+        r"|\bTDRV:\S{1,60} +Failed to alloc DEVICE memory"
         r"|\bstd::bad_alloc: (?:out_of_memory: )?CUDA error|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED"
         r"|cudaErrorMemoryAllocation"
         r"|\bRESOURCE_EXHAUSTED: .{0,80}\b(?:out of memory|allocat|hbm)"
@@ -208,12 +212,16 @@ DEVICE: tuple[Rule, ...] = (
             "communicate with the nvidia driver",
             "no supported gpu backend",
             "nvidia-container",
+            "tpu initialization failed",
+            "neuroncore(s) not",
+            "synstatus=",
             "cuda_error_",
         ),
         r"\bunable to initialize backend .{0,80}already in use|\bdevice already acquired\b"
         r"|^no devices were found|\bNVML_?Error_?Driver_?Not_?Loaded\b"
         r"|^NVIDIA-SMI has failed because it couldn't communicate|: No supported gpu backend found"
-        r"|\bnvidia-container-cli: "
+        r"|\bnvidia-container-cli: |\bTPU initialization failed\b.{0,200}\bbusy\b"
+        r"|\bNeuronCore\(s\) not available|\bsynStatus=\d{1,4} \[Device not found"
         r"|\bCUDA_ERROR_(?:NO_DEVICE|SYSTEM_NOT_READY|DEVICE_UNAVAILABLE)\b"
         r"|attempting to deserialize object on (?:a )?cuda device"
         r"|devices?(?:\(s\))? (?:is/are|is|are) busy or unavailable|no cuda gpus are available"
@@ -267,11 +275,20 @@ DEVICE: tuple[Rule, ...] = (
         source="pytorch/pytorch#35736",
     ),
     Rule(
-        ("cuda error", "hip error", "cuda failure", "cudaerror", "cuda_error_", "cudnn failed"),
+        (
+            "cuda error",
+            "hip error",
+            "cuda failure",
+            "cudaerror",
+            "cuda_error_",
+            "cudnn failed",
+            "cublas error",
+        ),
         r"\bCUDA_ERROR_(?!OUT_OF_MEMORY)[A-Z_]{4,40}\b|\bcudaError(?:IllegalAddress|LaunchFailure"
         r"|LaunchTimeout|IllegalInstruction|MisalignedAddress|Unknown)\b"
         r"|\bcuDNN failed to initialize"
-        r"|\b(?:cuda|hip) error: (?!success)\w|\bcuda failure (?:\d{1,4}|')",
+        r"|\b(?:cuda|hip) error: (?!success)\w|\bCUDA error \(/|\bcuBLAS Error: "
+        r"|\bcuda failure (?:\d{1,4}|')",
         Failure.CUDA_FAULT,
         Action.RESTART,
         example="RuntimeError: CUDA error: the launch timed out and was terminated",

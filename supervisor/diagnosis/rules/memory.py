@@ -15,12 +15,14 @@ MEMORY: tuple[Rule, ...] = (
             "out of memory: killed process",
             "out of memory: kill process",
             "oom killed",
+            "by the oom killer",
             "out of memory",
             "exceeded job memory limit",
             "exceeded step memory limit",
         ),
         r"detected [1-9]\d* oom[_-]kill events?|\boom-kill:constraint|invoked oom-killer"
         r"|\bout of memory: kill(?:ed)? process \d|have been oom killed"
+        r"|^\S{1,120}: A process of this unit has been killed by the OOM killer"
         r"|task \d+: out of memory|exceeded (?:job|step) memory limit",
         Failure.HOST_OUT_OF_MEMORY,
         Action.RESTART,
@@ -54,10 +56,13 @@ MEMORY: tuple[Rule, ...] = (
             "/dev/shm",
             "shared memory",
             "posix_fallocate failed",
+            "</torch_",
         ),
         r"bus error encountered in worker|worker .{0,60}killed by signal: bus error"
         r"|unable to (?:write to|resize|allocate|mmap|create).{0,200}(?:/torch_|shared memory|"
         r"/dev/shm).{0,300}(?:no space left|cannot allocate|temporarily unavailable)"
+        r"|\bfailed to (?:extend|open|allocate) /dev/shm/"
+        r"|\bconfigured object store size .{0,60}exceeds /dev/shm size"
         r"|/dev/shm/.{0,200}no space left|no space left.{0,200}/dev/shm"
         r"|error while creating shared memory segment|posix_fallocate failed ?: no space left"
         r"|insufficient shared memory",
@@ -114,17 +119,30 @@ MEMORY: tuple[Rule, ...] = (
         source="numpy/numpy, numpy/_core/_exceptions.py",
     ),
     Rule(
+        ("by signal: segmentation fault",),
+        r"dataloader worker \(pid(?:\(s\))? [\d, ]{1,80}\) is killed by signal: segmentation fault",
+        Failure.SEGFAULT,
+        Action.RESTART,
+        Weight.CONSEQUENCE,
+        example="RuntimeError: DataLoader worker (pid 5512) is killed by signal: Segmentation"
+        " fault.",
+        source="pytorch/pytorch, torch/csrc/DataLoader.cpp",
+    ),
+    Rule(
         (
             "dataloader worker",
             "pin memory thread exited",
             "background workers",
             "(fatal) ",
             "abort event was set",
+            "brokenprocesspool",
+            "terminatedworkererror",
         ),
         r"dataloader worker \(pid(?:\(s\))? [\d, ]{1,80}\) "
         r"(?:is killed by signal|exited unexpectedly)"
         r"|pin memory thread exited unexpectedly|background workers are no longer alive"
         r"|^RuntimeError: Abort event was set\. So someone died"
+        r"|^(?:\w+\.)*(?:BrokenProcessPool|TerminatedWorkerError)\b"
         r"|^SystemError: \(Fatal\) (?:DataLoader process|Blocking queue is killed)",
         Failure.DATALOADER_WORKER_DIED,
         Action.RESTART,

@@ -65,6 +65,8 @@ OUTSIDE: tuple[Rule, ...] = (
             "invalid credentials",
             "does not have ",
             "gated dataset",
+            "is not authorized to perform",
+            "permission_denied: ",
         ),
         # A library that prompts for a login gets EOFError: standard input is /dev/null.
         r"^EOFError: EOF when reading a line"
@@ -74,6 +76,7 @@ OUTSIDE: tuple[Rule, ...] = (
         r"|ClientAuthenticationError|AuthenticationError)\b"
         r"|" + _RAISED + r".{0,400}(?:\((?:expiredtoken\w{0,20}|accessdenied\w{0,20})\)"
         r"|\binvalid credentials\b|\bdoes not have \S{1,80} (?:access|permission)"
+        r"|\bis not authorized to perform\b|\bPERMISSION_DENIED: "
         r"|\bgated (?:repo|dataset|model)\b|is not a valid model identifier"
         r"|\bapi[_ ]key (?:is )?not (?:configured|set|found)|\b(?:wandb|hf|huggingface-cli|gcloud"
         r"|aws)(?: auth| sso)? login\b|\b(?:token|credentials?|session|ticket)\b.{0,40}"
@@ -90,8 +93,9 @@ OUTSIDE: tuple[Rule, ...] = (
         late=Action.BACKOFF,
     ),
     Rule(
-        ("publickey", "wandb: error"),
-        r"\bPermission denied \(publickey|^wandb: ERROR .{0,160}(?:\bpermission denied\b"
+        ("publickey", "wandb: error", "authentication failed for"),
+        r"\bPermission denied \(publickey|^fatal: Authentication failed for "
+        r"|^wandb: ERROR .{0,160}(?:\bpermission denied\b"
         r"|\bapi_key not configured|<Response \[40[13]\]>)",
         Failure.ACCESS_DENIED,
         Action.HOLD,
@@ -107,7 +111,8 @@ OUTSIDE: tuple[Rule, ...] = (
         r"|^(?:\w+\.)*(?:Remote)?(?:Entry|Revision)NotFoundError\b",
         Failure.CONFIGURATION,
         Action.HOLD,
-        example="requests.exceptions.HTTPError: 404 Client Error: Not Found for url: https://h.co/x",
+        example="requests.exceptions.HTTPError: 404 Client Error: Not Found for url:"
+        " https://h.co/x",
         source="psf/requests, src/requests/models.py",
         advice=Advice("The server has nothing under this name: check the name and the revision."),
         only_before_first_step=True,
@@ -135,11 +140,16 @@ OUTSIDE: tuple[Rule, ...] = (
             "invalid hash value",
             "consistency check failed",
             "fstimeouterror",
+            "curl",
+            "error downloading",
+            "toomanyrequests",
+            "back-off pulling",
         ),
         r"max retries exceeded with url|temporary failure in name resolution"
         r"|\b(?:requests|httpx|urllib3|aiohttp)\.\S{0,40}(?:ConnectionError|Timeout|ConnectError)\b"
         r"|^RuntimeError: invalid hash value|^OSError: Consistency check failed: file should be"
-        r"|\bFSTimeoutError\b"
+        r"|\bFSTimeoutError\b|^RuntimeError: Error downloading |\btoomanyrequests: "
+        r"|\bBack-off pulling image\b|^(?:OS|IO)Error: .{0,200}\bcurl\b.{0,200}\bexit \d"
         r"|\b(?:429 client|50[0234] server) error|\btoo many requests\b",
         Failure.DOWNLOAD_FAILED,
         Action.BACKOFF,
@@ -163,11 +173,13 @@ OUTSIDE: tuple[Rule, ...] = (
         r"|WriteTimeout|PoolTimeout|RemoteProtocolError|ProtocolError|ProxyError"
         r"|SSL\w{0,40}Error|EndpointConnectionError|ConnectionClosed\w{0,20}|NewConnectionError"
         r"|MaxRetryError|ChunkedEncodingError|IncompleteRead|RemoteDisconnected"
-        r"|Client(?:Connector|Connection|OS|Payload)\w{0,20}Error|Server(?:Disconnected|Timeout)Error"
+        r"|Client(?:Connector|Connection|OS|Payload)\w{0,20}Error|Server(?:Disconnected"
+        r"|Timeout)Error"
         r"|URLError|gaierror|herror|APIConnectionError|APITimeoutError|RateLimitError"
         r"|ServiceUnavailable\w{0,10}|InternalServerError|GatewayTimeout|BadGateway"
         r"|DeadlineExceeded|TransportError|AutoReconnect|ServerSelectionTimeoutError"
-        r"|HfHubHTTPError|LocalEntryNotFoundError|ServiceRe(?:quest|sponse)\w{0,20}Error|OfflineModeIsEnabled)\b"
+        r"|HfHubHTTPError|LocalEntryNotFoundError|ServiceRe(?:quest|sponse)\w{0,20}Error"
+        r"|OfflineModeIsEnabled)\b"
         r"|^(?:socket\.|ssl\.)(?:timeout|error)\b|^(?:httpx|httpcore)\.(?:Read|Write)Error\b",
         Failure.DOWNLOAD_FAILED,
         Action.BACKOFF,

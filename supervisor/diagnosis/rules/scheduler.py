@@ -60,11 +60,21 @@ SCHEDULER: tuple[Rule, ...] = (
         _LONGER,
     ),
     _stated(
-        ("walltime", "term_runlimit", "run limit", "time limit", "deadline", "execution duration"),
+        (
+            "walltime",
+            "term_runlimit",
+            "run limit",
+            "time limit",
+            "deadline",
+            "execution duration",
+            "h_rt",
+            "maxruntime",
+        ),
         r"\bjob was active longer than specified deadline|\bjob has reached its active deadline"
         r"|PBS: job killed: walltime \d+ exceeded limit|\bTERM_RUNLIMIT\b"
         r"|\bjob .{0,60}exceeded (?:its )?(?:walltime|run ?(?:time )?limit|time limit)"
-        r"|\byour notebook was stopped because it exceeded|\bmax allowed execution duration",
+        r"|\byour notebook was stopped because it exceeded|\bmax allowed execution duration"
+        r"|\bexceeded (?:hard|soft) wallclock time|\bMaxRuntimeExceeded\b",
         TIME_LIMIT,
         "=>> PBS: job killed: walltime 86433 exceeded limit 86400",
         "marbl/canu#1214",
@@ -105,12 +115,15 @@ SCHEDULER: tuple[Rule, ...] = (
             "job deleted",
             "term_admin",
             "at the request of the user",
+            "condor_rm",
+            "by user request",
             "' was stopped",
         ),
         r"\bTERM_(?:OWNER|ADMIN|FORCE_OWNER|FORCE_ADMIN)\b"
         r"|\bjob (?:\S{1,60} )?deleted at request of\b"
         r"|\bstopping job .{0,80}at the request of the user|\bdeleted by user \S{1,80} \(qdel\)"
-        r"|\bPBS: job (?:killed|deleted)(?: by|: qdel)|^Job '\S{1,80}' was stopped$",
+        r"|\bPBS: job (?:killed|deleted)(?: by|: qdel)|^Job '\S{1,80}' was stopped$"
+        r"|\bvia condor_rm\b|\bTraining job stopped by user request",
         CANCELLED,
         "TERM_OWNER: job killed by owner.",
         "nextflow-io/nextflow#1592",
@@ -138,6 +151,7 @@ SCHEDULER: tuple[Rule, ...] = (
         r"|\bin response to imminent node shutdown\b"
         r"|\bTaintManagerEviction\b|\bstate: PREEMPTED\b|\binstance/preempted = TRUE\b"
         r"|\bcompute\.instances\.preempted\b|\bnode \S{1,60} PREEMPTED\b"
+        r"|\bhas state \"PREEMPTED\"|\bEventType=Preempt\b|\bPreemptionByScheduler\b"
         r"|\bTask was preempted\b|\bPreempted\b.{0,120}\bPreempted by (?:pod|job|a) ",
         PREEMPTED,
         "start-worker 2024/12/17 16:03:58 GCP Metadata Service says termination is imminent",

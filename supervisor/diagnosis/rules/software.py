@@ -48,10 +48,12 @@ SOFTWARE: tuple[Rule, ...] = (
             "cuda_error_invalid_",
             "cuda_error_no_binary",
             "cudaerrornokernelimage",
+            "invalid device function",
             "not compatible with the current pytorch",
         ),
         r"no kernel image is available for execution|\bdevice kernel image is invalid"
-        r"|\bCUDA_ERROR_(?:INVALID_(?:IMAGE|PTX)|NO_BINARY_FOR_GPU)\b|\bcudaErrorNoKernelImage",
+        r"|\bCUDA_ERROR_(?:INVALID_(?:IMAGE|PTX)|NO_BINARY_FOR_GPU)\b|\bcudaErrorNoKernelImage"
+        r"|\b(?:CUDA|HIP) error: invalid device function|\bcudaErrorInvalidDeviceFunction",
         "RuntimeError: CUDA error: no kernel image is available for execution on the device",
         "pytorch/pytorch#149845",
         _TORCH_BUILD,
@@ -139,8 +141,15 @@ SOFTWARE: tuple[Rule, ...] = (
         _REBUILD,
     ),
     _incompatible(
-        ("symbol lookup error", "' not found (required by "),
+        (
+            "symbol lookup error",
+            "' not found (required by ",
+            "was compiled to use",
+            "requirement error",
+        ),
         r"symbol lookup error: .{0,300}undefined symbol"
+        r"|\bwas compiled to use \w{1,12} instructions, but these aren't available"
+        r"|\bnvidia-container-cli: requirement error: unsatisfied condition: cuda"
         r"|^\S{1,300}: \S{1,300}: version `GLIBC\w{0,10}_[\d.]+' not found \(required by",
         "python: symbol lookup error: /env/lib/libtorch_cpu.so: undefined symbol: iJIT_NotifyEvent",
         "pytorch/pytorch#123097",
@@ -157,10 +166,17 @@ SOFTWARE: tuple[Rule, ...] = (
         _TORCH_BUILD,
     ),
     _incompatible(
-        ("is required for a normal functioning", "dependency conflict", "is incompatible with"),
+        (
+            "is required for a normal functioning",
+            "dependency conflict",
+            "incompatible with",
+            "used but incompatible",
+            "no operator found for",
+        ),
         r"^ImportError: .{0,120} is required for a normal functioning of this module"
         r"|^(?:ImportError|RuntimeError): .{0,160}\b(?:version|torch|transformers|numpy)\b.{0,80}"
-        r"\bis incompatible with\b",
+        r"\bincompatible with\b|^AssertionError: .{0,80}\bis used but incompatible\b"
+        r"|^NotImplementedError: No operator found for `memory_efficient",
         "ImportError: tokenizers>=0.21,<0.22 is required for a normal functioning of this module,"
         " but found tokenizers==0.20.1.",
         "huggingface/transformers, src/transformers/utils/versions.py",
@@ -182,6 +198,7 @@ SOFTWARE: tuple[Rule, ...] = (
             "ptxas",
             "c++ compile error",
             "error compiling objects",
+            "runneuronccimpl",
             "torch._inductor.exc.",
             "internaltorchdynamoerror",
             "cuda_home",
@@ -190,7 +207,7 @@ SOFTWARE: tuple[Rule, ...] = (
         ),
         r"\bBackendCompilerFailed\b|\bnvcc fatal\b|\b(?:torch\._inductor\.exc\.\w{1,30}"
         r"|InductorError|CppCompileError|InternalTorchDynamoError)\b"
-        r"|: INTERNAL: ptxas exited with"
+        r"|: INTERNAL: ptxas exited with|\bRunNeuronCCImpl: error condition"
         r"|\btriton\.\w[\w.]{0,60}(?:CompilationError|OutOfResources|PTXASError)\b"
         r"|\bOutOfResources: out of resource|\bPTXASError\b"
         r"|error building extension '|failed to find C compiler"
@@ -204,6 +221,18 @@ SOFTWARE: tuple[Rule, ...] = (
         source="pytorch/pytorch#152172",
         advice=_COMPILER,
         only_raised=True,
+        late=Action.RESTART,
+    ),
+    Rule(
+        ("failed building wheel", "failed to compile the c++ dataset"),
+        r"^(?: {0,4})ERROR: {1,2}Failed building wheel for "
+        r"|\bFailed to compile the C\+\+ dataset helper",
+        Failure.BUILD_FAILED,
+        Action.HOLD,
+        Weight.CONSEQUENCE,
+        example="ERROR: Failed building wheel for flash-attn",
+        source="pypa/pip, src/pip/_internal/wheel_builder.py",
+        advice=_COMPILER,
         late=Action.RESTART,
     ),
 )

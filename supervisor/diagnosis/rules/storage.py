@@ -15,6 +15,8 @@ STORAGE: tuple[Rule, ...] = (
             "errno 122]",
             "code: 28,",
             "not enough space",
+            "not enough disk space",
+            "not enough free disk space",
             "os error 28",
             "os error 122",
             "disk is full",
@@ -75,6 +77,8 @@ STORAGE: tuple[Rule, ...] = (
             "key has expired",
             "ext4-fs error",
             "errno 110]",
+            "errno 37]",
+            "errno 524]",
             "os error ",
             "unable to lock file",
             "errno = ",
@@ -82,7 +86,7 @@ STORAGE: tuple[Rule, ...] = (
         r"stale (?:nfs )?file handle|transport endpoint (?:is not connected|shutdown)"
         r"|remote i/o error|read-only file system|structure needs cleaning"
         r"|required key not available|key has expired"
-        r"|\[errno (?:116|107|108|121|70|30|112|126|127|117)\]|ext4-fs error \("
+        r"|\[errno (?:116|107|108|121|70|30|112|126|127|117|37|524)\]|ext4-fs error \("
         r"|\bunable to lock file, errno = \d|\berrno = (?:5|30|107|108|116|121)\b"
         r"|\[errno 110\] connection timed out: '/|\(os error (?:116|107|108|5|30)\)",
         Failure.FILESYSTEM,

@@ -2,7 +2,8 @@
 
 from supervisor.diagnosis.rules.checkpoints import CHECKPOINTS
 from supervisor.diagnosis.rules.collectives import COLLECTIVES
-from supervisor.diagnosis.rules.configuration import CONFIGURATION, START_MISTAKES
+from supervisor.diagnosis.rules.configuration import CONFIGURATION
+from supervisor.diagnosis.rules.data import DATA
 from supervisor.diagnosis.rules.deaths import CASCADE, DEATHS, WRAPPERS
 from supervisor.diagnosis.rules.device import DEVICE
 from supervisor.diagnosis.rules.memory import MEMORY
@@ -10,6 +11,7 @@ from supervisor.diagnosis.rules.outside import OUTSIDE
 from supervisor.diagnosis.rules.rule import Rule
 from supervisor.diagnosis.rules.scheduler import SCHEDULER
 from supervisor.diagnosis.rules.software import SOFTWARE
+from supervisor.diagnosis.rules.start_mistakes import START_MISTAKES
 from supervisor.diagnosis.rules.storage import STORAGE
 from supervisor.diagnosis.rules.training import TRAINING
 
@@ -22,6 +24,7 @@ TABLE: tuple[Rule, ...] = (
     *STORAGE,
     *TRAINING,
     *CHECKPOINTS,
+    *DATA,
     *CONFIGURATION,
     *OUTSIDE,
     *DEATHS,

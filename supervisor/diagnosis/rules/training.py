@@ -64,6 +64,7 @@ TRAINING: tuple[Rule, ...] = (
     Rule(
         (
             "loss spike",
+            "loss diverged",
             "loss_spike",
             "lossspike",
             "spiky loss",
@@ -75,7 +76,9 @@ TRAINING: tuple[Rule, ...] = (
         r"\bloss[ _]?spike(?:error)?\b.{0,40}(?:detected|at|:)|\bdetected .{0,20}loss spike"
         r"|^(?:\w+\.)*\w{0,40}(?:Error|Exception)\b.{0,300}\bspiky loss\b"
         r"|^(?:\w+\.)*\w{0,20}(?:LossWatchdog|LossDiverg\w{1,6}|Diverg\w{1,6})(?:Error|Exception)\b"
-        r"|^(?:\w+\.)*\w{0,40}(?:Error|Exception)\b.{0,40}\bloss\b.{0,80}\bthreshold\b"
+        r"|^(?:\w+\.)*\w{0,40}(?:Error|Exception)\b.{0,60}loss\b.{0,80}\bthreshold\b"
+        r"|\b(?:stopped|stopping|exiting|aborted|aborting): .{0,30}\bloss[ _]spike\b"
+        r"|\bloss diverged\b.{0,80}\b(?:giving up|stopp|abort|exit)"
         r"|\bloss\b.{0,160}\b(?:stopping|aborting|halting|terminating) (?:the )?(?:run|training)\b",
         Failure.LOSS_SPIKE,
         Action.RESTART,
