@@ -13,6 +13,7 @@ from supervisor.checkpoint.proofs.containers import COMPRESSED, check_container,
 from supervisor.checkpoint.proofs.file_check import Check, NotOnlyZeros, SeenAtOnce, read_exactly
 from supervisor.checkpoint.proofs.pickles import TORCH_MAGIC, check_pickle, is_text_pickle
 from supervisor.checkpoint.proofs.safetensors import check_safetensors
+from supervisor.checkpoint.proofs.self_delimiting import check_msgpack, check_ubjson
 from supervisor.checkpoint.proofs.zip_archive import DamagedError, UnprovableError, ZipCheck
 from supervisor.checkpoint.suffixes import SHARD_SUFFIX
 
@@ -104,7 +105,9 @@ def _inspect_unknown(fd: int, head: bytes, name: str, size: int, *, is_alone: bo
     )
     if len(head) == _HEAD_BYTES and not any(head) and not may_be_array:
         raise DamagedError(_ZEROS)
-    return SeenAtOnce(is_proof=False)
+    if leaf.endswith(".msgpack"):
+        return check_msgpack(fd, size)
+    return check_ubjson(fd, size) if leaf.endswith(".ubj") else SeenAtOnce(is_proof=False)
 
 
 def _check_json(fd: int, size: int) -> Check:

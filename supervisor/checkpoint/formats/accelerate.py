@@ -33,8 +33,11 @@ def _check(stock: FileListing) -> None:
 FORMAT = ToolFormat(
     names=(
         NameRule("step", r"step[-_]?(?P<step>\d+)", "periodic", shared=SharedName()),
+        NameRule("checkpoint_", r"checkpoint_(?P<step>\d+)", "periodic"),
         NameRule("epoch", r"epoch[-_]?(?P<epoch>\d+)", "epoch", shared=SharedName()),
     ),
+    # torchtitan's folder, and accelerate's with `automatic_checkpoint_naming`.
+    folder=r"(?:.*/)?checkpoints?",
     per_rank=(r"(.*random_states_)\d+(\.pkl)",),
     check=_check,
 )

@@ -5,4 +5,5 @@ from supervisor.checkpoint.formats.tool_format import ToolFormat
 
 FORMAT = ToolFormat(
     names=(NameRule("-ba", r"ep(?P<epoch>\d+)-ba(?P<step>\d+)(?:-rank0\.pt)?", "periodic"),),
+    folder=r"(?:.*/)?checkpoints",
 )

@@ -2,13 +2,15 @@
 
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
+from supervisor.checkpoint.formats.inside import Inside
 from supervisor.checkpoint.formats.name_rule import BestWord, NameRule
 from supervisor.checkpoint.formats.tool_format import ToolFormat
 from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.proofs.archived_pickle import read_archived_pickle
+from supervisor.checkpoint.proofs.archived_values import count_of
 
 _BEST = BestWord.BEST
 _BEST_KEY = "best_model_path"
@@ -67,6 +69,20 @@ def _strings_after(data: bytes, key: str) -> Iterator[str]:
             return
 
 
+def _read_inside(values: Mapping[str, object]) -> Inside | None:
+    """The count of optimizer steps and the epoch.
+
+    With `save_weights_only=True` there is no optimizer, and `fit` refuses the file.
+    """
+    if "pytorch-lightning_version" not in values:
+        return None
+    return Inside(
+        step=count_of(values.get("global_step")),
+        epoch=count_of(values.get("epoch")),
+        is_weights_alone="optimizer_states" not in values,
+    )
+
+
 FORMAT = ToolFormat(
     names=(
         NameRule(
@@ -88,5 +104,7 @@ FORMAT = ToolFormat(
         NameRule("last", r"last(?:-v\d+)?\.ckpt", None),
     ),
     descriptions=r"hparams\.ya?ml",
+    folder=r"(?:.*/)?checkpoints",
     best_paths=_best_paths,
+    read_inside=_read_inside,
 )

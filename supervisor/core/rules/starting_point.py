@@ -98,6 +98,9 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
         reason = f"{decision.reason}; {what}" if decision.reason else what
         return replace(decision, reason=reason)
     if survey.exists and not policy.start_fresh_if_none_valid:
+        if survey.ended is not None:
+            why = f"{survey.ended}. If the run is not done, {FROM_NOTHING}"
+            return _hold(decision, Failure.CHECKPOINT_CORRUPT, why)
         return _hold(
             decision,
             Failure.CHECKPOINT_CORRUPT,
