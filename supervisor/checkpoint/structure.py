@@ -46,6 +46,8 @@ def inspect(fd: int, name: str, size: int, *, is_alone: bool = False, is_own: bo
         if not is_own:
             return SeenAtOnce(is_proof=False)
         raise DamagedError("is empty")
+    if is_own and (is_alone or is_payload(name)) and _begins_zip(head):
+        raise DamagedError("is cut short")
     if name.endswith(".json"):
         return _check_json(fd, size)
     if name.endswith(".safetensors"):
@@ -68,6 +70,11 @@ def inspect(fd: int, name: str, size: int, *, is_alone: bool = False, is_own: bo
     if (is_own or (is_alone and is_pickled)) and is_full and not any(head):
         raise DamagedError(_ZEROS)
     return NotOnlyZeros() if is_alone else SeenAtOnce(is_proof=False)
+
+
+def _begins_zip(head: bytes) -> bool:
+    """Whether a file ends within the first bytes of an archive."""
+    return 0 < len(head) < 4 and any(magic.startswith(head) for magic in _ZIP_MAGIC)
 
 
 def is_known_content(head: bytes) -> bool:

@@ -251,16 +251,23 @@ def ultralytics(out: Path) -> None:
     }
     (out / "tiny.yaml").write_text(yaml.safe_dump(net))
 
+    def begin(trainer: object) -> None:
+        for one in (trainer.model, trainer.ema.ema):  # type: ignore[attr-defined]
+            for value in one.parameters():
+                value.data.zero_()  # what is all zeros takes no place in the archive
+
     def keep(trainer: object) -> None:
         weights = Path(trainer.wdir)  # type: ignore[attr-defined]
         if trainer.epoch == 1:  # type: ignore[attr-defined]
             shutil.copytree(weights.parent, out / "unfinished" / "train", dirs_exist_ok=True)
 
     model = YOLO(str(out / "tiny.yaml"))
+    model.add_callback("on_train_start", begin)
     model.add_callback("on_model_save", keep)
     model.train(
         data=str(out / "data.yaml"), epochs=3, imgsz=32, batch=2, device="cpu", plots=False,
-        project=str(out.absolute()), name="train", workers=0, verbose=False, save_period=1,
+        project=str(out.absolute()), name="train", workers=0, verbose=False, lr0=1e-9, amp=False,
+        optimizer="SGD", momentum=0.0, warmup_epochs=0,
     )  # fmt: skip
     shutil.rmtree(data)
 

@@ -40,4 +40,7 @@ FORMAT = ToolFormat(
     folder=r"(?:.*/)?checkpoints?",
     per_rank=(r"(.*random_states_)\d+(\.pkl)",),
     check=_check,
+    resume="accelerate: `resume: {args: [--resume_from_checkpoint, '{checkpoint}']}`, which the"
+    " script hands to `load_state`",
+    sign=_RANDOM_STATE,
 )

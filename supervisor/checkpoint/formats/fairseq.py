@@ -25,4 +25,5 @@ FORMAT = ToolFormat(
         NameRule("checkpoint_", r"checkpoint_(?:last|latest|final)\.(?:pt|pth|ckpt)", None),
     ),
     read_inside=_read_inside,
+    resume="fairseq: `resume: {args: [--restore-file, '{checkpoint}']}`",
 )

@@ -20,4 +20,6 @@ FORMAT = ToolFormat(
         NameRule("", r"(?:ckpt|checkpoint|last|latest)\.(?:keras|weights\.h5)", None),
     ),
     file_endings=(".keras", ".weights.h5"),
+    resume="keras: `resume: {args: [--resume, '{checkpoint}']}`, which the script hands to"
+    " `load_model`",
 )

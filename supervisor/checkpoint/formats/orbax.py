@@ -3,16 +3,23 @@
 orbax writes into `STEP.orbax-checkpoint-tmp` and renames it, so a killed save leaves that name.
 """
 
+import os
 import re
 
 from supervisor.checkpoint.formats.tool_format import ToolFormat
 from supervisor.checkpoint.listing import FileListing
+from supervisor.checkpoint.proofs.bounded_json import TooLargeError, parse
 from supervisor.checkpoint.proofs.file_check import Check, SeenAtOnce
 from supervisor.checkpoint.proofs.ocdbt import check_manifest, ends_with_node, is_manifest
 from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
 _METADATA = "_CHECKPOINT_METADATA"
 _MANIFEST = "manifest.ocdbt"
+_SHARDING = "_sharding"
+_JSON = re.compile(
+    r"(?:.*/)?(?:_CHECKPOINT_METADATA|_METADATA|_sharding|array_metadatas/process_\d+)"
+)
+_MOST_JSON_BYTES = 32 << 20
 _DATA = re.compile(r"((?:.*/)?)d/[0-9a-f]{32}")
 # A store splits its data into files of 2 GiB, and only the last of them need end with a node. No
 # store is split into files this small.
@@ -55,8 +62,11 @@ class _StoreFiles:
 
     def check(self, fd: int, size: int, name: str) -> Check | None:
         """The check of a manifest or a data file. Raises DamagedError, OSError."""
-        if name.rpartition("/")[2] == _MANIFEST:
+        leaf = name.rpartition("/")[2]
+        if leaf == _MANIFEST:
             return check_manifest(fd, size)
+        if _JSON.fullmatch(name) is not None:
+            return _check_json(fd, size, may_be_empty=leaf == _SHARDING)
         found = _DATA.fullmatch(name)
         if found is None or f"{found[1]}{_MANIFEST}" not in self._stock.files:
             return None
@@ -66,12 +76,33 @@ class _StoreFiles:
         return SeenAtOnce(is_proof=False)
 
 
+def _check_json(fd: int, size: int, *, may_be_empty: bool) -> Check:
+    """Check one of orbax's records, which are JSON without an ending. Raises DamagedError, OSError.
+
+    Another form, as other versions may have it, proves nothing.
+    """
+    data = os.pread(fd, min(size, _MOST_JSON_BYTES), 0)
+    if not data and not may_be_empty:
+        raise DamagedError("is empty")
+    if data.startswith(b"{") and size <= _MOST_JSON_BYTES:
+        try:
+            parse(data)
+        except TooLargeError:
+            return SeenAtOnce(is_proof=False)
+        except ValueError as error:
+            raise DamagedError("is cut short or damaged: it is not JSON") from error
+    return SeenAtOnce(is_proof=False)
+
+
 FORMAT = ToolFormat(
     # These show a save if a directory's name has a prefix before the step.
     state=r"_METADATA|manifest\.ocdbt",
     # orbax writes the second of them on object stores.
     marks=(_METADATA, "commit_success.txt"),
+    essential=("_METADATA", _MANIFEST),
     folder=r"(?:.*/)?(?:checkpoints?|ckpts?)",
     check=_check,
     prove_files=_StoreFiles,
+    resume="orbax: `latest_step()` finds the newest: `resume: {by: trainer}`",
+    sign=r"(?:.*/)?(?:_CHECKPOINT_METADATA|manifest\.ocdbt)",
 )

@@ -46,4 +46,6 @@ FORMAT = ToolFormat(
     names=(NameRule("_steps.zip", r".+_(?P<step>\d+)_steps\.zip", "periodic", is_free=True),),
     file_endings=(".zip",),
     check=_check,
+    resume="stable-baselines3: `resume: {args: [--resume, '{checkpoint}']}`, for which the script"
+    " calls `load` and `learn(reset_num_timesteps=False)`",
 )

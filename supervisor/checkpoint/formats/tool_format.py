@@ -80,6 +80,7 @@ class ToolFormat:
     `descriptions`: files that only describe a checkpoint. Such files alone make no checkpoint.
 
     Names of files, with their folders:
+    `essential`: endings of files that each save of a series must have if one before it has them.
     `companions`: files that the tool saves beside weights and optimizer.
     `per_rank`: files that each rank writes, but one of a kind is enough. The groups are the parts
     of the name that all files of a kind share.
@@ -87,6 +88,9 @@ class ToolFormat:
     `shared_file`: names of single files that the content must confirm.
     `folder`: the folder, below the directory that the user names, in which the tool makes its
     checkpoints by itself. Only the tool's own names count there.
+
+    `resume`: how the tool is told to resume, with the lines of our configuration for it.
+    `sign`: a file that shows this tool wrote a directory. Without it the name shows that.
 
     `number_pointer`: a file in which a bare number means a checkpoint. Case is ignored.
     `record`: the tool's record of how far its training is.
@@ -110,10 +114,13 @@ class ToolFormat:
     progress: ProgressFile | None = None
     state: str | None = None
     descriptions: str | None = None
+    essential: tuple[str, ...] = ()
     companions: str | None = None
     per_rank: tuple[str, ...] = ()
     shared_file: SharedFileName | None = None
     folder: str | None = None
+    resume: str | None = None
+    sign: str | None = None
     number_pointer: str | None = None
     record: TrainingRecord | None = None
     best_paths: Callable[[FileListing], Iterable[object]] | None = None

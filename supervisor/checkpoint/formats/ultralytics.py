@@ -27,4 +27,5 @@ FORMAT = ToolFormat(
     ),
     folder=r"(?:.*/)?weights",
     read_inside=_read_inside,
+    resume="ultralytics: `resume: {args: ['model={checkpoint}', resume=True]}`",
 )

@@ -24,4 +24,6 @@ FORMAT = ToolFormat(
     ),
     file_endings=(".ubj", ".deprecated"),
     shared_file=SharedFileName(r"(?:.*_)?(?P<number>\d{1,9})\.json", _read),
+    resume="xgboost: `resume: {args: [--resume, '{checkpoint}']}`, which the script hands to"
+    " `train(xgb_model=…)`",
 )

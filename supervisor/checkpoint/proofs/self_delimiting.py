@@ -12,6 +12,7 @@ from supervisor.checkpoint.proofs.zip_archive import DamagedError
 # A model of xgboost has some 20 values a tree. More values would take seconds.
 _MOST_VALUES = 400_000
 _HEAD_BYTES = 6
+_LONG_KEYS = (0xD9, 0xDA)
 _WINDOW_BYTES = 64 << 10
 
 
@@ -64,9 +65,17 @@ class _Reader:
 
 def is_msgpack(head: bytes) -> bool:
     """Whether a file begins with a map whose first key is a string. `head`: 6 bytes, or more."""
-    at = {0xDE: 3, 0xDF: 5}.get(head[0] if head else 0, 1)
-    is_map = at > 1 or b"\x81" <= head[:1] <= b"\x8f"
-    return is_map and len(head) > at and (0xA1 <= head[at] <= 0xBF or head[at] in (0xD9, 0xDA))
+    at = _key_of_map(head)
+    return (
+        at is not None and len(head) > at and (0xA1 <= head[at] <= 0xBF or head[at] in _LONG_KEYS)
+    )
+
+
+def _key_of_map(head: bytes) -> int | None:
+    """Where the first key of a map that is not empty stands; None if no map begins the file."""
+    if b"\x81" <= head[:1] <= b"\x8f":
+        return 1
+    return {b"\xde": 3, b"\xdf": 5}.get(head[:1])
 
 
 def check_msgpack(fd: int, size: int) -> Check:
@@ -76,7 +85,11 @@ def check_msgpack(fd: int, size: int) -> Check:
 
     Source: github.com/msgpack/msgpack, spec.md.
     """
-    if not is_msgpack(os.pread(fd, _HEAD_BYTES, 0)):
+    head = os.pread(fd, _HEAD_BYTES, 0)
+    at = _key_of_map(head)
+    if at is not None and len(head) <= at:
+        raise DamagedError("is cut short")
+    if not is_msgpack(head):
         return SeenAtOnce(is_proof=False)
     reader = _Reader(fd, size)
     try:
@@ -130,6 +143,8 @@ def check_ubjson(fd: int, size: int) -> Check:
     Source: ubjson.org, type reference; xgboost 3.2, src/common/json.cc (`UBJReader`).
     """
     head = os.pread(fd, _HEAD_BYTES, 0)
+    if head == b"{":
+        raise DamagedError("is cut short")
     if head[:1] != b"{" or head[1:2] not in _UBJSON_NUMBERS:
         return SeenAtOnce(is_proof=False)
     reader = _Reader(fd, size)

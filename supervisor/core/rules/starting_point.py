@@ -52,12 +52,13 @@ def launch(
     if rollback:
         chosen = one_further_back(candidates, chosen)
     if _ignores_checkpoints(state, candidates):
+        how = "" if survey.how_to_resume is None else f" ({survey.how_to_resume})"
         return _hold(
             decision,
             Failure.CONFIGURATION,
             "the trainer is not told to resume, and would start from nothing over its checkpoints:"
             ' add `resume: {args: [--resume, "{checkpoint}"]}`, or'
-            " `resume: {by: trainer}` if it finds them itself",
+            f" `resume: {{by: trainer}}` if it finds them itself{how}",
         )
     return replace(decision, checkpoint=chosen, later=later_than(candidates, chosen))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from supervisor.checkpoint.contents import may_be_weights
+from supervisor.checkpoint.how_to_resume import how_to_resume
 from supervisor.checkpoint.name_pattern import Patience, slow_name
 from supervisor.checkpoint.names import may_be_checkpoint, parse_name
 from supervisor.checkpoint.records import ENDED, CheckpointEntry, Remembered
@@ -279,6 +280,7 @@ def _event(survey: Survey, *, deciding: bool) -> Surveyed:
         unmounted=None if survey.missing is None else survey.missing.unmounted,
         torn_first=survey.torn_first,
         ended=None if ended is None else f"{ended}: {ENDED}",
+        how_to_resume=how_to_resume(usable[0].path, usable[0].hashes) if usable else None,
         clock_ahead_s=survey.clock_ahead_s,
         deciding=deciding,
     )
