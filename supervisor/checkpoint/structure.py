@@ -9,7 +9,12 @@ import re
 from supervisor.checkpoint.contents import OPTIMIZER, PICKLED, is_payload
 from supervisor.checkpoint.formats.dcp_shards import is_metadata
 from supervisor.checkpoint.proofs.bounded_json import TooLargeError, parse
-from supervisor.checkpoint.proofs.containers import COMPRESSED, check_container, is_container
+from supervisor.checkpoint.proofs.containers import (
+    COMPRESSED,
+    CONTAINERS,
+    check_container,
+    is_container,
+)
 from supervisor.checkpoint.proofs.file_check import Check, NotOnlyZeros, SeenAtOnce, read_exactly
 from supervisor.checkpoint.proofs.pickles import TORCH_MAGIC, check_pickle, is_text_pickle
 from supervisor.checkpoint.proofs.safetensors import check_safetensors
@@ -46,7 +51,7 @@ def inspect(fd: int, name: str, size: int, *, is_alone: bool = False, is_own: bo
         if not is_own:
             return SeenAtOnce(is_proof=False)
         raise DamagedError("is empty")
-    if is_own and (is_alone or is_payload(name)) and _begins_zip(head):
+    if is_own and (is_alone or is_payload(name)) and _is_cut_in_magic(head):
         raise DamagedError("is cut short")
     if name.endswith(".json"):
         return _check_json(fd, size)
@@ -72,9 +77,10 @@ def inspect(fd: int, name: str, size: int, *, is_alone: bool = False, is_own: bo
     return NotOnlyZeros() if is_alone else SeenAtOnce(is_proof=False)
 
 
-def _begins_zip(head: bytes) -> bool:
-    """Whether a file ends within the first bytes of an archive."""
-    return 0 < len(head) < 4 and any(magic.startswith(head) for magic in _ZIP_MAGIC)
+def _is_cut_in_magic(head: bytes) -> bool:
+    """Whether a file ends within the first bytes of an archive or another container."""
+    magics = (*_ZIP_MAGIC, *CONTAINERS)
+    return bool(head) and any(magic != head and magic.startswith(head) for magic in magics)
 
 
 def is_known_content(head: bytes) -> bool:

@@ -42,23 +42,28 @@ def nested_folders(
     for depth in range(_LEVELS):
         below: list[tuple[int, Path]] = []
         for folder in level:
-            folders_left -= 1
-            if folders_left < 0 or names_left <= 0:
-                return found
+            if not folders_left or names_left <= 0:
+                break
             folders, seen = _folders_in(folder, run_id, names_left, is_top=depth == 0)
+            folders_left -= 1
             names_left -= seen
-            for entry in folders:
-                if _is_passed_over(entry.name, pattern):
-                    continue
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except OSError:
-                    continue
-                if status.st_dev == device:
-                    below.append((-status.st_mtime_ns, Path(entry.path)))
+            below += (
+                (-status.st_mtime_ns, Path(entry.path))
+                for entry in folders
+                if not _is_passed_over(entry.name, pattern)
+                and (status := _status(entry)) is not None
+                and status.st_dev == device
+            )
         level = [path for _, path in sorted(below)]
         found += [path for path in level if tools_of(path.relative_to(directory))]
     return found
+
+
+def _status(entry: "os.DirEntry[str]") -> os.stat_result | None:
+    try:
+        return entry.stat(follow_symlinks=False)
+    except OSError:
+        return None  # it is gone
 
 
 def tools_of(below: Path) -> list[ToolFormat]:
