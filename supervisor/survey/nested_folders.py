@@ -7,6 +7,7 @@ The walk is bounded, follows no link, and enters no other run's directory and no
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from time import monotonic
 
 from supervisor.checkpoint import owner_mark
 from supervisor.checkpoint.formats.name_rule import CheckpointName, compiled, first_match
@@ -26,23 +27,29 @@ _STATE = ".supervisor"
 
 
 def nested_folders(
-    directory: Path, *, run_id: str | None = None, pattern: str | None = None
+    directory: Path,
+    *,
+    run_id: str | None = None,
+    pattern: str | None = None,
+    most_s: float = float("inf"),
 ) -> list[Path]:
     """The folders below a directory, the newest first in each level; at most some hundred are read.
 
     Checkpoints themselves, hidden directories, caches and virtual environments are passed over.
-    `run_id`: another run's directories are, too. Raises nothing: what cannot be read is left out.
+    `run_id`: another run's directories are, too. `most_s`: after this time no further directory is
+    read. Raises nothing: what cannot be read is left out.
     """
     try:
         device = directory.stat().st_dev
     except OSError:
         return []
     found: list[Path] = []
+    deadline = monotonic() + most_s
     level, names_left, folders_left = [directory], _MOST_NAMES, _MOST_FOLDERS
     for depth in range(_LEVELS):
         below: list[tuple[int, Path]] = []
         for folder in level:
-            if not folders_left or names_left <= 0:
+            if not folders_left or names_left <= 0 or monotonic() > deadline:
                 break
             folders, seen = _folders_in(folder, run_id, names_left, is_top=depth == 0)
             folders_left -= 1

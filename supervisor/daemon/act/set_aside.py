@@ -15,6 +15,9 @@ from supervisor.daemon.run import Run
 from supervisor.survey.nested_folders import nested_folders
 from supervisor.system import journal_stream
 
+# A slow file system must not hold up the launch.
+_WALK_S = 2.0
+
 
 def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
     """Move each checkpoint and record it. One that cannot be moved is reported, and stays."""
@@ -68,7 +71,7 @@ def correct_pointers(run: Run, chosen: Checkpoint | None, cwd: str) -> None:
     roots = roots_of(directory, run.paths.set_aside)
     target = None if chosen is None else Path(chosen.path)
     found: list[Pointer] = []
-    for folder in (directory, *nested_folders(directory, run_id=run.run_id)):
+    for folder in (directory, *nested_folders(directory, run_id=run.run_id, most_s=_WALK_S)):
         try:
             found += find_pointers(folder, roots, Path(cwd), target)
         except OSError as error:

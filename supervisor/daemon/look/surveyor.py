@@ -27,6 +27,10 @@ from supervisor.survey.elsewhere.sightings import SaveSearch
 from supervisor.survey.nested_folders import nested_folders
 from supervisor.survey.request import SurveyRequest
 
+# On a slow file system the daemon must not wait for hundreds of directories. A decision's survey
+# reads all of them, in its own process.
+_WALK_S = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -160,7 +164,9 @@ class Surveyor:
         """
         found: list[tuple[str, int]] = []
         patience = Patience(self._pattern)
-        below = nested_folders(self.directory, run_id=self._run_id, pattern=self._pattern)
+        below = nested_folders(
+            self.directory, run_id=self._run_id, pattern=self._pattern, most_s=_WALK_S
+        )
         for folder in (self.directory, *below):
             prefix = "" if folder == self.directory else f"{folder.relative_to(self.directory)}/"
             try:
