@@ -77,6 +77,18 @@ class FileListing(NamedTuple):
             # Not `most_bytes`: read() allocates as much as it is asked for.
             return file.read(facts.size + 1)
 
+    def head(self, count: int) -> bytes:
+        """The first bytes of a single file; empty for anything else. Raises OSError."""
+        facts = self.files.get(self.path.name)
+        if self.is_directory or facts is None or not facts.is_regular:
+            return b""
+        with open_root(self) as root_fd:
+            fd = open_inside(root_fd, self.path.name)
+            try:
+                return os.pread(fd, count, 0)
+            finally:
+                os.close(fd)
+
 
 @contextmanager
 def open_root(stock: FileListing) -> Iterator[int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from supervisor.checkpoint.listing import FileListing, list_unnamed
 from supervisor.checkpoint.names import parse_marked, parse_name
+from supervisor.checkpoint.told_names import parse_told
 
 
 def list_files(path: Path, pattern: str | None = None) -> FileListing:
@@ -18,4 +19,6 @@ def list_files(path: Path, pattern: str | None = None) -> FileListing:
     named = parse_name(path.name, pattern)
     if named is None and stock.is_directory:
         named = parse_marked(path.name, stock.files)
+    elif named is None:
+        named = parse_told(stock)
     return stock._replace(named=named)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from supervisor.checkpoint.formats.table import PROGRESS_FILES
+from supervisor.checkpoint.inside import read_inside
 from supervisor.checkpoint.layout import TRAINING_STATE
 from supervisor.checkpoint.listing import FileListing, read_object
 
@@ -18,7 +19,10 @@ class StepAndEpoch(NamedTuple):
 
 
 def read_position(stock: FileListing) -> StepAndEpoch:
-    """Read a checkpoint's step and epoch: from its state file, else its name. Raises OSError."""
+    """Read a checkpoint's step and epoch. Raises OSError.
+
+    They come from its state file, else its name, else from inside its file.
+    """
     step, epoch, kind = stock.named or (None, None, None)
     for progress in PROGRESS_FILES:
         if not stock.is_directory:
@@ -28,7 +32,12 @@ def read_position(stock: FileListing) -> StepAndEpoch:
         if found is not None:
             known_epoch = _whole(state.get(progress.epoch_key))
             return StepAndEpoch(found, epoch if known_epoch is None else known_epoch, kind)
-    return StepAndEpoch(step, epoch, kind)
+    if step is not None and epoch is not None:
+        return StepAndEpoch(step, epoch, kind)
+    inside = read_inside(stock)
+    if step is None or (inside.is_surer and inside.step is not None):
+        step = inside.step
+    return StepAndEpoch(step, inside.epoch if epoch is None else epoch, kind)
 
 
 def is_marked(stock: FileListing) -> bool:

@@ -11,6 +11,9 @@ from supervisor.core.vocabulary import Tier
 Proof = Literal["hashes", "structure", "files"]
 NOT_FINITE = "not all of its weights are finite"
 # A valid checkpoint may have this reason.
+ENDED = (
+    "its training has ended: the trainer took the optimizer out of it, so no run can resume from it"
+)
 NO_OPTIMIZER = "it holds no optimizer state: resuming resets the optimizer and its schedule"
 
 

@@ -17,7 +17,11 @@ from supervisor.checkpoint.names import series
 from supervisor.checkpoint.records import Remembered
 from supervisor.checkpoint.suffixes import INDEX_SUFFIX
 
-_STATE_FILES = (*(progress.name for progress in PROGRESS_FILES), INDEX_SUFFIX)
+_STATE_FILES = (
+    *(progress.name for progress in PROGRESS_FILES),
+    *chain.from_iterable(tool.essential for tool in TOOLS),
+    INDEX_SUFFIX,
+)
 # There is one such file for each rank, and the number of ranks may change at any restart. One file
 # of a kind is enough: trainers resume without the others, or check them by an index of their own.
 _PER_RANK = tuple(chain.from_iterable(tool.per_rank for tool in TOOLS))

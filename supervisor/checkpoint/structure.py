@@ -9,10 +9,16 @@ import re
 from supervisor.checkpoint.contents import OPTIMIZER, PICKLED, is_payload
 from supervisor.checkpoint.formats.dcp_shards import is_metadata
 from supervisor.checkpoint.proofs.bounded_json import TooLargeError, parse
-from supervisor.checkpoint.proofs.containers import COMPRESSED, check_container, is_container
+from supervisor.checkpoint.proofs.containers import (
+    COMPRESSED,
+    CONTAINERS,
+    check_container,
+    is_container,
+)
 from supervisor.checkpoint.proofs.file_check import Check, NotOnlyZeros, SeenAtOnce, read_exactly
 from supervisor.checkpoint.proofs.pickles import TORCH_MAGIC, check_pickle, is_text_pickle
 from supervisor.checkpoint.proofs.safetensors import check_safetensors
+from supervisor.checkpoint.proofs.self_delimiting import check_msgpack, check_ubjson
 from supervisor.checkpoint.proofs.zip_archive import DamagedError, UnprovableError, ZipCheck
 from supervisor.checkpoint.suffixes import SHARD_SUFFIX
 
@@ -45,6 +51,8 @@ def inspect(fd: int, name: str, size: int, *, is_alone: bool = False, is_own: bo
         if not is_own:
             return SeenAtOnce(is_proof=False)
         raise DamagedError("is empty")
+    if is_own and (is_alone or is_payload(name)) and _is_cut_in_magic(head):
+        raise DamagedError("is cut short")
     if name.endswith(".json"):
         return _check_json(fd, size)
     if name.endswith(".safetensors"):
@@ -67,6 +75,12 @@ def inspect(fd: int, name: str, size: int, *, is_alone: bool = False, is_own: bo
     if (is_own or (is_alone and is_pickled)) and is_full and not any(head):
         raise DamagedError(_ZEROS)
     return NotOnlyZeros() if is_alone else SeenAtOnce(is_proof=False)
+
+
+def _is_cut_in_magic(head: bytes) -> bool:
+    """Whether a file ends within the first bytes of an archive or another container."""
+    magics = (*_ZIP_MAGIC, *CONTAINERS)
+    return bool(head) and any(magic != head and magic.startswith(head) for magic in magics)
 
 
 def is_known_content(head: bytes) -> bool:
@@ -104,7 +118,9 @@ def _inspect_unknown(fd: int, head: bytes, name: str, size: int, *, is_alone: bo
     )
     if len(head) == _HEAD_BYTES and not any(head) and not may_be_array:
         raise DamagedError(_ZEROS)
-    return SeenAtOnce(is_proof=False)
+    if leaf.endswith(".msgpack"):
+        return check_msgpack(fd, size)
+    return check_ubjson(fd, size) if leaf.endswith(".ubj") else SeenAtOnce(is_proof=False)
 
 
 def _check_json(fd: int, size: int) -> Check:

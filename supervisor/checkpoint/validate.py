@@ -15,12 +15,13 @@ from typing import NamedTuple
 from supervisor.checkpoint import foreign
 from supervisor.checkpoint.digest import digest, open_inside
 from supervisor.checkpoint.format import Manifest, ManifestError, resembles_manifest
+from supervisor.checkpoint.inside import read_inside
 from supervisor.checkpoint.layout import MANIFEST
 from supervisor.checkpoint.listing import YOUNG_S, FileListing, open_root
 from supervisor.checkpoint.named_listing import list_files
 from supervisor.checkpoint.named_step import find_other_step
 from supervisor.checkpoint.position import is_marked, read_position
-from supervisor.checkpoint.records import NOT_FINITE, CheckpointEntry, Proof
+from supervisor.checkpoint.records import ENDED, NOT_FINITE, CheckpointEntry, Proof
 from supervisor.checkpoint.structure import DamagedError
 
 _MOST_MANIFEST_BYTES = 32 << 20
@@ -66,9 +67,10 @@ class ManifestClaim(NamedTuple):
 def is_resumable(found: Validation | CheckpointEntry) -> bool:
     """Whether training may resume from a checkpoint.
 
-    It must be valid, and no weight of it may be known to be NaN or infinite.
+    It must be valid and have what resuming needs, and no weight of it may be known to be NaN or
+    infinite.
     """
-    return found.valid is True and found.finite is not False
+    return found.valid is True and found.finite is not False and found.reason != ENDED
 
 
 def validate(path: Path, *, expect_manifest: bool = False) -> Validation:
@@ -207,8 +209,11 @@ def _prove_foreign(stock: FileListing) -> Validation:
         proof, hashes = foreign.prove(stock)
     except DamagedError as error:
         reason = str(error)
+    is_valid = reason is None
+    if is_valid and read_inside(stock).is_spent:
+        reason = ENDED
     return Validation(
-        valid=reason is None,
+        valid=is_valid,
         proof=proof,
         reason=reason,
         step=place.step,

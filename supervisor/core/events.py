@@ -64,6 +64,10 @@ class Surveyed:
     """The mount point that held the missing checkpoints, if nothing is mounted on it now."""
     torn_first: str | None = None
     """The only checkpoint there: the run's first save, cut off by the end of its attempt."""
+    ended: str | None = None
+    """A checkpoint that its trainer finished, so that no run can resume from it, and why."""
+    how_to_resume: str | None = None
+    """How the tool that wrote the newest candidate is told to resume, for the user."""
     unseen: str | None = None
     """Where the trainer saves outside of the checkpoint directory, with the lines to write."""
     clock_ahead_s: float | None = 0.0

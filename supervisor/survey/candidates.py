@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint import pointers, set_aside
+from supervisor.checkpoint.inside import read_inside
 from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.mark import is_marked_ours
 from supervisor.checkpoint.named_listing import list_files
@@ -23,7 +24,9 @@ from supervisor.checkpoint.names import (
 from supervisor.checkpoint.position import OrderKey, StepAndEpoch, order, read_position
 from supervisor.checkpoint.records import Remembered
 from supervisor.checkpoint.shared_names import is_save
+from supervisor.checkpoint.told_names import MOST_TOLD, may_be_told, parse_told
 from supervisor.checkpoint.validate import ManifestClaim, read_claim
+from supervisor.survey.nested_folders import nested_folders, nested_name, tools_of
 from supervisor.survey.request import SurveyRequest
 
 
@@ -57,7 +60,10 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
     by_fingerprint = {known.fingerprint: known for known in request.memory.values()}
     found = []
     pattern = request.pattern
-    for path in _names(folder, on_shelf is not None, request):
+    paths = _names(folder, on_shelf is not None, request)
+    if on_shelf is None:
+        paths += _nested(folder, request)
+    for path in paths:
         try:
             stock = list_files(path, pattern)
         except FileNotFoundError:
@@ -72,6 +78,8 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
         if on_shelf is None and not _holds_what_it_says(stock, request):
             continue
         known = request.memory.get(str(path))
+        if known is None and on_shelf is None and _is_no_start(stock, request):
+            continue
         if known is None:
             # It may have been moved onto a shelf, or with its whole run directory.
             known = by_fingerprint.get(stock.fingerprint)
@@ -92,16 +100,54 @@ def shelves(request: SurveyRequest) -> Iterator[Candidate]:
                     yield from find(request, root / name, name)
 
 
+def _is_no_start(stock: FileListing, request: SurveyRequest) -> bool:
+    """Whether the content of a single file shows that no run can ever go on from it.
+
+    Weights alone, which Lightning saves beside its checkpoints if told to, are no checkpoint. A
+    file that cannot be read is judged later.
+    """
+    if stock.is_directory:
+        return False
+    try:
+        if not is_checkpoint_name(stock.path.name, request.pattern, is_directory=False):
+            return parse_told(stock) is None
+        return read_inside(stock).is_weights_alone
+    except OSError:
+        return False
+
+
+def _nested(folder: Path, request: SurveyRequest) -> list[Path]:
+    """The checkpoints in folders that tools make below the directory by themselves."""
+    found = []
+    for below in nested_folders(folder, run_id=request.run_id, pattern=request.pattern):
+        tools = tools_of(below.relative_to(folder))
+        try:
+            with os.scandir(below) as entries:
+                found += [
+                    Path(entry.path)
+                    for entry in entries
+                    if not entry.name.startswith(".")
+                    and (nested_name(entry.name, tools) is not None or entry.name.isdecimal())
+                    and _is_checkpoint(entry, False, request)
+                ]
+        except OSError:
+            continue
+    return found
+
+
 def _names(folder: Path, is_shelf: bool, request: SurveyRequest) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            return [
-                Path(entry.path)
-                for entry in entries
-                if not entry.name.startswith(".") and _is_checkpoint(entry, is_shelf, request)
-            ]
+            listed = [entry for entry in entries if not entry.name.startswith(".")]
     except FileNotFoundError:
         return []
+    found, told = [], []
+    for entry in listed:
+        if _is_checkpoint(entry, is_shelf, request):
+            found.append(Path(entry.path))
+        elif not is_shelf and may_be_told(entry.name) and entry.is_file(follow_symlinks=False):
+            told.append(Path(entry.path))
+    return found + (told if len(told) <= MOST_TOLD else [])
 
 
 def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool, request: SurveyRequest) -> bool:

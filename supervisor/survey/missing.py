@@ -62,7 +62,7 @@ def _where(request: SurveyRequest, lost: Sequence[Known]) -> str:
             f"{first.path} ({last}) is a link to {target}{there}; links are not followed,"
             f" so write `checkpoints: {{directory: {Path(target).parent}}}`"
         )
-    if not _is_same(folder, request.directory):
+    if not _is_in(folder, request.directory):
         if os.path.lexists(first.path):
             return (
                 f"they were saved in {folder} ({last}) and are there, but the supervisor now looks"
@@ -85,8 +85,11 @@ def _where(request: SurveyRequest, lost: Sequence[Known]) -> str:
     return f"{request.directory} {'is empty' if is_empty else f'does not hold {them}'} ({last})"
 
 
-def _is_same(folder: Path, directory: Path) -> bool:
-    return folder == directory or os.path.realpath(folder) == os.path.realpath(directory)
+def _is_in(folder: Path, directory: Path) -> bool:
+    """Whether a folder is the directory, or one that a tool may have made below it."""
+    if folder.is_relative_to(directory):
+        return True
+    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(directory))
 
 
 def _unmounted(request: SurveyRequest, lost: Sequence[Known]) -> str | None:

@@ -71,7 +71,7 @@ WHOLE: dict[str, bytes] = {
     "two-{}.gz": gzip.compress(b"a" * 3000) + gzip.compress(b"b" * 3000) + bytes(512),
     "state-{}.tar.xz": lzma.compress(tarred()),
     "flax-{}.msgpack": b"\x82\xa4step\x14" + b"w" * 5000,
-    "xgboost-{}.ubj": b"{L\0\0\0\0\0\0\0\7learner" * 300,
+    "xgboost-{}.ubj": b"{L\0\0\0\0\0\0\0\7learner[$d#i\x7f" + b"w" * 508 + b"}",
     "xgboost-{}.json": json.dumps({"learner": [1] * 900}).encode(),
     "forest-{}.joblib": b"\x80\4\x95joblib.numpy_pickle" + b"\xff" * 5000,
     "forest-{}.pkl": b"\x80\4\x8c\x13joblib.numpy_pickle\x8c\1x\x93)\x81" + b"\xff" * 5000,

@@ -532,8 +532,7 @@ def test_advice_is_yaml(tmp_path: Path) -> None:
     [
         (
             "lightning_logs/version_3/checkpoints/epoch=0-step=10.ckpt",
-            "(Lightning: `ModelCheckpoint(dirpath='kept')`), and write "
-            "`checkpoints: {directory: kept}`",
+            "`checkpoints: {directory: lightning_logs}`",
         ),
         (
             "outputs/2026-11-28/12-00-00/ckpt/step-10.pt",
@@ -541,8 +540,17 @@ def test_advice_is_yaml(tmp_path: Path) -> None:
         ),
         (
             "runs/detect/train7/weights/epoch10.pt",
+            "`checkpoints: {directory: runs/detect}`",
+        ),
+        (
+            "lightning_logs/version_3/checkpoints/model-10.pt",
+            "(Lightning: `ModelCheckpoint(dirpath='kept')`), and write "
+            "`checkpoints: {directory: kept",
+        ),
+        (
+            "runs/detect/train7/weights/model-10.pt",
             "(ultralytics: `project=runs/detect name=train exist_ok=True`), and write "
-            "`checkpoints: {directory: runs/detect/train/weights}`",
+            "`checkpoints: {directory: runs/detect/train/weights",
         ),
         ("runs/Nov28_12-00-00_host/step-10.pt", "a directory that stays"),
         ("out/20261128_120000/step-10.pt", "a directory that stays"),
@@ -581,8 +589,7 @@ def test_ultralytics_says_whether_its_directory_stays(tmp_path: Path, setting: s
     assert saves.is_new_each_start == (setting == "false")
     if saves.is_new_each_start:
         said = advice(saves, tmp_path / "runs", tmp_path)
-        assert "`project=my name=exp exist_ok=True`" in said
-        assert "`checkpoints: {directory: my/exp/weights}`" in said
+        assert "`checkpoints: {directory: my}`" in said
 
 
 TRAINER = """

@@ -53,6 +53,20 @@ from supervisor.checkpoint.names import (
         ("iter_5000.pth", 5000, None),
         ("epoch_3.pth", None, 3),
         ("my-best-lora-step00001500-state", 1500, None),
+        ("recovery-3-100.pth.tar", None, 3),
+        ("epoch5.pt", None, 5),
+        ("checkpoint_0", 0, None),
+        ("flax_model_100.msgpack", 100, None),
+        ("100.msgpack", 100, None),
+        ("model_100.ubj", 100, None),
+        ("model_100.deprecated", 100, None),
+        ("ckpt-05-0.12.keras", None, 4),
+        ("ckpt.05-val_loss-0.12.keras", None, 4),
+        ("model_05.keras", None, 4),
+        ("checkpoint.keras", None, None),
+        ("ckpt-05.weights.h5", None, 4),
+        ("default--reduced_train_loss=0.12-epoch=2-last", None, 2),
+        ("default--loss=0.12-epoch=2-consumed_samples=64.0", None, 2),
     ],
 )
 def test_a_trainers_name_gives_its_place(name: str, step: int | None, epoch: int | None) -> None:
@@ -69,6 +83,8 @@ def test_a_trainers_name_gives_its_place(name: str, step: int | None, epoch: int
      "events.out.tfevents.1", "checkpoint_best.pt", "model_best.pth.tar", "checkpoint_best.pth",
      "best_coco_bbox_mAP_epoch_12.pth", "best_step_100.pt", "best-checkpoint.pt", "model_12.pth",
      "ep0-ba1000-rank1.pt", "data.zip", "1000_steps.zip", "images.tar", "1000", "model-12.h5",
+     "best_05.keras", "model.keras", "best_model.zip", "weights.h5", "1.orbax-checkpoint-tmp",
+     "checkpoint_1.orbax-checkpoint-tmp-17", "model_100.json", "3--epoch.ckpt", "best.ubj",
      "epoch=3.txt", "rl_model_replay_buffer_1000_steps.pkl"],
 )  # fmt: skip
 def test_other_names_are_no_checkpoints(name: str) -> None:

@@ -74,7 +74,11 @@ def test_named_by_an_argument(run: Supervised) -> None:
     ("place", "name", "line"),
     [
         ("run", "weights-{}.bin", r"pattern: 'weights-(?P<step>\d+)\.bin'"),
-        ("lightning_logs/version_{attempt}/checkpoints", "epoch=0-step={}.ckpt", "dirpath="),
+        (
+            "lightning_logs/version_{attempt}/checkpoints",
+            "epoch=0-step={}.ckpt",
+            "directory: lightning_logs}",
+        ),
         ("deep/er/models", "model_{}.pth", "directory: deep/er/models"),
     ],
 )

@@ -33,8 +33,14 @@ def _check(stock: FileListing) -> None:
 FORMAT = ToolFormat(
     names=(
         NameRule("step", r"step[-_]?(?P<step>\d+)", "periodic", shared=SharedName()),
+        NameRule("checkpoint_", r"checkpoint_(?P<step>\d+)", "periodic"),
         NameRule("epoch", r"epoch[-_]?(?P<epoch>\d+)", "epoch", shared=SharedName()),
     ),
+    # torchtitan's folder, and accelerate's with `automatic_checkpoint_naming`.
+    folder=r"(?:.*/)?checkpoints?",
     per_rank=(r"(.*random_states_)\d+(\.pkl)",),
     check=_check,
+    resume="accelerate: `resume: {args: [--resume_from_checkpoint, '{checkpoint}']}`, which the"
+    " script hands to `load_state`",
+    sign=_RANDOM_STATE,
 )

@@ -5,4 +5,7 @@ from supervisor.checkpoint.formats.tool_format import ToolFormat
 
 FORMAT = ToolFormat(
     names=(NameRule("-ba", r"ep(?P<epoch>\d+)-ba(?P<step>\d+)(?:-rank0\.pt)?", "periodic"),),
+    folder=r"(?:.*/)?checkpoints",
+    resume="composer: `resume: {args: [--load_path, '{checkpoint}']}`, or `autoresume` and"
+    " `resume: {by: trainer}`",
 )

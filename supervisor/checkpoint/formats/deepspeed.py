@@ -148,4 +148,6 @@ FORMAT = ToolFormat(
     number_pointer="latest",
     check=_check_ranks,
     told_files=_told_files,
+    resume="DeepSpeed: `load_checkpoint(DIR)` finds the newest by the file `latest`, which is kept"
+    " right: `resume: {by: trainer}`",
 )

@@ -9,4 +9,5 @@ FORMAT = ToolFormat(
         # Its kind is not "final", which may end the run: other tools write a file of this name too.
         NameRule("model_final", r"model_final\.pth", None),
     ),
+    resume="detectron2: `resume: {args: [--resume]}`; it goes on from what `last_checkpoint` names",
 )

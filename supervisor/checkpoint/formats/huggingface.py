@@ -174,4 +174,7 @@ FORMAT = ToolFormat(
     record=TrainingRecord(_TRAINER_STATE, "checkpoint-", _read_record),
     best_paths=_best_paths,
     check=_check,
+    resume="HF's Trainer: `resume: {args: [--resume_from_checkpoint, '{checkpoint}']}`, which the"
+    " script hands to `train(resume_from_checkpoint=…)`",
+    sign=r"trainer_state\.json",
 )

@@ -23,4 +23,5 @@ FORMAT = ToolFormat(
         ),
     ),
     progress=ProgressFile("train_state.json", "current_step", "current_epoch"),
+    resume="kohya: `resume: {args: [--resume, '{checkpoint}']}`",
 )

@@ -2,15 +2,20 @@
 
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
+from supervisor.checkpoint.formats.inside import Inside
 from supervisor.checkpoint.formats.name_rule import BestWord, NameRule
 from supervisor.checkpoint.formats.tool_format import ToolFormat
 from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.proofs.archived_pickle import read_archived_pickle
+from supervisor.checkpoint.proofs.archived_values import count_of
+from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
 _BEST = BestWord.BEST
+_NEMO = "--"
+_UNFINISHED = "-unfinished"
 _BEST_KEY = "best_model_path"
 # The files with the callbacks' state, if the checkpoint is a directory (FSDP, DeepSpeed).
 _FILES = ("meta.pt", "checkpoint/mp_rank_00_model_states.pt")
@@ -67,6 +72,33 @@ def _strings_after(data: bytes, key: str) -> Iterator[str]:
             return
 
 
+def _check(stock: FileListing) -> None:
+    """Check that NeMo's mark of an unfinished save is not beside the checkpoint.
+
+    Raises DamagedError with a sentence. Source: NeMo 2.4, utils/callbacks/nemo_model_checkpoint.py.
+    """
+    name = stock.path.name
+    if _NEMO not in name:
+        return
+    mark = stock.path.with_name(name.removesuffix(".ckpt") + _UNFINISHED)
+    if mark.is_file():
+        raise DamagedError(f"{mark.name} is beside it: its save was never finished")
+
+
+def _read_inside(values: Mapping[str, object]) -> Inside | None:
+    """The count of optimizer steps and the epoch.
+
+    With `save_weights_only=True` there is no optimizer, and `fit` refuses the file.
+    """
+    if "pytorch-lightning_version" not in values:
+        return None
+    return Inside(
+        step=count_of(values.get("global_step")),
+        epoch=count_of(values.get("epoch")),
+        is_weights_alone="optimizer_states" not in values,
+    )
+
+
 FORMAT = ToolFormat(
     names=(
         NameRule(
@@ -84,9 +116,18 @@ FORMAT = ToolFormat(
             "periodic",
             _BEST,
         ),  # NeMo 2: directories
+        # NeMo 2 without the step in `filename`.
+        NameRule(
+            "--", r".+--.*epoch=(?P<epoch>\d+)(?:-consumed_samples=[\d.]+)?(?:-last)?", "epoch"
+        ),
         NameRule("hpc_ckpt_", r"hpc_ckpt_\d+\.ckpt", "emergency"),  # under SLURM
         NameRule("last", r"last(?:-v\d+)?\.ckpt", None),
     ),
     descriptions=r"hparams\.ya?ml",
+    folder=r"(?:.*/)?checkpoints",
     best_paths=_best_paths,
+    check=_check,
+    read_inside=_read_inside,
+    resume="Lightning: `resume: {args: [--ckpt_path, '{checkpoint}']}`, which LightningCLI or"
+    " the script hands to `fit(ckpt_path=…)`",
 )

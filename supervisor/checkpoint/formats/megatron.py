@@ -10,4 +10,5 @@ FORMAT = ToolFormat(
         NameRule("iter_", r"iter_(?P<step>\d{1,6})", "periodic", shared=SharedName()),
     ),
     number_pointer=r"latest_checkpointed_iteration\.txt",
+    resume="Megatron: `--load` finds the newest by its tracker file: `resume: {by: trainer}`",
 )

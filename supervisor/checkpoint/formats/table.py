@@ -7,8 +7,10 @@ from supervisor.checkpoint.formats import (
     deepspeed,
     detectron2,
     fairseq,
+    flax,
     guide,
     huggingface,
+    keras,
     kohya,
     lightning,
     megatron,
@@ -18,6 +20,9 @@ from supervisor.checkpoint.formats import (
     stable_baselines3,
     tensorflow,
     timm,
+    torch_files,
+    ultralytics,
+    xgboost,
 )
 
 TOOLS = (
@@ -30,6 +35,7 @@ TOOLS = (
     megatron.FORMAT,
     kohya.FORMAT,
     nanogpt.FORMAT,
+    ultralytics.FORMAT,
     fairseq.FORMAT,
     detectron2.FORMAT,
     composer.FORMAT,
@@ -38,6 +44,10 @@ TOOLS = (
     ray.FORMAT,
     orbax.FORMAT,
     tensorflow.FORMAT,
+    flax.FORMAT,
+    keras.FORMAT,
+    xgboost.FORMAT,
+    torch_files.FORMAT,
 )
 # The files that say how far training is.
 PROGRESS_FILES = tuple(tool.progress for tool in TOOLS if tool.progress is not None)

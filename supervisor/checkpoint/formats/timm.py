@@ -10,4 +10,5 @@ FORMAT = ToolFormat(
         NameRule(".pth.tar", r"recovery-(?P<epoch>\d+)-\d+\.pth\.tar", "periodic"),
     ),
     file_endings=(".pth.tar",),
+    resume="timm: `resume: {args: [--resume, '{checkpoint}']}`",
 )

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from supervisor.checkpoint.formats.name_rule import NameRule
+from supervisor.checkpoint.formats.inside import Inside
+from supervisor.checkpoint.formats.name_rule import CheckpointName, NameRule
 from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.proofs.file_check import Check
 from supervisor.core.ending import OwnRecord
@@ -45,6 +46,18 @@ class TrainingRecord:
     read: ReadRecord
 
 
+@dataclass(frozen=True, slots=True)
+class SharedFileName:
+    """Names of single files that other programs use too, so that the content must tell.
+
+    `pattern` matches the whole name, with a group `number`. `read`: what name and content say, by
+    the file's listing and that number; None if it is no checkpoint. It raises OSError.
+    """
+
+    pattern: str
+    read: Callable[[FileListing, int], CheckpointName | None]
+
+
 class FileProofs(Protocol):
     """What a checkpoint's own records prove of the files in it."""
 
@@ -67,9 +80,17 @@ class ToolFormat:
     `descriptions`: files that only describe a checkpoint. Such files alone make no checkpoint.
 
     Names of files, with their folders:
+    `essential`: endings of files that each save of a series must have if one before it has them.
     `companions`: files that the tool saves beside weights and optimizer.
     `per_rank`: files that each rank writes, but one of a kind is enough. The groups are the parts
     of the name that all files of a kind share.
+
+    `shared_file`: names of single files that the content must confirm.
+    `folder`: the folder, below the directory that the user names, in which the tool makes its
+    checkpoints by itself. Only the tool's own names count there.
+
+    `resume`: how the tool is told to resume, with the lines of our configuration for it.
+    `sign`: a file that shows this tool wrote a directory. Without it the name shows that.
 
     `number_pointer`: a file in which a bare number means a checkpoint. Case is ignored.
     `record`: the tool's record of how far its training is.
@@ -79,6 +100,8 @@ class ToolFormat:
     `check`: raises DamagedError with a sentence if a checkpoint lacks a file that it must have, as
     its other files show.
     `prove_files`: reads the checkpoint's records of its files. Raises DamagedError with a sentence.
+    `read_inside`: what the dict in a single file of torch.save says, by its entries; None if the
+    file is not of this tool. It reads no file.
     `find_mixed`: a sentence if a part of a checkpoint is of a neighbour; else None.
     `told_files`: given a file that a checkpoint lacks, a test for the files that it may lack by its
     own record; None if the record does not cover that file.
@@ -91,12 +114,18 @@ class ToolFormat:
     progress: ProgressFile | None = None
     state: str | None = None
     descriptions: str | None = None
+    essential: tuple[str, ...] = ()
     companions: str | None = None
     per_rank: tuple[str, ...] = ()
+    shared_file: SharedFileName | None = None
+    folder: str | None = None
+    resume: str | None = None
+    sign: str | None = None
     number_pointer: str | None = None
     record: TrainingRecord | None = None
     best_paths: Callable[[FileListing], Iterable[object]] | None = None
     check: Callable[[FileListing], None] | None = None
     prove_files: Callable[[FileListing], FileProofs] | None = None
+    read_inside: Callable[[Mapping[str, object]], Inside | None] | None = None
     find_mixed: Callable[[FileListing, Iterable[FileListing]], str | None] | None = None
     told_files: Callable[[FileListing, str], Callable[[str], bool] | None] | None = None

@@ -16,6 +16,7 @@ _GZIP = b"\x1f\x8b\x08"
 COMPRESSED = (_GZIP, b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18",
               b"\x78\x01", b"\x78\x9c", b"\x78\xda")  # fmt: skip
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+CONTAINERS = (_GZIP, _HDF5)
 _INFLATE_BYTES = 1 << 20
 # Inflating more would take longer than a user waits for a verdict.
 _MOST_INFLATED_BYTES = 4 << 30

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from supervisor.checkpoint.how_to_resume import how_to_resume
 from supervisor.checkpoint.records import CheckpointEntry, Missing
 from supervisor.cli.ask_survey import request_for, survey_aloud
 from supervisor.cli.preflight import descriptors, findings, pattern_trial, shared_memory, slurm_site
@@ -97,7 +98,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     yield findings.space(largest, config, directory)
     yield shared_memory.snapshots(on_disk, request.snapshots)
     yield findings.grace(config, run_dir)
-    yield _resuming(config)
+    yield _resuming(config, found.newest_valid)
 
 
 def _record(paths: RunPaths, config: RunConfig) -> Finding:
@@ -186,7 +187,7 @@ def _none(history: History, config: RunConfig) -> Finding:
     return Finding("checkpoint", Level.OK, "no checkpoint yet: the run starts from the beginning")
 
 
-def _resuming(config: RunConfig) -> Finding:
+def _resuming(config: RunConfig, newest: CheckpointEntry | None) -> Finding:
     """Whether the trainer is told how to resume in its arguments."""
     if config.resume.args or config.resume.by == "trainer":
         how = (
@@ -195,12 +196,13 @@ def _resuming(config: RunConfig) -> Finding:
             else "the trainer finds its checkpoint itself"
         )
         return Finding("resume", Level.OK, how)
+    known = None if newest is None else how_to_resume(newest.path, newest.hashes)
     return Finding(
         "resume", Level.WARN,
         "the trainer gets the checkpoint only in SUPERVISOR_RESUME_FROM. If it does not call "
         "attach() either, the run is held rather than started over its checkpoints",
         'write resume: {args: [--resume, "{checkpoint}"]} or resume: {by: trainer}, or call '
-        "attach() in the trainer",
+        "attach() in the trainer" + ("" if known is None else f" ({known})"),
     )  # fmt: skip
 
 

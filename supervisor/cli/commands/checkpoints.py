@@ -18,6 +18,7 @@ from supervisor.cli.target import find_run, is_run, runs_below, target_argument
 from supervisor.core.vocabulary import ExitCode, Tier
 from supervisor.errors import SupervisorError
 from supervisor.rundir.paths import RunPaths
+from supervisor.survey.nested_folders import nested_folders
 
 _SUBCOMMANDS = ("pin", "unpin", "export", "list")
 
@@ -47,7 +48,8 @@ def checkpoints_command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def list_command(target: str | None, as_json: bool) -> None:
     """List checkpoints in memory and on the disk, newest first; then those set aside."""
-    entries = survey_aloud(request_of(find_run(target)), silent=as_json).entries
+    request = request_of(find_run(target))
+    entries = survey_aloud(request, silent=as_json).entries
     if as_json:
         click.echo(json_text([entry.as_json() for entry in entries]))
         return
@@ -57,7 +59,7 @@ def list_command(target: str | None, as_json: bool) -> None:
     rows: list[tuple[str, ...]] = [
         ("checkpoint", "step", "epoch", "kind", "tier", "size", "valid", "proof", "")
     ]
-    rows += [_row(entry) for entry in entries]
+    rows += [_row(entry, request.directory) for entry in entries]
     click.echo(table(rows, right=frozenset({1, 2, 5})))
     for entry in entries:
         if entry.reason:
@@ -130,8 +132,10 @@ def _say(as_json: bool, body: dict[str, Any], text: str) -> None:
     click.echo(json_text(body, indent=None)) if as_json else echo(text)
 
 
-def _row(entry: CheckpointEntry) -> tuple[str, ...]:
-    """One line of the table."""
+def _row(entry: CheckpointEntry, directory: Path) -> tuple[str, ...]:
+    """One line of the table. A checkpoint below `directory` is shown with its folders."""
+    is_below = entry.tier == Tier.DISK and entry.path.is_relative_to(directory)
+    name = str(entry.path.relative_to(directory)) if is_below else entry.name
     valid = {True: "yes", False: "NO", None: "?"}[entry.valid]
     marks = [
         mark
@@ -144,7 +148,7 @@ def _row(entry: CheckpointEntry) -> tuple[str, ...]:
         if is_so
     ]
     return (
-        strip_controls(entry.name),
+        strip_controls(name),
         count_text(entry.step),
         count_text(entry.epoch),
         entry.kind or "-",
@@ -161,13 +165,17 @@ def _of_run(path: str) -> tuple[Path, RunPaths]:
     given = Path(path).expanduser()
     if "/" not in path.rstrip("/") and not given.exists():
         run_dir = find_run(None)
-        return settings(RunPaths(run_dir))[0] / path, RunPaths(run_dir)
+        directory = settings(RunPaths(run_dir))[0]
+        folders = (directory, *nested_folders(directory))
+        found = (folder / path for folder in folders if os.path.lexists(folder / path))
+        return next(found, directory / path), RunPaths(run_dir)
     checkpoint = Path(os.path.abspath(given))  # noqa: PTH100 -- keeps links
     for parent in checkpoint.parents:
         if is_run(parent):
             return checkpoint, RunPaths(parent)
     for run_dir in [*runs_below(Path()), *(record.paths.run_dir for record in live_runs())]:
-        if settings(RunPaths(run_dir))[0] == checkpoint.parent:
+        directory = settings(RunPaths(run_dir))[0]
+        if checkpoint.parent in (directory, *nested_folders(directory)):
             return checkpoint, RunPaths(run_dir)
     raise SupervisorError(
         f"{checkpoint}: belongs to no run that is known here",

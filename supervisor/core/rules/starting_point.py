@@ -52,12 +52,13 @@ def launch(
     if rollback:
         chosen = one_further_back(candidates, chosen)
     if _ignores_checkpoints(state, candidates):
+        how = "" if survey.how_to_resume is None else f" ({survey.how_to_resume})"
         return _hold(
             decision,
             Failure.CONFIGURATION,
             "the trainer is not told to resume, and would start from nothing over its checkpoints:"
             ' add `resume: {args: [--resume, "{checkpoint}"]}`, or'
-            " `resume: {by: trainer}` if it finds them itself",
+            f" `resume: {{by: trainer}}` if it finds them itself{how}",
         )
     return replace(decision, checkpoint=chosen, later=later_than(candidates, chosen))
 
@@ -98,6 +99,9 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
         reason = f"{decision.reason}; {what}" if decision.reason else what
         return replace(decision, reason=reason)
     if survey.exists and not policy.start_fresh_if_none_valid:
+        if survey.ended is not None:
+            why = f"{survey.ended}. If the run is not done, {FROM_NOTHING}"
+            return _hold(decision, Failure.CHECKPOINT_CORRUPT, why)
         return _hold(
             decision,
             Failure.CHECKPOINT_CORRUPT,

@@ -5,14 +5,18 @@ The trainer's own pointers are corrected too: its next attempt must find the cho
 
 from pathlib import Path
 
-from supervisor.checkpoint.pointers import Correction, correct, find_pointers
+from supervisor.checkpoint.pointers import Correction, Pointer, correct, find_pointers
 from supervisor.checkpoint.set_aside import INVALID, SUPERSEDED, put_aside, roots_of
 from supervisor.core.effects import SetAside
 from supervisor.core.entries.saves import CheckpointRemovedEntry, PointerSetEntry
 from supervisor.core.states import Checkpoint
 from supervisor.daemon.look.memory_tier import Snapshots
 from supervisor.daemon.run import Run
+from supervisor.survey.nested_folders import nested_folders
 from supervisor.system import journal_stream
+
+# A slow file system must not hold up the launch.
+_WALK_S = 2.0
 
 
 def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
@@ -47,8 +51,11 @@ def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
 def _put_aside(path: str, shelf: str, why: str, run: Run, snapshots: Snapshots) -> Path | None:
     """Move a checkpoint on the disk, or give up a snapshot in memory (None). Raises OSError."""
     if not snapshots.holds(path):
-        roots = roots_of(Path(path).parent, run.paths.set_aside)
-        return put_aside(Path(path), shelf, why, roots=roots)
+        # Surveys look for what was set aside beside the checkpoint directory, not beside the
+        # folders below it.
+        directory, folder = run.surveyor.directory, Path(path).parent
+        root_of = directory if folder.is_relative_to(directory) else folder
+        return put_aside(Path(path), shelf, why, roots=roots_of(root_of, run.paths.set_aside))
     if not snapshots.void(path, wherever=shelf == SUPERSEDED):
         raise FileNotFoundError(path)
     return None
@@ -63,11 +70,12 @@ def correct_pointers(run: Run, chosen: Checkpoint | None, cwd: str) -> None:
     directory = run.surveyor.directory
     roots = roots_of(directory, run.paths.set_aside)
     target = None if chosen is None else Path(chosen.path)
-    try:
-        found = find_pointers(directory, roots, Path(cwd), target)
-    except OSError as error:
-        run.journal.log.error("pointers_not_read", directory=str(directory), error=str(error))
-        return
+    found: list[Pointer] = []
+    for folder in (directory, *nested_folders(directory, run_id=run.run_id, most_s=_WALK_S)):
+        try:
+            found += find_pointers(folder, roots, Path(cwd), target)
+        except OSError as error:
+            run.journal.log.error("pointers_not_read", directory=str(folder), error=str(error))
     for pointer in found:
         try:
             correction = correct(pointer, target, roots)

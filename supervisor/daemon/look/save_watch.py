@@ -11,7 +11,7 @@ from supervisor.core.events import Observed
 from supervisor.daemon.look.attempt_times import AttemptTimes
 from supervisor.daemon.run import Run
 from supervisor.survey.answer import Survey
-from supervisor.survey.elsewhere.advice import advice
+from supervisor.survey.elsewhere.advice import advice, staying_above
 from supervisor.survey.elsewhere.findings import DirectorySaves
 from supervisor.survey.elsewhere.sightings import Memo, SaveSearch
 from supervisor.system import journal_stream
@@ -142,7 +142,7 @@ def _working_directory(otherwise: Path) -> str:
 def _sentence(saves: DirectorySaves, supervised: Path, cwd: Path) -> str:
     listed = ", ".join(saves.names[:3])
     lines = advice(saves, supervised, cwd)
-    if saves.is_new_each_start:
+    if saves.is_new_each_start and staying_above(saves) is None:
         lines += "; move these saves there"
     else:
         lines = f"write {lines}"

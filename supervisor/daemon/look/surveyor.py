@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from supervisor.checkpoint.contents import may_be_weights
+from supervisor.checkpoint.how_to_resume import how_to_resume
 from supervisor.checkpoint.name_pattern import Patience, slow_name
 from supervisor.checkpoint.names import may_be_checkpoint, parse_name
-from supervisor.checkpoint.records import CheckpointEntry, Remembered
+from supervisor.checkpoint.records import ENDED, CheckpointEntry, Remembered
+from supervisor.checkpoint.told_names import may_be_told
+from supervisor.checkpoint.validate import is_resumable
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Tier
@@ -21,7 +24,12 @@ from supervisor.daemon.look.survey_child import SurveyChild
 from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.survey.answer import Survey
 from supervisor.survey.elsewhere.sightings import SaveSearch
+from supervisor.survey.nested_folders import nested_folders
 from supervisor.survey.request import SurveyRequest
+
+# On a slow file system the daemon must not wait for hundreds of directories. A decision's survey
+# reads all of them, in its own process.
+_WALK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,19 +158,31 @@ class Surveyor:
         return max((len(known.hashes) for known in self._memory.values()), default=1) or 1
 
     def listing(self) -> tuple[tuple[str, int], ...]:
-        """What a glance at the directory shows: it differs when a survey may bring news."""
+        """What a glance shows: names in the directory or below it, and times.
+
+        It differs when a survey may bring news.
+        """
         found: list[tuple[str, int]] = []
         patience = Patience(self._pattern)
-        try:
-            with os.scandir(self.directory) as entries:
-                for entry in entries:
-                    # A name that was not tried for want of time may be a checkpoint's: a later look
-                    # will try it.
-                    if patience.is_over or may_be_checkpoint(entry.name, self._pattern):
-                        found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns))
-        except OSError:
-            return ()
+        below = nested_folders(
+            self.directory, run_id=self._run_id, pattern=self._pattern, most_s=_WALK_S
+        )
+        for folder in (self.directory, *below):
+            prefix = "" if folder == self.directory else f"{folder.relative_to(self.directory)}/"
+            try:
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        # A name that was not tried for want of time may be a checkpoint's: a later
+                        # look will try it.
+                        if patience.is_over or self._may_be_checkpoint(entry.name):
+                            changed_ns = entry.stat(follow_symlinks=False).st_mtime_ns
+                            found.append((prefix + entry.name, changed_ns))
+            except OSError:
+                continue
         return tuple(sorted(found))
+
+    def _may_be_checkpoint(self, name: str) -> bool:
+        return may_be_checkpoint(name, self._pattern) or may_be_told(name)
 
     def unrecognised(self, since_wall: float) -> tuple[str, ...]:
         """Files that look like weights, written since then, whose names are not recognised."""
@@ -246,7 +266,8 @@ class Surveyor:
 
 def _event(survey: Survey, *, deciding: bool) -> Surveyed:
     there = [entry for entry in survey.entries if entry.tier != Tier.SET_ASIDE]
-    usable = [e for e in there if e.valid and e.candidate and e.finite is not False]
+    usable = [e for e in there if e.candidate and is_resumable(e)]
+    ended = next((e.name for e in there if e.candidate and e.reason == ENDED), None)
     return Surveyed(
         candidates=tuple(
             Checkpoint(
@@ -264,6 +285,8 @@ def _event(survey: Survey, *, deciding: bool) -> Surveyed:
         missing=None if survey.missing is None else survey.missing.sentence,
         unmounted=None if survey.missing is None else survey.missing.unmounted,
         torn_first=survey.torn_first,
+        ended=None if ended is None else f"{ended}: {ENDED}",
+        how_to_resume=how_to_resume(usable[0].path, usable[0].hashes) if usable else None,
         clock_ahead_s=survey.clock_ahead_s,
         deciding=deciding,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from supervisor.survey.elsewhere.kept_out import real_path
 from supervisor.survey.elsewhere.records import DirectorySaves
+from supervisor.survey.nested_folders import nested_name, tools_of
 
 _DATE = r"(?:19|20)\d\d-?[01]\d-?[0-3]\d"
 _TIME = r"[0-2]\d[-_:.]?[0-5]\d(?:[-_:.]?[0-5]\d)?"
@@ -78,12 +79,16 @@ def _is_never_reused(directory: Path) -> bool:
 def advice(saves: DirectorySaves, supervised: Path, cwd: Path) -> str:
     r"""The line to write: `checkpoints: {directory: out, pattern: 'weights-(?P<step>\d+)\.bin'}`.
 
-    For a directory that is new at each start it also says what to tell the trainer. Paths inside
+    For a directory that is new at each start it names the one above, if the supervisor looks below
+    that, or says what to tell the trainer. Paths inside
     the trainer's `cwd` are relative to it.
     """
     if not saves.is_new_each_start:
         return _line(_relative(saves.directory, cwd), saves.suggested_pattern)
     shown = _relative(saves.directory, cwd)
+    above = staying_above(saves)
+    if above is not None:
+        return f"{_line(_relative(above, cwd), None)} ({shown} is new at each start)"
     stays = saved_to = _staying(saves.directory, supervised, cwd)
     fitting = ((one, found) for one in _TOOLS if (found := one[1].search(shown)) is not None)
     (tool, _, how), match = next(fitting, (_TOOLS[-1], None))
@@ -98,6 +103,18 @@ def advice(saves: DirectorySaves, supervised: Path, cwd: Path) -> str:
         f"{shown} is new at each start: give the trainer a directory that stays{told}, and write "
         f"{_line(saved_to, saves.suggested_pattern)}"
     )
+
+
+def staying_above(saves: DirectorySaves) -> Path | None:
+    """The directory that stays, if the supervisor looks for such saves below it; else None.
+
+    It is the one above Lightning's `version_K`, or above ultralytics' `train7`.
+    """
+    folder = saves.directory
+    versions = [one for one in folder.parents if re.fullmatch(r"version_\d+", one.name)]
+    above = versions[0].parent if versions else folder.parent.parent
+    names = (nested_name(name, tools_of(folder.relative_to(above))) for name in saves.names)
+    return above if saves.suggested_pattern is None and all(names) else None
 
 
 def _staying(directory: Path, supervised: Path, cwd: Path) -> str:

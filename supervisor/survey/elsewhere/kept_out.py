@@ -34,6 +34,11 @@ SKIPPED_IF_IT_HOLDS = frozenset({"pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"})
 _STATE = ".supervisor"
 
 
+def is_skipped_name(name: str) -> bool:
+    """Whether a directory of this name is a cache or a log of tools, wherever it lies."""
+    return name in _SKIPPED_NAMES or name.startswith(_SKIPPED_STARTS)
+
+
 def status_of(path: Path | str) -> os.stat_result | None:
     """The result of lstat; None if it fails."""
     try:
@@ -76,10 +81,7 @@ class KeptOut:
     def is_cache(self, path: Path) -> bool:
         """Whether libraries and tools keep what they download or log there."""
         return (
-            path.name in _SKIPPED_NAMES
-            or path.name.startswith(_SKIPPED_STARTS)
-            or str(path).endswith(_SKIPPED_TAILS)
-            or path in self._caches
+            is_skipped_name(path.name) or str(path).endswith(_SKIPPED_TAILS) or path in self._caches
         )
 
     def is_in_anothers(self, path: Path) -> bool:
