@@ -187,6 +187,24 @@ class ChangedStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class PrintedStatus:
+    """What the usual progress bars and lines in the log show."""
+
+    step: int | None = None
+    """Of the run. Where a count begins again with each epoch, it is `batch` instead."""
+    total: int | None = None
+    """How many steps there are."""
+    epoch: int | None = None
+    epochs: int | None = None
+    batch: int | None = None
+    """How far the epoch is."""
+    batches: int | None = None
+    loss: float | None = None
+    step_rate: float | None = None
+    """Steps a second over the last five minutes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """How a run is now. What is absent is None; durations in seconds, times RFC 3339 in UTC."""
 
@@ -214,6 +232,13 @@ class Status:
     """Of the running attempt."""
     step_rate: float | None = None
     """Steps a second over the last 30 s."""
+    total: int | None = None
+    """How many steps the run makes: `finish.step`, the group `total` of `watch.progress`, or a bar's
+    total if the bar shows the same step."""
+    eta_s: float | None = None
+    """How long they take at the pace of the last five minutes."""
+    printed: PrintedStatus | None = None
+    """What the usual progress bars in the log show. It is only shown: nothing is decided by it."""
     heartbeat_age_s: float | None = None
     """How long ago the quietest rank gave its last sign of life."""
     log_age_s: float | None = None
