@@ -14,7 +14,8 @@ def read_kept(data: bytes) -> tuple[RunConfig, tuple[str, ...]]:
 
     Unknown keys appear after a downgrade, since `run` writes all keys, set or not. The daemon
     passes them over: if it refused, training would go on unwatched. Users' mistakes were found when
-    the run began. A check that is newer than the run (other groups in `watch.progress`) is left out. Raises ValueError where the rest cannot be read either.
+    the run began. A check that may be newer than the run (other groups in `watch.progress`) is left
+    out. Raises ValueError where the rest cannot be read either.
     """
     try:
         return RunConfig.model_validate_json(data, context=KEPT), ()

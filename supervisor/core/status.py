@@ -6,6 +6,7 @@ the sentence below a field is its row.
 
 from dataclasses import dataclass
 
+from supervisor.core.printed_status import PrintedStatus
 from supervisor.core.vocabulary import Action, Failure, Intent, RunState, StopSource
 
 
@@ -187,24 +188,6 @@ class ChangedStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class PrintedStatus:
-    """What the usual progress bars and lines in the log show."""
-
-    step: int | None = None
-    """Of the run. Where a count begins again with each epoch, it is `batch` instead."""
-    total: int | None = None
-    """How many steps there are."""
-    epoch: int | None = None
-    epochs: int | None = None
-    batch: int | None = None
-    """How far the epoch is."""
-    batches: int | None = None
-    loss: float | None = None
-    step_rate: float | None = None
-    """Steps a second over the last five minutes."""
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
     """How a run is now. What is absent is None; durations in seconds, times RFC 3339 in UTC."""
 
@@ -233,8 +216,8 @@ class Status:
     step_rate: float | None = None
     """Steps a second over the last 30 s."""
     total: int | None = None
-    """How many steps the run makes: `finish.step`, the group `total` of `watch.progress`, or a bar's
-    total if the bar shows the same step."""
+    """How many steps the run makes: `finish.step`, the group `total` of `watch.progress`, or the
+    total of a bar that shows the same step."""
     eta_s: float | None = None
     """How long they take at the pace of the last five minutes."""
     printed: PrintedStatus | None = None
@@ -300,25 +283,3 @@ class Status:
     """Of the supervisor; a new daemon does not change it."""
     updated_at: str | None = None
     """When it was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoDaemon:
-    """No daemon starts, as the launcher reports it; null if a daemon lives."""
-
-    since: str | None = None
-    at: str | None = None
-    failures: int | None = None
-    why: str | None = None
-    next_at: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StillRunning:
-    """The processes that train on although their supervisor has died: a list."""
-
-    pid: int
-    attempt: int | None = None
-    command: str = ""
-    step: int | None = None
-    heartbeat_age_s: float | None = None

@@ -49,9 +49,7 @@ _RANK = re.compile(
     r"\W{0,3}(?:local_|global_)?(?:rank|gpu|cuda|worker|proc(?:ess)?)\W?\d{1,6}\W{0,3}", re.I
 )
 # ultralytics: epoch, memory of the device, losses.
-_ULTRALYTICS = re.compile(
-    r"\s{0,40}(\d{1,6})/(\d{1,6}) +[\d.]{1,8}[KMG]?B? +[\d.naif]{1,12}\b"
-)
+_ULTRALYTICS = re.compile(r"\s{0,40}(\d{1,6})/(\d{1,6}) +[\d.]{1,8}[KMG]?B? +[\d.naif]{1,12}\b")
 _EPOCH = re.compile(r"\bepoch\W{0,4}(\d{1,9})(?: ?/ ?(\d{1,9}))?", re.IGNORECASE)
 _FACTORS = {"k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 

@@ -76,9 +76,7 @@ def is_python(word: str) -> bool:
 
 def may_be_script(argv: Sequence[str]) -> bool:
     """Whether the command's first word may name a script, which may be a Python program."""
-    return (
-        bool(argv) and not is_python(argv[0]) and os.path.basename(argv[0]) not in _NO_SCRIPTS
-    )
+    return bool(argv) and not is_python(argv[0]) and os.path.basename(argv[0]) not in _NO_SCRIPTS
 
 
 def parse(

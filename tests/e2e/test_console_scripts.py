@@ -23,7 +23,7 @@ def install_tool(run: Supervised, head: str, body: str) -> None:
 
 
 def test_a_console_script_comes_back_warm_and_stops_in_order(run: Supervised) -> None:
-    """A tool found by PATH is parked after its first step; a kill and a stop go as with a script."""
+    """A tool found by PATH is parked after its first step; kill and stop go as with a script."""
     install_tool(run, f"#!{PYTHON}\n", SCRIPT.read_text())
     path = f"{run.folder / 'bin'}:{os.environ['PATH']}"
     configure(run)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.daemon.look.printed_course import Course, Pace, PrintedCourse
+from supervisor.daemon.look.printed_course import Course, PrintedCourse, StepPace
 
 PRINTED = Path(__file__).with_name("printed")
 LOOK_BYTES = 300
@@ -39,7 +39,9 @@ def bar(number: int, total: int, name: str = "", more: str = "") -> str:
     head = f"{name}: " if name else " "
     done = 10 * number // total
     drawn = f"{'█' * done}{' ' * (10 - done)}"
-    return f"{head}{100 * number // total:3}%|{drawn}| {number}/{total} [01:02<01:45, 5.97it/s{more}]"
+    return (
+        f"{head}{100 * number // total:3}%|{drawn}| {number}/{total} [01:02<01:45, 5.97it/s{more}]"
+    )
 
 
 def test_transformers() -> None:
@@ -199,7 +201,7 @@ def test_a_line_that_is_still_written_is_read_only_where_its_numbers_are_whole()
 
 def test_the_pace_is_that_of_the_last_minutes() -> None:
     """A counter that goes back, or stands, has no pace."""
-    pace = Pace()
+    pace = StepPace()
     for second in range(0, 400, 10):
         pace.note(float(second), 1000 if second < 90 else 1000 + second)
     assert pace.rate() == pytest.approx(1.0)

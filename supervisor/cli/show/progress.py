@@ -1,4 +1,4 @@
-"""How far a run is, in one line: step, total, pace, epoch, loss; shared by `status` and the display.
+"""How far a run is, in one line: step, total, pace, epoch, loss; for `status` and the display.
 
 Where no step is known otherwise, what the progress bars in the log show takes its place.
 """
@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from supervisor.cli.show.formatting import count_text
 from supervisor.config.durations import format_duration
-from supervisor.core.status import PrintedStatus, Status
+from supervisor.core.printed_status import PrintedStatus
+from supervisor.core.status import Status
 
 
 def without_pace(status: Status) -> Status:
@@ -41,9 +42,7 @@ def progress_text(status: Status) -> str:
     return ", ".join(parts)
 
 
-def _step_parts(
-    step: int, total: int | None, rate: float | None, eta_s: float | None
-) -> list[str]:
+def _step_parts(step: int, total: int | None, rate: float | None, eta_s: float | None) -> list[str]:
     """`step 370 of 1,000 (37 %) at 5.97 steps/s`, `1m45s left`."""
     of = ""
     if total is not None and 0 <= step <= total:

@@ -16,8 +16,8 @@ from supervisor.core.status import (
     CheckpointStatus,
     GoodputStatus,
     Status,
-    StillRunning,
 )
+from supervisor.core.unwatched_status import StillRunning
 from supervisor.core.vocabulary import Action, Failure, Nature, RunState
 from supervisor.core.wording import counted
 from supervisor.daemon.look.frozen_launcher import frozen_text

@@ -63,8 +63,8 @@ class Parking:
 
     def _obstacle(self, program: ProgramOrder) -> tuple[str | None, bool]:
         """Why there can be none, and whether the user can do anything about it."""
-        # Whether a script is a Python program, only its first line says. A disk that does not answer
-        # would stall this loop, so the launcher's child reads it, and refuses.
+        # Only a script's first line says whether it is a Python program. A disk that does not
+        # answer would stall this loop, so a child of the launcher reads the line, and may refuse.
         is_known = not may_be_script(program.argv)
         if is_known:
             command = parse(program.argv, {**os.environ, **program.env}, program.cwd)

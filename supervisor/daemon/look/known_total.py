@@ -1,7 +1,7 @@
 """What a progress bar says of the last step of a trainer whose steps are known otherwise.
 
-`KnownTotal`: whether the last step is done, since the bar is full at the step that the beats show. A
-bar of one epoch is full at another number. `ShownTotal`: how many steps there are, for `status`.
+`KnownTotal`: whether the last step is done, since the bar is full at the step that the beats show.
+A bar of one epoch is full at another number. `ShownTotal`: how many steps there are, for `status`.
 """
 
 from collections.abc import Sequence

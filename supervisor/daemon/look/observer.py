@@ -9,7 +9,7 @@ from supervisor.core.events import Observed
 from supervisor.core.vocabulary import Phase
 from supervisor.daemon.look.known_total import KnownTotal, ShownTotal
 from supervisor.daemon.look.logtail import LogTail
-from supervisor.daemon.look.printed_course import Course, Pace, PrintedCourse
+from supervisor.daemon.look.printed_course import NOTHING_PRINTED, Course, PrintedCourse, StepPace
 from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.daemon.look.progress import LogReading, LogStep, ProgressReader
 from supervisor.daemon.look.rank_presence import RankPresence, is_there
@@ -96,7 +96,7 @@ class Observation:
     """How many steps there are, if `watch.progress` or a bar beside the known steps says so."""
     pace: float | None = None
     """Steps a second over the last five minutes."""
-    course: Course = Course()
+    course: Course = NOTHING_PRINTED
     """What the usual progress bars print. Nothing may be decided by it."""
 
 
@@ -123,7 +123,7 @@ class Observer:
         self._total = KnownTotal()
         self._shown_total = ShownTotal()
         self._course = PrintedCourse()
-        self._pace = Pace()
+        self._pace = StepPace()
         self._read = LogReading()
         self._ended_at: float | None = None
         self._log_grew_at = now

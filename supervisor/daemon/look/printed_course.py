@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from supervisor.daemon.look.progress_line import Count, ProgressLine, read_progress
+from supervisor.daemon.look.progress_line import CountKind, ProgressLine, read_progress
 from supervisor.diagnosis.bar import find_bar
 from supervisor.diagnosis.log_line import clean
 
@@ -45,6 +45,9 @@ class Course(NamedTuple):
     """Steps a second over the last five minutes."""
 
 
+NOTHING_PRINTED = Course()
+
+
 @dataclass(slots=True)
 class _Counter:
     """One counter of a trainer: a bar, or the steps that it names."""
@@ -75,7 +78,7 @@ class _Counter:
         return self.total is not None and self.last >= self.total
 
 
-class Pace:
+class StepPace:
     """The rate of a counter that only rises, over the last minutes."""
 
     def __init__(self) -> None:
@@ -114,7 +117,7 @@ class PrintedCourse:
         self._is_headed = False
         self._loss: float | None = None
         self._is_first = True
-        self._pace = Pace()
+        self._pace = StepPace()
 
     def look(self, lines: Sequence[str], unended: str, now: float) -> Course:
         """Read the newest lines. `unended`: a line without newline, as a bar leaves it."""
@@ -155,15 +158,15 @@ class PrintedCourse:
         if seen.epoch is not None:
             self._epochs = seen.epochs or self._epochs
             self._epoch = seen.epoch
-        match seen.count:
-            case Count.STEPS:
+        match seen.counts:
+            case CountKind.STEPS:
                 self._counter(self._named, seen).take(seen)
-            case Count.BATCHES:
+            case CountKind.BATCHES:
                 self._batch = (seen.number, seen.total)
-            case Count.BAR:
+            case CountKind.BAR:
                 self._newest = self._counter(self._bars, seen)
                 self._newest.take(seen)
-            case Count.NONE:
+            case CountKind.NONE:
                 # transformers prints the loss on a line of its own, while its bar stands.
                 if seen.loss is not None and self._newest is not None:
                     self._newest.shows_loss = True

@@ -16,14 +16,16 @@ from supervisor.diagnosis.step_line import read_step
 
 _NUMBER = r"[-+]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:e[-+]?\d{1,4})?|[-+]?(?:nan|inf)"
 _LOSS = re.compile(
-    r"(?<![\w.\-])(?P<before>\w{1,20}[ /\-])?(?:(?:train(?:ing)?|total|lm|step|reduced_train)[_/ ])?"
+    r"(?<![\w.\-])(?P<before>\w{1,20}[ /\-])?"
+    r"(?:(?:train(?:ing)?|total|lm|step|reduced_train)[_/ ])?"
     rf"loss(?:/train)?['\"]?(?:\s{{0,3}}[:=]\s{{0,4}}| )['\"]?(?P<loss>{_NUMBER})(?![\w.]*[\w/])",
     re.IGNORECASE,
 )
 _OF_OTHERS = re.compile(r"(?:val|eval|test|dev|best|valid)", re.IGNORECASE)
 # Names that are always counts of the whole run: NeMo's and fairseq's bars count within an epoch.
 _GLOBAL = re.compile(
-    r"(?<![\w])(?:global[_ ]?step|num_updates)['\"]?\s?[=: ]\s?['\"]?(\d{1,12})(?:\.0+)?(?![\d.]*\d)",
+    r"(?<!\w)(?:global[_ ]?step|num_updates)['\"]?\s?[=: ]\s?['\"]?"
+    r"(\d{1,12})(?:\.0+)?(?![\d.]*\d)",
     re.IGNORECASE,
 )
 _EPOCH = re.compile(
@@ -34,7 +36,7 @@ _TABLE_ROW = re.compile(r"\|\s{1,9}(total_timesteps|loss)\s+\|\s(\S{1,24})\s+\|\
 _NOT_WORDS = re.compile(r"[^a-z]+")
 
 
-class Count(StrEnum):
+class CountKind(StrEnum):
     """What a line's number counts."""
 
     NONE = "none"
@@ -49,7 +51,7 @@ class Count(StrEnum):
 class ProgressLine(NamedTuple):
     """One line's facts; None where it shows none. `key` tells the bars of one trainer apart."""
 
-    count: Count = Count.NONE
+    counts: CountKind = CountKind.NONE
     number: int = 0
     total: int | None = None
     epoch: int | None = None
@@ -81,10 +83,10 @@ def read_progress(line: str) -> ProgressLine | None:
     whole = _GLOBAL.search(text)
     if mark.kind.startswith("bar of "):
         total = int(mark.kind.removeprefix("bar of "))
-        found = ProgressLine(Count.BATCHES, number, total, mark.epoch, None, loss)
+        found = ProgressLine(CountKind.BATCHES, number, total, mark.epoch, None, loss)
         return _with_steps(found, whole)
     epoch = _epoch_in(text)
-    found = ProgressLine(Count.STEPS, number, total, epoch, None, loss, "named")
+    found = ProgressLine(CountKind.STEPS, number, total, epoch, None, loss, "named")
     return found if whole is None else _with_steps(found, whole)
 
 
@@ -95,7 +97,7 @@ def _of_table(text: str) -> ProgressLine | None:
     if row[1] == "loss":
         return ProgressLine(loss=decimal_of(row[2]))
     steps = row[2].isascii() and row[2].isdigit()
-    return ProgressLine(Count.STEPS, int(row[2]), key="global") if steps else None
+    return ProgressLine(CountKind.STEPS, int(row[2]), key="global") if steps else None
 
 
 def _of_bar(text: str, bar: Bar) -> ProgressLine | None:
@@ -113,21 +115,21 @@ def _of_bar(text: str, bar: Bar) -> ProgressLine | None:
         is_keras = not bar.names_epoch
         if is_keras and loss is None:
             return None
-        found = ProgressLine(Count.BATCHES, bar.done, total, epoch, bar.epochs, loss)
+        found = ProgressLine(CountKind.BATCHES, bar.done, total, epoch, bar.epochs, loss)
         return _with_steps(found._replace(is_keras=is_keras), _GLOBAL.search(text))
     if "epoch" in bar.name.lower() or bar.kind == "line" or (total is None and loss is None):
         return None  # it may count the epochs, and a count without an end may be of anything
     name = _NOT_WORDS.sub(" ", bar.name.lower()).strip()
-    return ProgressLine(Count.BAR, bar.done, total, None, None, loss, f"{name}|{total}")
+    return ProgressLine(CountKind.BAR, bar.done, total, None, None, loss, f"{name}|{total}")
 
 
 def _with_steps(found: ProgressLine, whole: re.Match[str] | None) -> ProgressLine:
     if whole is None:
         return found
     return found._replace(
-        count=Count.STEPS,
+        counts=CountKind.STEPS,
         number=int(whole[1]),
-        total=found.total if found.count is Count.STEPS else None,
+        total=found.total if found.counts is CountKind.STEPS else None,
         key="global",
     )
 

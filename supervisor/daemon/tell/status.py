@@ -4,6 +4,7 @@ import socket
 from dataclasses import dataclass
 
 from supervisor.config.model import RunConfig
+from supervisor.core.printed_status import PrintedStatus
 from supervisor.core.rules.budget import DAY_S
 from supervisor.core.rules.goodput import goodput, total_s
 from supervisor.core.states import State
@@ -16,7 +17,6 @@ from supervisor.core.status import (
     LaunchStatus,
     PersisterStatus,
     Pids,
-    PrintedStatus,
     SlurmStatus,
     SnapshotStatus,
     Status,
