@@ -57,6 +57,14 @@ def test_transformers() -> None:
     assert all(one.batch is None for one in found)
 
 
+def test_trl() -> None:
+    """A real log of SFTTrainer, 1.16.0: the bars by which it prepares both datasets are none."""
+    found = courses((PRINTED / "trl.log").read_bytes())
+    assert {one.total for one in found} == {None, 40}
+    assert found[0] == Course()
+    assert found[-1] == Course(step=40, total=40, epoch=0, loss=3.525)
+
+
 def test_lightning() -> None:
     """A real log of 2.6.6: each epoch has its own bar, so there is no step, but a place."""
     found = courses((PRINTED / "lightning.log").read_bytes())
