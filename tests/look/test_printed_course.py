@@ -74,6 +74,21 @@ def test_lightning() -> None:
     assert found[-1] == Course(epoch=2, batch=20, batches=20, loss=0.00314)
 
 
+def test_keras() -> None:
+    """A real log of 3.15.1: two epochs, then `evaluate` and `predict`, whose bars are none."""
+    found = courses((PRINTED / "keras.log").read_bytes())
+    assert {(one.step, one.epochs, one.batches) for one in found} <= {(None, 2, 20), Course()[:3]}
+    assert found[-1] == Course(epoch=2, epochs=2, batch=20, batches=20, loss=0.1103)
+
+
+def test_stable_baselines3() -> None:
+    """A real log of PPO, 2.9.2, with evaluations: each table has the steps of the run."""
+    found = courses((PRINTED / "stable_baselines3.log").read_bytes())
+    steps = [one.step for one in found if one.step is not None]
+    assert steps == sorted(steps)
+    assert found[-1] == Course(step=640, loss=40.7)
+
+
 @pytest.mark.parametrize(
     ("lines", "course"),
     [
