@@ -10,6 +10,9 @@ import pytest
 from standin import Parked, run_cold
 from test_equality import PROBE, compare
 
+from supervisor.launcher.children.trainer import program_of
+from supervisor.launcher.messages import LaunchOrder
+from supervisor.standby import shebang, start
 from supervisor.standby.command import Cold, PythonCommand, parse
 from supervisor.standby.shebang import resolve
 
@@ -158,6 +161,26 @@ def test_programs_that_are_no_scripts_are_not_read(folder: Path) -> None:
     assert resolve(["srun", "x"], environ) == Cold("srun is not Python")
     assert resolve([], environ) == parse([], environ)
     assert resolve(["python", "a.py"], environ) == parse(["python", "a.py"], environ)
+
+
+def test_only_the_child_reads_the_script(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The launcher makes the program without a read; the child's preparation reads the line."""
+    tool, record = write(folder / "tool", f"#!{PYTHON}\n"), tmp_path / "imports.json"
+    env = {"SUPERVISOR_IMPORTS": str(record)}
+    order = LaunchOrder(attempt=1, run_id="r", argv=(str(tool),), env=env, cwd=str(tmp_path))
+    read = shebang._head
+    monkeypatch.setattr(shebang, "_head", lambda path: pytest.fail(f"{path} was read"))
+    program = program_of(order, None)
+    assert program.prepare is not None
+    assert start.STARTUP not in program.environ.get("PYTHONPATH", "")
+    with pytest.raises(pytest.fail.Exception):
+        program.prepare()
+    monkeypatch.setattr(shebang, "_head", read)
+    argv, environ = program.prepare()
+    assert list(argv) == [str(tool)]
+    assert environ["PYTHONPATH"].startswith(start.STARTUP)
 
 
 HEADS = {
