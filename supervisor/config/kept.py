@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from supervisor.config.model import RunConfig
+from supervisor.config.sections import KEPT
 
 
 def read_kept(data: bytes) -> tuple[RunConfig, tuple[str, ...]]:
@@ -13,10 +14,11 @@ def read_kept(data: bytes) -> tuple[RunConfig, tuple[str, ...]]:
 
     Unknown keys appear after a downgrade, since `run` writes all keys, set or not. The daemon
     passes them over: if it refused, training would go on unwatched. Users' mistakes were found when
-    the run began. Raises ValueError where the rest cannot be read either.
+    the run began. A check that may be newer than the run (other groups in `watch.progress`) is left
+    out. Raises ValueError where the rest cannot be read either.
     """
     try:
-        return RunConfig.model_validate_json(data), ()
+        return RunConfig.model_validate_json(data, context=KEPT), ()
     except ValidationError as error:
         unknown = [one["loc"] for one in error.errors() if one["type"] == "extra_forbidden"]
         if not unknown:
@@ -27,5 +29,5 @@ def read_kept(data: bytes) -> tuple[RunConfig, tuple[str, ...]]:
         for section in sections:
             within = within[section]
         del within[key]
-    config = RunConfig.model_validate_json(json.dumps(values))
+    config = RunConfig.model_validate_json(json.dumps(values), context=KEPT)
     return config, tuple(".".join(map(str, place)) for place in unknown)

@@ -13,7 +13,17 @@ from pydantic.fields import FieldInfo
 from supervisor.config.arguments import PLACEHOLDERS, unknown_placeholders
 from supervisor.config.exit_code_rules import ExitCodes
 from supervisor.config.problems import nearest
-from supervisor.config.values import AutoDuration, Count, Duration, Word, with_step_group
+from supervisor.config.values import (
+    AutoDuration,
+    Count,
+    Duration,
+    Word,
+    with_progress_groups,
+    with_step_group,
+)
+
+# The context in which `kept.py` reads a configuration that another version found right.
+KEPT = "kept"
 
 
 class Section(BaseModel):
@@ -170,14 +180,19 @@ class WatchConfig(Section):
     progress: str | None = None
     r"""A regular expression with a group named `step`, to read the step from the log.
 
-    For example `'step (?P<step>\d+)'`. It may take 0.1 s at each look at the log. An expression
-    that is too slow again and again is switched off, which is reported once."""
+    For example `'step (?P<step>\d+)'`. Groups named `loss`, `total` (the number of steps) and
+    `epoch` are read as well, and shown by `status`. No other group may have a name. The expression
+    may take 0.1 s at each look at the log. An expression that is too slow again and again is
+    switched off, which is reported once. Without it, `status` shows what the usual progress bars
+    print, but nothing is decided by that."""
 
     @field_validator("progress")
     @classmethod
-    def _names_the_step(cls, pattern: str | None) -> str | None:
+    def _names_the_step(cls, pattern: str | None, info: ValidationInfo) -> str | None:
         """The pattern must compile and have the group `step`. Raises ValueError."""
-        return with_step_group(pattern, r"step (?P<step>\d+)")
+        if info.context == KEPT:
+            return with_step_group(pattern, r"step (?P<step>\d+)")
+        return with_progress_groups(pattern, r"step (?P<step>\d+)")
 
 
 class DiagnosisConfig(Section):

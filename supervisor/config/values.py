@@ -50,6 +50,9 @@ Word = Annotated[str, AfterValidator(_without_nul), WithJsonSchema({"type": ["st
 SignalName = Literal["TERM", "USR1", "HUP", "INT"]
 
 
+PROGRESS_GROUPS = ("step", "loss", "total", "epoch")
+
+
 def with_step_group(pattern: str | None, example: str) -> str | None:
     """A regular expression that names a step. Raises ValueError."""
     if pattern is None:
@@ -60,4 +63,21 @@ def with_step_group(pattern: str | None, example: str) -> str | None:
         raise ValueError(f"not a regular expression: {error}") from None
     if "step" not in compiled.groupindex:
         raise ValueError(f"has no group named step; for example: '{example}'")
+    return pattern
+
+
+def with_progress_groups(pattern: str | None, example: str) -> str | None:
+    """A regular expression that names a step, and of other groups only known ones.
+
+    Raises ValueError.
+    """
+    if with_step_group(pattern, example) is None or pattern is None:
+        return None
+    unknown = [name for name in re.compile(pattern).groupindex if name not in PROGRESS_GROUPS]
+    if unknown:
+        *most, last = PROGRESS_GROUPS
+        raise ValueError(
+            f"has a group named {unknown[0]}, but only {', '.join(most)} and {last} are read; use"
+            " one of these names, or write (?:…) for a group without a name"
+        )
     return pattern

@@ -6,6 +6,7 @@ the sentence below a field is its row.
 
 from dataclasses import dataclass
 
+from supervisor.core.printed_status import PrintedStatus
 from supervisor.core.vocabulary import Action, Failure, Intent, RunState, StopSource
 
 
@@ -214,6 +215,13 @@ class Status:
     """Of the running attempt."""
     step_rate: float | None = None
     """Steps a second over the last 30 s."""
+    total: int | None = None
+    """How many steps the run makes: `finish.step`, the group `total` of `watch.progress`, or the
+    total of a bar that shows the same step."""
+    eta_s: float | None = None
+    """How long they take at the pace of the last five minutes."""
+    printed: PrintedStatus | None = None
+    """What the usual progress bars in the log show. It is only shown: nothing is decided by it."""
     heartbeat_age_s: float | None = None
     """How long ago the quietest rank gave its last sign of life."""
     log_age_s: float | None = None
@@ -275,25 +283,3 @@ class Status:
     """Of the supervisor; a new daemon does not change it."""
     updated_at: str | None = None
     """When it was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoDaemon:
-    """No daemon starts, as the launcher reports it; null if a daemon lives."""
-
-    since: str | None = None
-    at: str | None = None
-    failures: int | None = None
-    why: str | None = None
-    next_at: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StillRunning:
-    """The processes that train on although their supervisor has died: a list."""
-
-    pid: int
-    attempt: int | None = None
-    command: str = ""
-    step: int | None = None
-    heartbeat_age_s: float | None = None

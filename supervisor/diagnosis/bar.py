@@ -49,47 +49,58 @@ _RANK = re.compile(
     r"\W{0,3}(?:local_|global_)?(?:rank|gpu|cuda|worker|proc(?:ess)?)\W?\d{1,6}\W{0,3}", re.I
 )
 # ultralytics: epoch, memory of the device, losses.
-_ULTRALYTICS = re.compile(r"\s{0,40}(\d{1,6})/\d{1,6} +[\d.]{1,8}[KMG]?B? +[\d.naif]{1,12}\b")
-_EPOCH = re.compile(r"\bepoch\W{0,4}(\d{1,9})", re.IGNORECASE)
+_ULTRALYTICS = re.compile(r"\s{0,40}(\d{1,6})/(\d{1,6}) +[\d.]{1,8}[KMG]?B? +[\d.naif]{1,12}\b")
+_EPOCH = re.compile(r"\bepoch\W{0,4}(\d{1,9})(?: ?/ ?(\d{1,9}))?", re.IGNORECASE)
 _FACTORS = {"k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 
 
 class Bar(NamedTuple):
-    """A bar of training: `done` of `total` ("?" if it shows none), in an epoch if it names one."""
+    """A bar of training: `done` of `total` ("?" if it shows none), in an epoch if it names one.
+
+    `names_epoch`, `epochs`: whether it does, and how many there are. `kind` is `tqdm`, `line` or
+    `keras`; `name` is the text before it.
+    """
 
     done: int
     total: str
     epoch: int
     begin: int
     end: int
+    kind: str = "tqdm"
+    name: str = ""
+    names_epoch: bool = False
+    epochs: int | None = None
 
 
-def find_bar(text: str) -> tuple[bool, Bar | None]:
+def find_bar(text: str, *, from_zero: bool = False) -> tuple[bool, Bar | None]:
     """Whether a line has a bar at all, and the last one in it if it is a bar of training.
 
-    A bar at 0 is no sign of a step, so it is none.
+    A bar at 0 is no sign of a step, so it is none, unless `from_zero`.
     """
     found: list[re.Match[str]] = []
+    kind = "tqdm"
     if "[" in text:
         found = [*_TQDM.finditer(text)]
     if not found and any(glyph in text for glyph in _LINE_GLYPHS):
-        found = [*_LINE.finditer(text)]
+        found, kind = [*_LINE.finditer(text)], "line"
     if not found and "/" in text:
-        found = [*_KERAS.finditer(text)]
+        found, kind = [*_KERAS.finditer(text)], "keras"
     if not found:
         return False, None
     last = found[-1]
     before = found[-2].end() if len(found) > 1 else 0
-    return True, _of_training(text, last, before)
+    bar = _of_training(text, last, before, from_zero=from_zero)
+    return True, None if bar is None else bar._replace(kind=kind)
 
 
-def _of_training(text: str, found: re.Match[str], begin: int) -> Bar | None:
+def _of_training(text: str, found: re.Match[str], begin: int, *, from_zero: bool) -> Bar | None:
     groups = found.groupdict()
     done = groups.get("done") or groups.get("count") or groups.get("percent") or "0"
     total = groups.get("total") or ("100%" if groups.get("percent") else "?")
     total = "?" if total == "Unknown" else total
     number = _whole(done)
-    if number == 0 or _UNIT_OF_DATA.search(text, found.start(), found.end() + 300):
+    is_begun = number > 0 or from_zero
+    if not is_begun or _UNIT_OF_DATA.search(text, found.start(), found.end() + 300):
         return None
     name = _DRAWN.sub("", text[begin : found.start()]).lstrip("] ")
     epoch = _ULTRALYTICS.match(name)
@@ -97,7 +108,11 @@ def _of_training(text: str, found: re.Match[str], begin: int) -> Bar | None:
         if not _is_training(name) or (groups.get("percent") and not name.strip()):
             return None
         epoch = _EPOCH.search(name)
-    return Bar(number, total, int(epoch[1]) if epoch else 0, found.start(), found.end())
+    bar = Bar(number, total, 0, found.start(), found.end(), name=name)
+    if epoch is None:
+        return bar
+    epochs = int(epoch[2]) if epoch[2] else None
+    return bar._replace(epoch=int(epoch[1]), names_epoch=True, epochs=epochs)
 
 
 def _is_training(name: str) -> bool:

@@ -18,7 +18,7 @@ _STEP = re.compile(
     r"(?<![\w/.\-])(?P<name>(?:global[_ ]?|train(?:ing)?[_ ]|update[_ ])?"
     r"(?:steps?|iter(?:ation)?s?|it|num_updates|updates?))(?:\(train\))?"
     rf"['\"]?\s{{0,4}}[=:#]?\s{{0,12}}['\"]?\[?\s{{0,12}}{_WHOLE}(?! ?(?:ms|s|sec|seconds|%)\b)"
-    r"['\"]?(?P<of>\s{0,8}(?:/|of)\s{0,8}\d{1,12})?(?![\w/.]*\.(?:pt|pth|ckpt|bin)\b)(?!/[a-z])"
+    r"['\"]?(?P<of>\s{0,8}(?:/|of)\s{0,8}(?P<total>\d{1,12}))?(?![\w/.]*\.(?:pt|pth|ckpt|bin)\b)(?!/[a-z])"
 )
 _EPOCH_BATCH = re.compile(
     # `Epoch [1][50/500]`, `Epoch(train) [1][ 50/ 500]`, `Epoch: [0/90][10/500]`
@@ -37,7 +37,7 @@ _EPOCH_BATCH = re.compile(
 _OTHER_MODE = re.compile(r"\b(?:iter|epoch)\((?!train)\w{1,20}\)")
 _EPOCH = re.compile(
     r"(?<![\w/.\-])(?:train[_ ])?epoch['\"]?\s{0,4}[=:#]?\s{0,4}\[?\s{0,4}(\d{1,9})(?![\d.]*\d)"
-    r"(?P<of>\s{0,4}(?:/|of)\s{0,4}\d{1,9})?"
+    r"(?P<of>\s{0,4}(?:/|of)\s{0,4}(?P<epochs>\d{1,9}))?"
 )
 # clu, in JAX trainers: `[65100] loss=2.24`
 _BRACKETED = re.compile(
@@ -101,12 +101,14 @@ class StepMark:
 
     `epoch` is the epoch in which the number counts, 0 if the line names none. `is_measured`: the
     line shows a loss or a rate, so a step was made. A bare number may be where a run was resumed.
+    `of`: what the line names behind the number of a step or an epoch as the last one.
     """
 
     kind: str
     number: int
     epoch: int = 0
     is_measured: bool = field(default=True, compare=False)
+    of: int | None = field(default=None, compare=False)
 
 
 def read_step(text: str) -> StepMark | None:
@@ -168,7 +170,8 @@ def _step(text: str) -> StepMark | None:
         )
         is_plain = found["name"] not in _NEEDS_MEASUREMENT
         if is_measured or (is_plain and _BARE.match(text, end) is not None):
-            return StepMark("step", int(found[2].replace(",", "")), 0, is_measured)
+            of = int(found["total"]) if found["total"] else None
+            return StepMark("step", int(found[2].replace(",", "")), 0, is_measured, of)
     return None
 
 
@@ -186,7 +189,8 @@ def _epoch(text: str) -> StepMark | None:
     is_measured = _MEASURED.search(text, found.end()) is not None
     if not is_measured and (found["of"] is None or _BARE.match(text, found.end()) is None):
         return None
-    return StepMark("epoch", int(found[1]), 0, is_measured)
+    of = int(found["epochs"]) if found["epochs"] else None
+    return StepMark("epoch", int(found[1]), 0, is_measured, of)
 
 
 def _is_spoken(text: str, begin: int, end: int) -> bool:

@@ -6,9 +6,10 @@ import os
 import sys
 import time
 
-from supervisor.standby.command import MODULE, SCRIPT, Cold, parse
-from supervisor.standby.process_memory import MainProgram, die_with, show
+from supervisor.standby.command import MODULE, SCRIPT, Cold
+from supervisor.standby.process_memory import MainProgram, die_with, name_process, show
 from supervisor.standby.refusal import Refused
+from supervisor.standby.shebang import resolve
 from supervisor.standby.start import OWN_PREFIX, VARIABLE, decoy, digests
 
 TYPE_CHECKING = False
@@ -73,6 +74,8 @@ class ParkedInterpreter:
         shown = self._environ + [os.fsencode(f"{name}={value}") for name, value in own.items()]
         words = [*sys.orig_argv[:-1], target, *command.args]
         show(words, shown)
+        if command.comm is not None:
+            name_process(command.comm)
         self._priority.forgive()
         die_with(self._settings["launcher_pid"], message["death_signal"])
         if cwd is not None:
@@ -90,7 +93,8 @@ class ParkedInterpreter:
         self._output.give()
 
     def _command(self, argv: list[str], environ: dict[str, str], cwd: str | None) -> PythonCommand:
-        command = parse(argv, environ, cwd)
+        # On a dead disk this process hangs alone, and the launcher kills it (ANSWER_S).
+        command = resolve(argv, environ, cwd)
         if isinstance(command, Cold):
             raise Refused(command.reason)
         settings = self._settings

@@ -1,4 +1,7 @@
-"""Whether a command is a Python program, and which. It starts nothing, and reads no file."""
+"""Whether a command is a Python program, and which. It starts nothing, and reads no file.
+
+Of a command such as `trl` only the file's first line can say so: `shebang.py` reads it.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,14 @@ _IMPOSSIBLE = {
     "V": "runs no program",
 }
 _PYCS = "--check-hash-based-pycs"
+# Programs that start others and are no scripts: their files need not be read.
+_NO_SCRIPTS = frozenset(
+    {
+        "sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "busybox", "env", "nice", "nohup",
+        "ionice", "stdbuf", "setsid", "setpriv", "taskset", "numactl", "chrt", "timeout", "time",
+        "srun", "mpirun", "mpiexec", "uv", "docker", "podman", "apptainer", "singularity",
+    }
+)  # fmt: skip
 
 
 class Cold(NamedTuple):
@@ -43,7 +54,9 @@ class PythonCommand(NamedTuple):
     """A Python program: `executable [options] [stem]target args`.
 
     `options` are the words before the word that holds the target (`-m` or `-c` among them);
-    `stem` is what stands before the target in its own word (`-um` in `-umtrain`).
+    `stem` is what stands before the target in its own word (`-um` in `-umtrain`). `words` are those
+    by which Python is started, up to the target; of a script its first line says them. `comm` is
+    the process's name (PR_SET_NAME), if it is not that of Python's file.
     """
 
     executable: str
@@ -52,6 +65,18 @@ class PythonCommand(NamedTuple):
     stem: str
     target: str
     args: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    comm: str | None = None
+
+
+def is_python(word: str) -> bool:
+    """Whether a command's first word names Python itself."""
+    return _PYTHON.fullmatch(os.path.basename(word)) is not None
+
+
+def may_be_script(argv: Sequence[str]) -> bool:
+    """Whether the command's first word may name a script, which may be a Python program."""
+    return bool(argv) and not is_python(argv[0]) and os.path.basename(argv[0]) not in _NO_SCRIPTS
 
 
 def parse(
@@ -59,15 +84,24 @@ def parse(
 ) -> PythonCommand | Cold:
     """Return the Python program that a command is, or why it can only be launched cold.
 
-    `environ` is the attempt's: its PATH finds the executable. The options are those of CPython
-    3.11 to 3.14 (Python/initconfig.c, Python/getopt.c).
+    Its first word must name Python. `environ` is the attempt's: its PATH finds the executable. The
+    options are those of CPython 3.11 to 3.14 (Python/initconfig.c, Python/getopt.c).
     """
-    if not argv or not _PYTHON.fullmatch(os.path.basename(argv[0])):
+    found = _parse(argv, environ, cwd)
+    if isinstance(found, Cold):
+        return found
+    return found._replace(words=(argv[0], *found.options))
+
+
+def _parse(
+    argv: Sequence[str], environ: Mapping[str, str], cwd: str | None
+) -> PythonCommand | Cold:
+    if not argv or not is_python(argv[0]):
         return Cold(f"{argv[0] if argv else 'an empty command'} is not Python")
-    executable = _find(argv[0], environ.get("PATH", os.defpath), cwd)
-    if executable is None:
+    file = find(argv[0], environ, cwd)
+    if file is None:
         return Cold(f"{argv[0]} is not found")
-    words = list(argv[1:])
+    executable, words = file.path, list(argv[1:])
     for place, word in enumerate(words):
         if word == "-":
             return Cold("its program comes from standard input")
@@ -98,7 +132,7 @@ def _after_value(
         return Cold(f"{words[place]} has no value")
     if "X" in words[place][-1:] and (problem := _extended(head[-1])):
         return problem
-    found = parse([name, *rest], environ, cwd)
+    found = _parse([name, *rest], environ, cwd)
     if isinstance(found, Cold):
         return found
     return found._replace(executable=executable, options=(*head, *found.options))
@@ -159,14 +193,22 @@ def _extended(value: str) -> Cold | None:
     return Cold("-X importtime prints every import") if value.startswith("importtime") else None
 
 
-def _find(name: str, path: str, cwd: str | None) -> str | None:
+class FoundFile(NamedTuple):
+    """A file that a command's first word leads to: its absolute path, and how exec(3) names it."""
+
+    path: str
+    named: str
+
+
+def find(name: str, environ: Mapping[str, str], cwd: str | None) -> FoundFile | None:
     """Return the file that execvp(3) would start, None if there is none."""
     if "/" in name:
-        candidates = [os.path.join(cwd or "", name)]
+        candidates = [name]
     else:
-        folders = path.split(os.pathsep)
-        candidates = [os.path.join(cwd or "", folder, name) for folder in folders]
-    for candidate in candidates:
-        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
-            return os.path.abspath(candidate)
+        folders = environ.get("PATH", os.defpath).split(os.pathsep)
+        candidates = [os.path.join(folder, name) for folder in folders]
+    for named in candidates:
+        path = os.path.join(cwd or "", named)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return FoundFile(os.path.abspath(path), named)
     return None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _POINTER = struct.Struct("=P" if struct.calcsize("P") == 4 else "=Q")
 _STATE_BYTES = 1 << 20
 _HEAP_BYTES = 1 << 28
-_PR_SET_MM, _PR_SET_MM_MAP, _PR_SET_PDEATHSIG = 35, 14, 1
+_PR_SET_MM, _PR_SET_MM_MAP, _PR_SET_PDEATHSIG, _PR_SET_NAME = 35, 14, 1, 15
 _PROT_READ_WRITE, _MAP_PRIVATE_ANONYMOUS = 3, 0x22
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -193,3 +193,11 @@ def die_with(launcher_pid: int, signum: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signum), 0, 0, 0)
     if os.getppid() != launcher_pid:
         os._exit(128 + signum)
+
+
+def name_process(name: str) -> None:
+    """Have ps(1) show this name: the kernel names a process by its script's file, not by Python's.
+
+    It keeps the first 15 bytes; see prctl(2), PR_SET_NAME.
+    """
+    _libc.prctl(_PR_SET_NAME, ctypes.c_char_p(os.fsencode(name)), 0, 0, 0)

@@ -42,13 +42,12 @@ def decoy(kind: str, nonce: str) -> str:
     return f"/nonexistent/parked-{nonce}.py"
 
 
-def argv(command: PythonCommand, nonce: str, word: str | None = None) -> list[str]:
+def argv(command: PythonCommand, nonce: str) -> list[str]:
     """Return the words to exec: the user's interpreter and options, and the decoy.
 
-    `word` is the command's first word, if not the executable: sys.executable may depend on it.
+    The first is the word that the user wrote: sys.executable may depend on it.
     """
-    target = command.stem + decoy(command.kind, nonce)
-    return [word or command.executable, *command.options, target]
+    return [*command.words, command.stem + decoy(command.kind, nonce)]
 
 
 def environ(
@@ -60,18 +59,20 @@ def environ(
     record: str | None,
     preload: str | Sequence[str] = "auto",
     standby: str | None = None,
+    launcher_pid: int | None = None,
 ) -> dict[str, str]:
     """Return the environment to exec with, made from that of an attempt.
 
     The parked interpreter inherits `control_fd`; `record` is the file that `recorder.record` wrote;
-    `preload` is "auto" or names of modules; `standby` is None or "cuda".
+    `preload` is "auto" or names of modules; `standby` is None or "cuda". Its parent is
+    `launcher_pid`, this process if None.
     """
     own = {name: value for name, value in attempt.items() if not name.startswith(OWN_PREFIX)}
     known = digests(own)
     own["PYTHONPATH"] = _with_startup(own)
     settings = {
         "control_fd": control_fd,
-        "launcher_pid": os.getpid(),
+        "launcher_pid": os.getpid() if launcher_pid is None else launcher_pid,
         "executable": command.executable,
         "kind": command.kind,
         "stem": command.stem,

@@ -258,9 +258,13 @@ def attach(*, handle_interrupt: bool = False) -> Worker:
 
 
 def _record_imports() -> None:
-    """Write down what was imported by now, for the parked interpreter to import."""
+    """Write down what was imported by now, for the parked interpreter to import.
+
+    Only the attempt's main process is ever parked. A rank below `torchrun` imports other modules.
+    """
     path = os.environ.get("SUPERVISOR_IMPORTS")
-    if not path:
+    launcher = os.environ.get("SUPERVISOR_LAUNCHER", "").partition(":")[0]
+    if not path or launcher != str(os.getppid()):
         return
     try:
         from .imports import recorder  # other processes do not need it

@@ -54,6 +54,9 @@ colour: red
     ]
 
 
+PROGRESS = "command: [a]\nwatch: "
+
+
 @pytest.mark.parametrize(
     ("text", "key", "says"),
     [
@@ -80,6 +83,8 @@ colour: red
         ("command: [a]\nsignals: TERM", "signals", "expected a list"),
         ("command: [a]\nfinish: {step: 5, file: x}", "finish.file", "not both"),
         ("command: [a]\nwatch: {progress: '(\\d+)'}", "watch.progress", "(?P<step>"),
+        (f"{PROGRESS}{{progress: '(?P<step>.)(?P<acc>.)'}}", "watch.progress", "a group named acc"),
+        (f"{PROGRESS}{{progress: '(?P<step>.)(?P<lr>.)'}}", "watch.progress", "total and epoch"),
         ("command: [a]\nwatch: {log_silence: auto}", "watch.log_silence", "expected a duration"),
         ("command: [a]\nrestart: {backoff: 10m}", "restart.backoff_max", "longer than backoff_max"),
         (f"{CODES}{{'137': hold}}}}", "restart.exit_codes.137", "write 137 without quotes"),

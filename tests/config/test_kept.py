@@ -57,3 +57,19 @@ def test_what_cannot_be_understood_is_still_refused(tmp_path: Path) -> None:
         read_kept(json.dumps(values).encode())
     with pytest.raises(ValueError, match="JSON"):
         read_kept(b"{")
+
+
+def test_a_check_that_is_newer_than_the_run_is_left_out(tmp_path: Path) -> None:
+    """A run whose pattern names another group goes on after an upgrade; a new run may not."""
+    _, values = kept(tmp_path)
+    values["watch"]["progress"] = r"step (?P<step>\d+) acc (?P<acc>\S+)"
+    data = json.dumps(values).encode()
+    found, unknown = read_kept(data)
+    assert (found.watch.progress, unknown) == (values["watch"]["progress"], ())
+    with pytest.raises(ValidationError, match="a group named acc"):
+        RunConfig.model_validate_json(data)
+    values["watch"]["progress"] = "step"
+    with pytest.raises(ValidationError, match="no group named step"):
+        read_kept(json.dumps(values).encode())
+    values["watch"]["progress"] = r"(?P<step>\d+)/(?P<total>\d+) (?P<epoch>.)(?P<loss>.)"
+    assert RunConfig.model_validate_json(json.dumps(values)).watch.progress is not None

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,19 +10,27 @@ import pytest
 from supervisor.core.vocabulary import Phase
 from supervisor.daemon.look.observer import Observation, Observer
 from supervisor.daemon.look.printed_log import PrintedLog
+from supervisor.daemon.look.progress import ProgressReader
 from supervisor.daemon.look.rank_presence import RankPresence
 from supervisor.system.identity import start_ticks
 from supervisor.worker.heartbeat import PageWriter
 from supervisor.worker.page_reading import read_pages
 
 
+def bar(number: int, total: int) -> str:
+    """A progress bar as tqdm leaves it, with a loss."""
+    return f" 37%|###7 | {number}/{total} [01:02<01:45, 5.97it/s, loss=1.5]"
+
+
 class Watched:
     """A page of this very process, and its observer."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pattern: str | None = None) -> None:
+        self.log = folder / "train.log"
         self.page = PageWriter(folder / "rank-0", start_ticks=start_ticks(os.getpid()) or 0)
         self.printed = PrintedLog(folder / "train.log", offset=0)
-        self.observer = Observer(1, folder, self.printed, progress=None, now=time.monotonic())
+        progress = ProgressReader(pattern) if pattern else None
+        self.observer = Observer(1, folder, self.printed, progress=progress, now=time.monotonic())
 
     def spend(self, phase: Phase, seconds: float) -> None:
         """Spend so long in a phase."""
@@ -122,3 +131,55 @@ def test_pages_of_an_earlier_round_are_nobodys_loss(tmp_path: Path) -> None:
     later._seen.add((left.pid, left.start_ticks))
     later.look([first, left], born_s + 5.0)
     assert later.gone_among([first, left]) == [left]
+
+
+def test_a_printed_bar_is_shown_and_decides_nothing(tmp_path: Path) -> None:
+    """Without beats and `watch.progress` the core sees no step, whatever the log says."""
+    watched = Watched(tmp_path)
+    before = watched.look().observed
+    watched.log.write_text(f"\r{bar(370, 1000)}\n{{'loss': 1.25, 'epoch': 3.2}}\r{bar(1000, 1000)}")
+    look = watched.look()
+    assert (look.course.step, look.course.total, look.course.epoch) == (1000, 1000, 3)
+    assert (look.printed, look.epoch, look.loss, look.total) == ((), None, None, None)
+    ages = {"log_age_s": 0.0, "beat_age_s": 0.0}
+    assert replace(look.observed, **ages) == replace(before, **ages)
+
+
+def test_the_pattern_feeds_what_beats_do_not_say(tmp_path: Path) -> None:
+    """Loss, total and epoch of `watch.progress` are shown; the newest of each stays."""
+    watched = Watched(tmp_path, r"(?P<step>\d+)/(?P<total>\d+)|ep (?P<epoch>\d+) l (?P<loss>\S+)")
+    watched.log.write_text("4/90\nep 2 l 0.5\n")
+    look = watched.look()
+    assert (look.observed.step, look.total, look.epoch, look.loss) == (4, 90, 2, 0.5)
+    with watched.log.open("a") as log:
+        log.write("6/90\n")
+    look = watched.look()
+    assert (look.observed.step, look.total, look.epoch, look.loss) == (6, 90, 2, 0.5)
+    watched.page.beat(7, loss=0.25)
+    look = watched.look()
+    assert (look.observed.step, look.epoch, look.loss) == (7, None, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("step", "bars", "total"),
+    [
+        (40, [(40, 60)], 60),
+        (41, [(40, 60)], 60),
+        (40, [(160, 240)], None),
+        (2, [(2, 60)], None),
+        (40, [(40, 60), (55, 60)], 60),
+        (40, [(40, 60), (1, 60)], 60),
+    ],
+)
+def test_a_bar_that_counts_as_the_beats_do_says_the_total(
+    tmp_path: Path, step: int, bars: list[tuple[int, int]], total: int | None
+) -> None:
+    """A bar of micro-batches says nothing of the steps, and the first few steps prove nothing."""
+    watched = Watched(tmp_path)
+    watched.page.beat(step)
+    found = None
+    for number, of in bars:
+        with watched.log.open("a") as log:
+            log.write(f"\r{bar(number, of)}\n")
+        found = watched.look().total
+    assert found == total

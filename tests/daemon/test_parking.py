@@ -1,5 +1,6 @@
 """The parked interpreter as the daemon orders it and shows it."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -94,10 +95,32 @@ def test_the_order_says_what_to_preload(tmp_path: Path, monkeypatch: pytest.Monk
 def test_what_is_not_python_is_told_and_not_ordered(tmp_path: Path) -> None:
     """`status` says why every launch is cold, and no order is sent."""
     scene = Scene(tmp_path)
-    scene.order("torchrun", "train.py")
+    scene.order("srun", "train.py")
     assert scene.sent == []
-    refused = Parked(ParkedStage.ABSENT, reason="torchrun is not Python")
+    refused = Parked(ParkedStage.ABSENT, reason="srun is not Python")
     assert scene.events == [ParkedSeen(refused)]
+
+
+def test_a_script_is_left_to_the_launchers_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon reads no file that a dead disk may hold, and sends the order.
+
+    If memory is short, it says so in `status` alone: the script may be no Python program.
+    """
+    fifo = tmp_path / "train"
+    os.mkfifo(fifo, 0o755)
+    scene = Scene(tmp_path)
+    monkeypatch.setattr(parking_module, "memory_left", lambda: None)
+    scene.order(str(fifo))
+    (order,) = scene.sent
+    assert isinstance(order, ParkOrder)
+    assert order.argv == (str(fifo),)
+    monkeypatch.setattr(parking_module, "memory_left", lambda: MIB)
+    scene.order(str(fifo))
+    (event,) = scene.events
+    assert isinstance(event, ParkedSeen)
+    assert not event.is_loud
 
 
 def test_what_the_launcher_tells_is_shown(tmp_path: Path) -> None:

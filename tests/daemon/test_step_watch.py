@@ -100,7 +100,7 @@ class Bench:
             observed=Observed(self.attempt, beating=last.beat is not None),
             pages=(), lines=tuple(lines), epoch=last.epoch, loss=None, step_rate=None,
             heartbeat_age_s=None, last_save_s=None, world_size=None, beat_step=last.beat,
-            printed=() if reader is None else reader.feed(lines),
+            printed=() if reader is None else reader.feed(lines).steps,
         )  # fmt: skip
 
     def survey(self) -> Survey:

@@ -104,6 +104,31 @@ def test_a_command_that_is_not_python_is_not_parked(rig: Rig) -> None:
     rig.finish(daemon)
 
 
+def test_a_script_with_a_pythons_first_line_is_parked(rig: Rig) -> None:
+    """Its child reads the first line: a Python program becomes the trainer, others are refused."""
+    folder = rig.folder / "bin"
+    folder.mkdir()
+    tool, other = folder / "tool", folder / "other"
+    tool.write_text(f"#!{sys.executable}\n{STAY}")
+    other.write_text("#!/bin/sh\ntrue\n")
+    for script in (tool, other):
+        script.chmod(0o755)
+    env = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    rig.start()
+    daemon = rig.daemon()
+    pid = parked(rig, daemon, "tool", env=env)
+    started = rig.launch(daemon, "tool", "--resume", "x", attempt=7, env=env)
+    assert (started["pid"], started["launch"], started["why"]) == (pid, "warm", None)
+    assert rig.wait_for_file("began") == f"{pid} 7 True"
+    daemon.send("stop", attempt=7, signal=signal.SIGTERM)
+    daemon.expect("exited")
+    park(rig, daemon, "other", env=env)
+    assert heard(daemon, "absent")["reason"] == "other is not Python"
+    started = rig.launch(daemon, "other", attempt=8, env=env)
+    assert (started["launch"], started["why"]) == ("cold", "other is not Python")
+    rig.finish(daemon)
+
+
 def test_one_that_is_not_ready_is_waited_for_or_given_up(rig: Rig) -> None:
     """It is waited for as long as the daemon orders; none is left beside a cold start."""
     script = rig.script("train.py", "pass")

@@ -12,7 +12,7 @@ SLOW_LINE = "loss " * 12 + "a" * 40 + "!"
 
 def steps(reader: ProgressReader, lines: list[str]) -> list[int]:
     """The steps without their shapes."""
-    return [found.step for found in reader.feed(lines)]
+    return [found.step for found in reader.feed(lines).steps]
 
 
 @pytest.mark.parametrize(
@@ -86,5 +86,28 @@ def test_a_rare_slow_line_costs_only_itself() -> None:
 )  # fmt: skip
 def test_two_bars_of_one_trainer_have_two_shapes(line: str, shape: str) -> None:
     """The count of skipped batches and the count of trained ones have different shapes."""
-    (found,) = ProgressReader(r"(?P<step>\d+)/\d+").feed([line])
+    (found,) = ProgressReader(r"(?P<step>\d+)/\d+").feed([line]).steps
     assert found.shape == shape
+
+
+@pytest.mark.parametrize(
+    ("pattern", "lines", "read"),
+    [
+        (r"(?P<step>\d+)/(?P<total>\d+) .*loss=(?P<loss>\S+)\]",
+         ["3/1,000 x loss=2.5]", "4/1000 x loss=2.25]"], (2.25, 1000, None)),
+        (r"step (?P<step>\d+)|'loss': '?(?P<loss>[\d.e-]+)'?.*'epoch': '?(?P<epoch>[\d.]+)",
+         ["step 4", "{'loss': '1.5e-2', 'epoch': '3.16'}", "step 5"], (0.015, None, 3)),
+        (r"step (?P<step>\d+) loss (?P<loss>\S+)", ["step 1 loss nan?", "step 2 loss x"],
+         (None, None, None)),
+        (r"step (?P<step>\d+) of (?P<total>\S+) epoch (?P<epoch>\S+)",
+         ["step 1 of many epoch -1"], (None, None, None)),
+        (r"step (?P<step>\d+)( loss (?P<loss>\S+))?", ["step 1 loss 0.5", "step 2"],
+         (0.5, None, None)),
+    ],
+)  # fmt: skip
+def test_the_other_groups_are_read(
+    pattern: str, lines: list[str], read: tuple[float | None, int | None, int | None]
+) -> None:
+    """Each group gives its newest number, also from a match without a step, or nothing."""
+    found = ProgressReader(pattern).feed(lines)
+    assert (found.loss, found.total, found.epoch) == read

@@ -41,7 +41,7 @@ def square(number: int) -> tuple:
     """A pool worker's task, which returns what the worker sees."""
     mark = os.environ.get("SUPERVISOR_ATTEMPT")
     with open("/proc/self/environ", "rb") as file:
-        shown = [v.decode() for v in file.read().split(b"\0") if b"SUPERVISOR" in v]
+        shown = sorted(v.decode() for v in file.read().split(b"\0") if b"SUPERVISOR" in v)
     return number * number, mark, shown, sys.argv, __name__, sys.path[:2]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from supervisor.launcher.children.spawn import Program, read_report, spawn
 from supervisor.standby import command, start
+from supervisor.standby.shebang import resolve
 from supervisor.system.json_lines import encode
 
 PATIENCE_S = 90.0
@@ -43,11 +44,11 @@ class Parked:
     ) -> None:
         """Start it in the run's directory `cwd`, with its standard output in the file `output`."""
         self.argv, self.environ, self.cwd = argv, environ, cwd
-        parsed = command.parse(argv, environ, str(cwd))
+        parsed = resolve(argv, environ, str(cwd))
         assert isinstance(parsed, command.PythonCommand), parsed
         self._socket, theirs = socket.socketpair()
         nonce = os.urandom(8).hex()
-        words = start.argv(parsed, nonce, argv[0])
+        words = start.argv(parsed, nonce)
         started = start.environ(
             environ,
             parsed,

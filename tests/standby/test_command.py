@@ -40,7 +40,7 @@ def test_a_program_is_recognized(
     found = parse(["python", *words.split()], ENVIRON)
     expected = PythonCommand(
         os.path.join(os.path.dirname(sys.executable), "python"),
-        tuple(options), kind, stem, target, tuple(args),
+        tuple(options), kind, stem, target, tuple(args), ("python", *options),
     )  # fmt: skip
     assert found == expected
 

@@ -16,7 +16,8 @@ from supervisor.cli.start.admission import existing_checkpoints
 from supervisor.config.durations import format_duration
 from supervisor.config.model import RunConfig
 from supervisor.config.places import unexpanded
-from supervisor.standby.command import Cold, parse
+from supervisor.standby.command import Cold
+from supervisor.standby.shebang import resolve
 from supervisor.system.mounts import filesystem_type, is_network
 
 # Bytes: the reserve, the configuration, status and ledger, and some room for a log.
@@ -82,7 +83,7 @@ def launching(config: RunConfig) -> Finding:
     """Whether a relaunch finds an interpreter that has done its imports already."""
     if config.launch.mode == "cold":
         return Finding("launch", Level.OK, "each attempt is a new process (launch.mode: cold)")
-    found = parse(config.command, {**os.environ, **config.env}, str(Path.cwd()))
+    found = resolve(config.command, {**os.environ, **config.env}, str(Path.cwd()))
     if not isinstance(found, Cold):
         return Finding("launch", Level.OK, "an interpreter is parked for the next attempt")
     level = Level.WARN if config.launch.mode == "warm" else Level.OK

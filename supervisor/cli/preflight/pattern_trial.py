@@ -9,8 +9,9 @@ from pathlib import Path
 from supervisor.checkpoint.name_pattern import NAME_CPU_S
 from supervisor.cli.preflight.finding import Finding, Level
 from supervisor.config.model import RunConfig
+from supervisor.core.wording import counted
 from supervisor.daemon.look.logtail import LogTail
-from supervisor.daemon.look.progress import LINE_CHARACTERS_MAX, LINE_CPU_S
+from supervisor.daemon.look.progress import LINE_CHARACTERS_MAX, LINE_CPU_S, ProgressReader
 from supervisor.daemon.look.slow_patterns import ADVICE
 from supervisor.diagnosis.rules_file import RulesFileError, near_name, read_rules
 from supervisor.diagnosis.user_rules import LINE_CHARACTERS_MAX as RULE_CHARACTERS_MAX
@@ -47,11 +48,14 @@ _Apply = Callable[[str, float], object]
 def findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
     """One answer for each expression that the configuration has, and one for all rules."""
     if config.watch.progress is not None:
-        pattern = BoundedPattern(config.watch.progress)
-        yield _trial(
+        pattern, own = BoundedPattern(config.watch.progress), _own_lines(run_dir)
+        found = _trial(
             "progress", pattern.text, pattern.find_all, LINE_CPU_S,
-            [*_ORDINARY_LINES, *_own_lines(run_dir)], LINE_CHARACTERS_MAX,
+            [*_ORDINARY_LINES, *own], LINE_CHARACTERS_MAX,
         )  # fmt: skip
+        if found.level is Level.OK:
+            found = replace(found, text=f"{found.text}; {_read_text(config.watch.progress, own)}")
+        yield found
     if config.checkpoints.pattern is not None:
         pattern = BoundedPattern(config.checkpoints.pattern)
         names = _own_names(Path(config.checkpoints.directory or run_dir))
@@ -61,6 +65,28 @@ def findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
         )  # fmt: skip
     if config.diagnosis.rules is not None:
         yield from _rules(config.diagnosis.rules, run_dir)
+
+
+def _read_text(pattern: str, own: list[str]) -> str:
+    """What each group reads, in the newest line that the pattern matches.
+
+    In a log of the run, if there is one; else in lines that trainers print.
+    """
+    for lines, whose in ((own, "in this run's log"), (_ORDINARY_LINES, "for example")):
+        for line in reversed(lines):
+            found = ProgressReader(pattern).feed([line])
+            values = [
+                ("step", found.steps[-1].step if found.steps else None),
+                ("total", found.total),
+                ("epoch", found.epoch),
+                ("loss", found.loss),
+            ]
+            known = [f"{name} {value}" for name, value in values if value is not None]
+            if known:
+                return f"{whose} it reads {', '.join(known)} from {_shown(line)}"
+        if lines and lines is own:
+            return f"it matches none of the last {counted(len(own), 'line')} of this run's log"
+    return "it matches no line that was tried"
 
 
 def _rules(path: str, run_dir: Path) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from supervisor.daemon.run import Run
 from supervisor.daemon.takeover import parked_of
 from supervisor.launcher.messages import ParkedReport, ParkOrder, ProgramOrder
 from supervisor.memory.space import memory_left
-from supervisor.standby.command import Cold, parse
+from supervisor.standby.command import Cold, may_be_script, parse
 
 # What torch with all its imports takes; used until a spare interpreter was measured.
 GUESSED_BYTES = 512 << 20
@@ -63,9 +63,13 @@ class Parking:
 
     def _obstacle(self, program: ProgramOrder) -> tuple[str | None, bool]:
         """Why there can be none, and whether the user can do anything about it."""
-        command = parse(program.argv, {**os.environ, **program.env}, program.cwd)
-        if isinstance(command, Cold):
-            return command.reason, False
+        # Only a script's first line says whether it is a Python program. A disk that does not
+        # answer would stall this loop, so a child of the launcher reads the line, and may refuse.
+        is_known = not may_be_script(program.argv)
+        if is_known:
+            command = parse(program.argv, {**os.environ, **program.env}, program.cwd)
+            if isinstance(command, Cold):
+                return command.reason, False
         left = memory_left()
         need = self._measured_bytes or self._run.history.rss_bytes or GUESSED_BYTES
         if left is None or left >= need + RESERVE_BYTES:
@@ -74,7 +78,7 @@ class Parking:
             f"memory: {left >> 20} MiB are left, but about {need >> 20} MiB are needed"
             f" and {RESERVE_BYTES >> 20} MiB stay in reserve"
         )
-        return why, True
+        return why, is_known
 
     def take_over(self, known: ParkedReport) -> None:
         """Take over, in a new daemon, what the launcher knows of the spare interpreter."""

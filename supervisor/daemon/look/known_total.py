@@ -1,10 +1,12 @@
-"""Whether a trainer that beats has done its last step, as a full progress bar shows.
+"""What a progress bar says of the last step of a trainer whose steps are known otherwise.
 
-The bar must be full at the step that the beats show. A bar of one epoch is full at another number.
+`KnownTotal`: whether the last step is done, since the bar is full at the step that the beats show.
+A bar of one epoch is full at another number. `ShownTotal`: how many steps there are, for `status`.
 """
 
 from collections.abc import Sequence
 
+from supervisor.daemon.look.printed_course import Course
 from supervisor.diagnosis.line_prefix import split_prefix
 from supervisor.diagnosis.log_line import clean
 from supervisor.diagnosis.step_line import read_step
@@ -13,6 +15,9 @@ _LINES_MAX = 5
 _CHARS_MAX = 400
 # A trainer may count from 0 where its bar counts from 1.
 _OFF_BY = 1
+# Beats and bars are looked at at slightly different times. A bar of micro-batches differs by more.
+_AGREES_FROM = 10
+_AGREES_WITHIN = 50
 
 
 class KnownTotal:
@@ -36,3 +41,21 @@ class KnownTotal:
 def _full_at(line: str) -> int | None:
     mark = read_step(split_prefix(clean(line[-_CHARS_MAX:])).body) if line else None
     return mark.number if mark is not None and mark.kind == f"bar of {mark.number}" else None
+
+
+class ShownTotal:
+    """The total of a bar that has shown the same number as the known step; only for `status`."""
+
+    def __init__(self) -> None:
+        self._total: int | None = None
+
+    def look(self, course: Course, step: int | None) -> int | None:
+        """How many steps the run makes; None if not known."""
+        shown, total = course.step, course.total
+        if total is not None and total != self._total:
+            self._total = None
+        if step is None or shown is None or total is None or shown < _AGREES_FROM:
+            return self._total
+        if abs(shown - step) <= max(2 * _OFF_BY, shown // _AGREES_WITHIN):
+            self._total = total
+        return self._total

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from supervisor.core.events import Observed
 from supervisor.core.vocabulary import Phase
-from supervisor.daemon.look.known_total import KnownTotal
+from supervisor.daemon.look.known_total import KnownTotal, ShownTotal
 from supervisor.daemon.look.logtail import LogTail
+from supervisor.daemon.look.printed_course import NOTHING_PRINTED, Course, PrintedCourse, StepPace
 from supervisor.daemon.look.printed_log import PrintedLog
-from supervisor.daemon.look.progress import LogStep, ProgressReader
+from supervisor.daemon.look.progress import LogReading, LogStep, ProgressReader
 from supervisor.daemon.look.rank_presence import RankPresence, is_there
 from supervisor.worker.page import Page
 from supervisor.worker.page_layout import RANK_PREFIX
@@ -91,6 +92,12 @@ class Observation:
     """The highest step of all beats. (`observed.step` is of the slowest rank, which may change.)"""
     printed: tuple[LogStep, ...] = ()
     """Steps in the lines."""
+    total: int | None = None
+    """How many steps there are, if `watch.progress` or a bar beside the known steps says so."""
+    pace: float | None = None
+    """Steps a second over the last five minutes."""
+    course: Course = NOTHING_PRINTED
+    """What the usual progress bars print. Nothing may be decided by it."""
 
 
 class Observer:
@@ -114,6 +121,10 @@ class Observer:
         self._progress = progress
         self._step: int | None = None
         self._total = KnownTotal()
+        self._shown_total = ShownTotal()
+        self._course = PrintedCourse()
+        self._pace = StepPace()
+        self._read = LogReading()
         self._ended_at: float | None = None
         self._log_grew_at = now
         self._beat: tuple[int, int] | None = None
@@ -141,7 +152,7 @@ class Observer:
             self._log_grew_at = now
         printed: tuple[LogStep, ...] = ()
         if self._progress is not None and chunk.lines:
-            printed = self._progress.feed(chunk.lines)
+            printed = self._note_reading(self._progress.feed(chunk.lines))
             self._step = printed[-1].step if printed else self._step
         pages = self._pages.read()
         there = self.presence.look(pages, now)
@@ -151,6 +162,10 @@ class Observer:
         if steps:
             self._step = max(steps) if slowest is None or slowest.step is None else slowest.step
         self._note_rate(now)
+        self._pace.note(now, self._step)
+        course = self._course.look(chunk.lines, self._tail.partial(), now)
+        bar_total = self._shown_total.look(course, self._step)
+        read = self._read
         shown = slowest or (pages[0] if pages else None)
         age = None if slowest is None else max(now - _last_sign_ns(slowest) / 1e9, 0.0)
         observed = Observed(
@@ -173,15 +188,29 @@ class Observer:
             observed=observed,
             pages=tuple(pages),
             lines=chunk.lines,
-            epoch=shown.epoch if shown else None,
-            loss=shown.loss if shown else None,
+            epoch=shown.epoch if shown and steps else read.epoch,
+            loss=shown.loss if shown and shown.loss is not None else read.loss,
             step_rate=self._step_rate(),
             heartbeat_age_s=age,
             last_save_s=max(saves) / 1000 if saves else None,
             world_size=shown.world_size if shown else None,
             beat_step=max(steps, default=None),
             printed=printed,
+            total=bar_total if read.total is None else read.total,
+            pace=self._pace.rate(),
+            course=course,
         )
+
+    def _note_reading(self, read: LogReading) -> tuple[LogStep, ...]:
+        """Keep the newest loss, total and epoch of the log; return its steps."""
+        before = self._read
+        self._read = LogReading(
+            (),
+            before.loss if read.loss is None else read.loss,
+            before.total if read.total is None else read.total,
+            before.epoch if read.epoch is None else read.epoch,
+        )
+        return read.steps
 
     def _gap_s(self, page: Page | None) -> float | None:
         if page is None or page.beat_monotonic_ns is None:

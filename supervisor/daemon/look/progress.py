@@ -1,4 +1,4 @@
-"""Reads the step from the log of a command that does not beat.
+"""Reads step, loss, total and epoch from the log of a command that does not beat.
 
 It must never fail on what a command prints, and a slow pattern must not hold up the daemon.
 """
@@ -21,6 +21,10 @@ _SHAPE_CHARACTERS_MAX = 80
 _NOT_WORDS = re.compile(r"[^A-Za-z]+")
 _EPOCH = re.compile(r"(?<![A-Za-z])ep(?:och)?s?(?![A-Za-z])", re.IGNORECASE)
 _TOTAL = re.compile(r"\s*(?:/|of)\s*(\d[\d,_]*)")
+_DECIMAL = re.compile(
+    r"\s*([-+]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:e[-+]?\d{1,4})?|[-+]?(?:nan|inf))\s*",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 class LogStep(NamedTuple):
@@ -43,8 +47,22 @@ class LogStep(NamedTuple):
         return f"{per_epoch}{words[-_SHAPE_CHARACTERS_MAX:]}|{total[1] if total else ''}"
 
 
+class LogReading(NamedTuple):
+    """What the lines of one look say: all steps, in order; of the rest the newest, None if none."""
+
+    steps: tuple[LogStep, ...] = ()
+    loss: float | None = None
+    total: int | None = None
+    epoch: int | None = None
+
+
+_NOTHING = LogReading()
+
+
 class ProgressReader:
     r"""Applies a pattern with a group named `step`, such as `step (?P<step>\d+)`.
+
+    Groups named `loss`, `total` and `epoch` are read, too, also from a match without a step.
 
     A pattern that was too slow on several lines is switched off for this and later attempts.
     """
@@ -63,15 +81,16 @@ class ProgressReader:
         self.slow_line: str | None = None
         """A line that took too long, once the pattern is switched off; None before."""
 
-    def feed(self, lines: Sequence[str]) -> tuple[LogStep, ...]:
-        """The steps in these lines, in order; matches that are no numbers are left out.
+    def feed(self, lines: Sequence[str]) -> LogReading:
+        """What these lines say; groups that are no numbers are left out.
 
         The newest lines are read first. If time runs out, older lines stay unread.
         """
         if self.slow_line is not None:
-            return ()
+            return _NOTHING
         self._overruns = max(0.0, self._overruns - len(lines) / _LINES_TO_FORGIVE)
         until, newest_first = time.process_time() + LOOK_CPU_S, list[LogStep]()
+        loss, total, epoch = None, None, None
         for line in reversed(lines):
             left_s = until - time.process_time()
             if left_s <= 0:
@@ -81,12 +100,15 @@ class ProgressReader:
             except PatternTimeoutError:
                 self._note_overrun(line, left_s)
                 continue
-            newest_first += (
-                LogStep(step, line, *match.span("step"))
-                for match in reversed(found)
-                if (step := _whole_number(match["step"])) is not None
-            )
-        return tuple(reversed(newest_first))
+            for match in reversed(found):
+                groups = match.groupdict()
+                step = _whole_number(groups["step"])
+                if step is not None:
+                    newest_first.append(LogStep(step, line, *match.span("step")))
+                loss = decimal_of(groups.get("loss")) if loss is None else loss
+                total = _whole_number(groups.get("total")) if total is None else total
+                epoch = _epoch_of(groups.get("epoch")) if epoch is None else epoch
+        return LogReading(tuple(reversed(newest_first)), loss, total, epoch)
 
     def _note_overrun(self, line: str, had_s: float) -> None:
         if had_s < LINE_CPU_S:
@@ -103,3 +125,15 @@ def _whole_number(text: str | None) -> int | None:
         return None
     plain = digits[1].replace(",", "").replace("_", "")
     return int(plain) if len(plain) <= 15 else None
+
+
+def decimal_of(text: str | None) -> float | None:
+    """A number with or without a fraction, also `nan` and `inf`; None for anything else."""
+    digits = _DECIMAL.fullmatch(text or "")
+    return None if digits is None else float(digits[1])
+
+
+def _epoch_of(text: str | None) -> int | None:
+    """The epoch that is under way: `3`, and `3.16` of transformers."""
+    found = decimal_of(text)
+    return None if found is None or not 0 <= found < 1e9 else int(found)

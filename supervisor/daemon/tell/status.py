@@ -4,6 +4,7 @@ import socket
 from dataclasses import dataclass
 
 from supervisor.config.model import RunConfig
+from supervisor.core.printed_status import PrintedStatus
 from supervisor.core.rules.budget import DAY_S
 from supervisor.core.rules.goodput import goodput, total_s
 from supervisor.core.states import State
@@ -23,6 +24,7 @@ from supervisor.core.status import (
 )
 from supervisor.core.vocabulary import RunState
 from supervisor.daemon.look.observer import Observation
+from supervisor.daemon.look.printed_course import Course
 from supervisor.system.clock import rfc3339
 
 
@@ -68,6 +70,7 @@ def status_of(
     newest = state.newest
     activity = state.activity
     account = state.account
+    total = config.finish.step or (shown.total if shown else None)
     return Status(
         run=config.name,
         run_id=facts.run_id,
@@ -85,6 +88,9 @@ def status_of(
         epoch=shown.epoch if shown else None,
         loss=finite(shown.loss) if shown else None,
         step_rate=shown.step_rate if shown else None,
+        total=total,
+        eta_s=_eta_s(total, shown),
+        printed=_printed(shown.course) if shown else None,
         heartbeat_age_s=_rounded(shown.heartbeat_age_s) if shown else None,
         log_age_s=_rounded(seen.log_age_s) if seen else None,
         attached=activity.attached if alive else None,
@@ -151,6 +157,22 @@ def status_of(
 
 def _absent(sentence: str | None) -> tuple[str, ...]:
     return () if sentence is None else (sentence,)
+
+
+def _eta_s(total: int | None, look: Observation | None) -> float | None:
+    step = None if look is None else look.observed.step
+    if total is None or look is None or step is None or not look.pace:
+        return None
+    return _rounded(max(total - step, 0) / look.pace)
+
+
+def _printed(course: Course) -> PrintedStatus | None:
+    """What is printed; None if nothing is known of it."""
+    values = course._replace(
+        loss=finite(course.loss),
+        step_rate=_rounded(course.step_rate, 4),
+    )._asdict()
+    return PrintedStatus(**values) if any(v is not None for v in values.values()) else None
 
 
 def _last_step(state: State) -> int | None:

@@ -34,7 +34,10 @@ class StartFailure(NamedTuple):
 
 
 class Program:
-    """What to start and how; every path is used by the child, so a hung disk hangs only it."""
+    """What to start and how; every path is used by the child, so a hung disk hangs only it.
+
+    `prepare` is called in the child, and returns the argv and environment to exec with.
+    """
 
     __slots__ = (
         "argv",
@@ -48,6 +51,7 @@ class Program:
         "new_session",
         "null_stdin",
         "oom_eligible",
+        "prepare",
         "shared_fd",
         "stdin_fd",
     )
@@ -68,6 +72,7 @@ class Program:
         stdin_fd: int = -1,
         cgroup: str | None = None,
         shared_fd: int = -1,
+        prepare: Callable[[], tuple[Sequence[str], dict[str, str]]] | None = None,
     ) -> None:
         self.argv = list(argv)
         self.environ = environ
@@ -82,6 +87,7 @@ class Program:
         self.stdin_fd = stdin_fd
         self.cgroup = cgroup
         self.shared_fd = shared_fd
+        self.prepare = prepare
 
 
 def _close_all_but(kept: Sequence[int]) -> None:
@@ -136,6 +142,9 @@ def _become(program: Program, launcher_pid: int, report_fd: int) -> NoReturn:
             log = os.open(program.log, flags, 0o600)
             os.dup2(log, 1)
             os.dup2(log, 2)
+        if program.prepare is not None:
+            words, program.environ = program.prepare()
+            program.argv = list(words)
         if program.cwd is not None:
             os.chdir(program.cwd)
         kept = [fd for fd in (program.kept_fd, program.shared_fd) if fd >= 0]

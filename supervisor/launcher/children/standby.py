@@ -14,8 +14,10 @@ from supervisor.launcher.children.spawn import Program, spawn_connected
 from supervisor.launcher.children.trainer import environ_of
 from supervisor.launcher.messages import ParkedReport
 from supervisor.standby import start
-from supervisor.standby.command import Cold, parse
+from supervisor.standby.command import Cold, may_be_script, parse
+from supervisor.standby.shebang import resolve
 from supervisor.system import identity, procfs
+from supervisor.system.json_lines import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,13 +78,18 @@ class ParkedLink:
 
     def _start(self, order: ParkOrder) -> None:
         environ = environ_of(order)
-        command = parse(order.argv, environ, order.cwd)
-        if isinstance(command, Cold):
-            self._set(ABSENT, command.reason)
-            return
-        nonce = os.urandom(8).hex()
+        if not may_be_script(order.argv):
+            known = parse(order.argv, environ, order.cwd)
+            if isinstance(known, Cold):
+                self._set(ABSENT, known.reason)
+                return
+        nonce, launcher_pid = os.urandom(8).hex(), os.getpid()
 
-        def program_of(fd: int) -> Program:
+        def prepare(fd: int) -> tuple[list[str], dict[str, str]]:
+            command = resolve(order.argv, environ, order.cwd)
+            if isinstance(command, Cold):
+                os.write(fd, encode({"refused": command.reason}))
+                os._exit(0)
             started = start.environ(
                 environ,
                 command,
@@ -91,15 +98,20 @@ class ParkedLink:
                 record=order.record,
                 preload=order.preload,
                 standby=order.standby,
+                launcher_pid=launcher_pid,
             )
+            return start.argv(command, nonce), started
+
+        def program_of(fd: int) -> Program:
             return Program(
-                start.argv(command, nonce, order.argv[0]),
-                started,
+                order.argv,
+                environ,
                 cwd=order.cwd,
                 log=order.output,
                 death_signal=signal.SIGKILL,
                 kept_fd=fd,
                 oom_eligible=True,
+                prepare=lambda: prepare(fd),
             )
 
         spawned, self.lines = spawn_connected(program_of)

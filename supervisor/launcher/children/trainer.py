@@ -8,7 +8,8 @@ import signal
 from supervisor.launcher.children.spawn import Program
 from supervisor.launcher.stop_delivery import UNTOLD_GRACE_S
 from supervisor.standby import start
-from supervisor.standby.command import PythonCommand, parse
+from supervisor.standby.command import PythonCommand
+from supervisor.standby.shebang import resolve
 from supervisor.system import identity, procfs, sd_notify
 
 TYPE_CHECKING = False
@@ -47,8 +48,11 @@ def grace_s(order: LaunchOrder) -> float:
 def program_of(order: LaunchOrder, cgroup: str | None) -> Program:
     """Return the program as a new process runs it, in this directory's cgroup."""
     environ = environ_of(order)
-    if isinstance(parse(order.argv, environ, order.cwd), PythonCommand):
-        environ = start.observed(environ)
+
+    def prepare() -> tuple[tuple[str, ...], dict[str, str]]:
+        is_python = isinstance(resolve(order.argv, environ, order.cwd), PythonCommand)
+        return order.argv, start.observed(environ) if is_python else environ
+
     return Program(
         order.argv,
         environ,
@@ -57,4 +61,5 @@ def program_of(order: LaunchOrder, cgroup: str | None) -> Program:
         death_signal=signal.SIGTERM,
         oom_eligible=True,
         cgroup=cgroup,
+        prepare=prepare,
     )
