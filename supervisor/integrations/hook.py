@@ -40,9 +40,7 @@ def begin(package: "ModuleType") -> None:
     for name in _HEARD:
         module = sys.modules.get(name)
         if module is not None and module is not package:
-            from . import following
-
-            following.patch_if_loaded(name, module)
+            _beside("following").patch_if_loaded(name, module)
 
 
 def is_wanted(adapter: str) -> bool:
@@ -94,8 +92,7 @@ class LibraryFinder:
             spec.submodule_search_locations = self._path
             return spec
         try:
-            from . import following
-
+            following = _beside("following")
             if not following.is_import(sys._getframe(1)):
                 return None  # the program only asks, by importlib.util.find_spec
         except Exception as error:
@@ -105,6 +102,12 @@ class LibraryFinder:
 
     def find_distributions(self, context: "Any" = None) -> "Iterator[Distribution]":
         """Offer the entry points for Lightning to a search for entry points."""
-        from . import entry_points
+        offered: Iterator[Distribution] = _beside("entry_points").offered(self._path[0], context)
+        return offered
 
-        return entry_points.offered(self._path[0], context)
+
+def _beside(name: str) -> "Any":
+    """Return a module of this folder that itself imports this one; most processes need none."""
+    whole = f"{__package__}.{name}"
+    __import__(whole)
+    return sys.modules[whole]
