@@ -234,6 +234,13 @@ def test_commit(tmp_path: Path) -> None:
     assert commit_of(str(tmp_path / "w" / "train.py")) == COMMIT[::-1]
 
 
+def test_our_own_folder_in_pythonpath() -> None:
+    """The folder of the start-up hook is no setting: another installation changes nothing."""
+    assert chosen({"PYTHONPATH": STARTUP}) == ({}, {})
+    assert chosen({"PYTHONPATH": f"{STARTUP}:/a"}) == chosen({"PYTHONPATH": "/a"})
+    assert chosen({"PYTHONPATH": "/a"}) != chosen({"PYTHONPATH": "/b"})
+
+
 def test_variables_keep_no_secret() -> None:
     """Values only of those that may be shown; of a secret not even a check."""
     environ = {
