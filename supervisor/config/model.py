@@ -39,6 +39,10 @@ class RunConfig(Section):
     """Where `train.log` and `.supervisor/` are kept.
 
     Default: `runs/<name>`."""
+    cwd: Annotated[str, Field(min_length=1)] | None = None
+    """Where the command runs, and where relative paths begin; itself relative to this file.
+
+    Default: the directory in which `supervisor` is called."""
     checkpoints: CheckpointsConfig = CheckpointsConfig()
     resume: ResumeConfig = ResumeConfig()
     finish: FinishConfig = FinishConfig()
@@ -93,7 +97,8 @@ class RunConfig(Section):
         return names
 
     def resolved(self, directory: Path) -> Self:
-        """The same with absolute paths, relative ones being relative to `directory`."""
+        """The same with absolute paths; relative ones begin in `cwd`, else in `directory`."""
+        directory = Path(self.cwd) if self.cwd is not None else directory
         run_dir = absolute_run_dir(self.run_dir, self.name, directory)
         checkpoints = absolute(self.checkpoints.directory or run_dir, directory)
         finish = self.finish
@@ -120,6 +125,12 @@ class RunConfig(Section):
         if not self.restart.exit_codes:
             # After an upgrade that is taken back, a daemon of before would refuse the key.
             unset["restart"] = {"exit_codes"}
-        if self.diagnosis.rules is None:
-            return self.model_dump_json(exclude={**unset, "diagnosis": True}, indent=2)
-        return self.model_dump_json(exclude=unset, indent=2)
+        whole = {
+            key: True
+            for key, is_unset in (
+                ("diagnosis", self.diagnosis.rules is None),
+                ("cwd", self.cwd is None),
+            )
+            if is_unset
+        }
+        return self.model_dump_json(exclude={**unset, **whole}, indent=2)

@@ -20,6 +20,8 @@ command: {command}
 
 # run_dir: runs/{name}
 
+{cwd}
+
 # checkpoints:  #
 #   directory: outputs        # an example
 #   keep: 5
@@ -75,10 +77,17 @@ _WIDTH = 100
 _KEY = re.compile(r"(?P<margin>#? {2,3})?(?:# )?(?P<name>\w+):")
 
 
-def config_template(*, path: str, name: str, command: Sequence[str]) -> str:
-    """A commented configuration for a command."""
+def config_template(*, path: str, name: str, command: Sequence[str], cwd: str | None = None) -> str:
+    """A commented configuration for a command; `cwd` is the value of the key."""
     words = ", ".join(yaml_word(word) for word in command)
-    text = _TEMPLATE.format(path=path, name=yaml_word(name), command=f"[{words}]")
+    text = _TEMPLATE.format(
+        path=path,
+        name=yaml_word(name),
+        command=f"[{words}]",
+        cwd="# cwd: ..                    # an example"
+        if cwd is None
+        else f"cwd: {yaml_word(cwd)}",
+    )
     return "\n".join(_explained(text.split("\n")))
 
 

@@ -265,6 +265,8 @@ def _told(entry: Entry) -> str | None:
             return f"The operator now wants: {_said(entry.intent)}."
         case decision.BeginAgainEntry():
             return "The operator lets the run begin again, although its checkpoints are missing."
+        case decision.ExistingDecidedEntry():
+            return f"Decided at the start: {entry.choice} the checkpoints from before the run."
         case saves.SavesElsewhereEntry():
             return f"The supervisor sees no checkpoints: {_said(entry.advice)}."
         case resuming.NotResumedEntry():
