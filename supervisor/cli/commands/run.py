@@ -24,12 +24,7 @@ from supervisor.cli.start.admission import (
     refuse_over_checkpoints,
 )
 from supervisor.cli.start.bare import without_adapters
-from supervisor.cli.start.command_run import (
-    CommandRun,
-    claim,
-    command_run,
-    refuse_missing_program,
-)
+from supervisor.cli.start.command_run import CommandRun, claim, command_run
 from supervisor.cli.start.command_words import refuse_words
 from supervisor.cli.start.directory_owner import refuse_others_directory, take_over_unseen
 from supervisor.cli.start.existing import CHOICES, decide, with_existing
@@ -43,7 +38,7 @@ from supervisor.cli.start.handover import (
     take_lock,
 )
 from supervisor.cli.start.living_launcher import refuse_living
-from supervisor.cli.start.run_forms import RunCommand, refuse_other_forms, refuse_run_directory
+from supervisor.cli.start.run_forms import RunCommand, refuse_no_configuration, refuse_other_forms
 from supervisor.cli.start.typed_line import TypedLine, typed_line
 from supervisor.cli.submit.single_line import refuse_other_bytes
 from supervisor.config.load import load_config
@@ -116,12 +111,12 @@ def run_command(
     line = typed_line(ctx)
     refuse_other_forms(ctx, config, line, name)
     live = not (plain or quiet or detached) and _is_capable_terminal()
-    while True:
+    while True:  # until no other `run` takes the name between the look and the claim
         if config is None:
             refuse_words(line)
             run = command_run(line, name)
         else:
-            refuse_run_directory(config)
+            refuse_no_configuration(config)
             run = CommandRun(load_config(config), is_new=False)
         resolved = run.loaded.config.resolved(Path.cwd())
         assert resolved.run_dir is not None
@@ -135,9 +130,12 @@ def run_command(
             take_over=take_over,
             existing=existing,
         )
-        start = _checked(start, line, again=again, quiet=quiet)
-        refuse_missing_program(run)
-        # Another `run` may have taken the name meanwhile: then look again.
+        try:
+            start = _checked(start, line, again=again, quiet=quiet)
+        except SupervisorError:
+            if run.is_new and os.path.lexists(run.loaded.path):
+                continue
+            raise
         if claim(run):
             break
     if run.is_new and not quiet:

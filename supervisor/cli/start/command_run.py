@@ -6,6 +6,7 @@ The configuration lies in the run's directory below `runs/`. Nothing is written 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from supervisor.cli.preflight import findings
 from supervisor.cli.preflight.finding import Level
@@ -17,9 +18,10 @@ from supervisor.cli.start.handover import write_refusal
 from supervisor.cli.start.typed_line import TypedLine
 from supervisor.cli.target import is_run
 from supervisor.config.load import LoadedConfig, load_config, parse_config
+from supervisor.config.model import RunConfig
 from supervisor.config.problems import ConfigError
-from supervisor.config.source import NAME
-from supervisor.config.template import config_template
+from supervisor.config.source import NAME, read_text
+from supervisor.config.template import command_text, config_template
 from supervisor.core.vocabulary import ExitCode
 from supervisor.daemon.look.surroundings.variables import masked
 from supervisor.errors import SupervisorError
@@ -64,8 +66,13 @@ def command_run(line: TypedLine, name: str | None) -> CommandRun:
     base = command_name(line.command) if name in (None, AUTO) else name
     assert base is not None
     found = _look(base, line)
-    if not isinstance(found, _Taken):
+    if _is_there(found):
         return found
+    _refuse_missing_program(line)
+    if isinstance(found, CommandRun):
+        return found
+    if name == AUTO and (known := _begun_before(base, line)) is not None:
+        return known
     other, standing = _other_name(base, found, line)
     if name == AUTO and isinstance(standing, CommandRun):
         return standing
@@ -76,7 +83,7 @@ def command_run(line: TypedLine, name: str | None) -> CommandRun:
     )
     if found.command is not None:
         hint += (
-            "\nto give the run as it is the new arguments, change `command` in"
+            "\nto give this run the new arguments, change `command` in"
             f" {shell_word(str(_config_of(base)))}"
         )
     raise SupervisorError(found.what, hint=hint, code=ExitCode.CONFIGURATION)
@@ -100,6 +107,23 @@ def claim(run: CommandRun) -> bool:
     return True
 
 
+def _begun_before(base: str, line: TypedLine) -> CommandRun | None:
+    """The run that this very line began, whatever it would be called by now.
+
+    The command of the run `base` may have been edited since; other things differ then.
+    """
+    wanted = f"\ncommand: {command_text(line.command)}\n"
+    for path in sorted(_RUNS.glob(f"{base}-*/config.yaml")):
+        try:
+            is_wanted = wanted in read_text(path)
+        except ConfigError:
+            continue
+        standing = _look(path.parent.name, line) if is_wanted else None
+        if isinstance(standing, CommandRun):
+            return standing
+    return None
+
+
 def _other_name(base: str, found: _Taken, line: TypedLine) -> tuple[str, CommandRun | _Taken]:
     """The name with what differs, and what is there; with a check if the name is taken as well."""
     if found.command is not None:
@@ -111,7 +135,7 @@ def _other_name(base: str, found: _Taken, line: TypedLine) -> tuple[str, Command
     return name, _look(name, line)
 
 
-def _is_there(standing: CommandRun | _Taken) -> bool:
+def _is_there(standing: CommandRun | _Taken) -> TypeGuard[CommandRun]:
     return isinstance(standing, CommandRun) and not standing.is_new
 
 
@@ -159,14 +183,9 @@ def _new(name: str, path: Path, line: TypedLine) -> LoadedConfig:
     return parse_config(text, path)
 
 
-def refuse_missing_program(run: CommandRun) -> None:
-    """Refuse a first start of what cannot be started: a mistyped word would become the run's.
-
-    Raises SupervisorError.
-    """
-    if not run.is_new:
-        return
-    found = findings.command(run.loaded.config)
+def _refuse_missing_program(line: TypedLine) -> None:
+    """Refuse what cannot be started: a mistyped word would become the run's. SupervisorError."""
+    found = findings.command(RunConfig(command=line.command))
     if found.level is Level.FAIL:
         hint = None if found.do is None else found.do.replace("`command`", "the command")
         raise SupervisorError(found.text, hint=hint, code=ExitCode.CONFIGURATION)

@@ -14,6 +14,8 @@ from supervisor.errors import SupervisorError
 from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.status_file import read_status
 
+_SCRIPTS = {".py": "python", ".sh": "bash"}
+
 
 class RunCommand(CommandAfterDashes):
     """Takes a configuration, or a command behind `--`."""
@@ -69,11 +71,16 @@ def _command_begins(args: list[str]) -> int | None:
     return at
 
 
-def refuse_run_directory(path: Path) -> None:
-    """Refuse a run directory in place of a configuration, and name its configuration.
-
-    Raises SupervisorError.
-    """
+def refuse_no_configuration(path: Path) -> None:
+    """Refuse a run directory or a script in place of a configuration. Raises SupervisorError."""
+    program = next((tool for end, tool in _SCRIPTS.items() if path.name.endswith(end)), None)
+    if program is not None and path.is_file():
+        line = TypedLine("run", (), (program, str(path)))
+        raise SupervisorError(
+            f"{path}: is a script, not a configuration",
+            hint=f"type\n  {line.text}",
+            code=ExitCode.CONFIGURATION,
+        )
     if not (path.is_dir() and is_run(path)):
         return
     shown = shown_config(read_status(RunPaths(path).status))
