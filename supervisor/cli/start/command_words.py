@@ -26,6 +26,8 @@ def refuse_words(line: TypedLine) -> None:
                 "write the command into a shell script, and run that:\n"
                 f"  {line.with_command(['bash', 'train.sh']).text}",
             )
+    if len(line.command) == 1:
+        _refuse_single(line, first)
     if is_assignment(first):
         raise _refusal(
             f"{_escaped(first)} is not a program: a shell would set this variable, but no shell"
@@ -37,8 +39,6 @@ def refuse_words(line: TypedLine) -> None:
             "the command begins with an empty word",
             "the first word behind `--` must be the program",
         )
-    if len(line.command) == 1:
-        _refuse_single(line, first)
 
 
 def _refuse_single(line: TypedLine, word: str) -> None:
@@ -49,7 +49,7 @@ def _refuse_single(line: TypedLine, word: str) -> None:
             return
         config = TypedLine(line.verb, (*line.head, word))
         raise _refusal(f"{word}: is a configuration, not a command", f"type\n  {config.text}")
-    if is_program or os.path.lexists(word) or not any(letter.isspace() for letter in word):
+    if is_program or os.path.lexists(word) or len(word.split()) < 2:
         return
     try:
         words = shlex.split(word)

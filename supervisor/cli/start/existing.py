@@ -65,6 +65,9 @@ def decide(
         f"to go on from the newest valid one:\n  {use}\n"
         f"to start fresh and leave them alone:\n  {ignore}"
     )
+    if not line.command:
+        keys = "`resume: {existing: use}` or `resume: {existing: ignore}`"
+        hint += f"\nor write {keys} into the configuration"
     raise _refusal(config, run_dir, found, hint)
 
 
