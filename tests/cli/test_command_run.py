@@ -354,12 +354,16 @@ def test_stop_resume_and_the_name_as_target(command: Command, tmp_path: Path) ->
     assert kinds.count("supervisor_started") == 2
 
 
-@pytest.mark.usefixtures("script")
 def test_bare_is_for_this_launch(command: Command, tmp_path: Path) -> None:
-    """The daemon's configuration says none; the user's file does not change."""
-    line = ["--", sys.executable, "train.py"]
-    assert command("run", "-q", "--bare", *line).returncode == 0
-    config = tmp_path / "runs" / "train" / "config.yaml"
-    assert "integrate: none" not in config.read_text()
-    assert command("run", "-q", "--bare", "--again", "runs/train/config.yaml").returncode == 0
-    assert len(ran(tmp_path)) == 2
+    """The trainer does not get our folder then; the user's file stays as it is."""
+    (tmp_path / "t.sh").write_text("echo $SUPERVISOR_INTEGRATE $PYTHONPATH\n")
+    bare, plain = (["run", "-q", *more, "--", "bash", "t.sh"] for more in (["--bare"], ["--again"]))
+    assert command(*bare).returncode == 0
+    config = tmp_path / "runs" / "t" / "config.yaml"
+    written = config.read_text()
+    assert command(*plain).returncode == 0
+    assert command("run", "-q", "--bare", "--again", config).returncode == 0
+    log = RunPaths(config.parent).train_log.read_text().splitlines()
+    assert [line.split()[0] for line in log] == ["none", "auto", "none"]
+    assert ["integrations/startup" in line for line in log] == [False, True, False]
+    assert config.read_text() == written

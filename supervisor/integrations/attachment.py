@@ -1,0 +1,34 @@
+"""One page for the process, whichever attaches first: the script's `supervisor.worker` or ours.
+
+It attaches when a training begins, never at an import.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..worker import rank
+from .telling import RANK_MODULES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..worker.rank import Worker
+
+
+def attached(tell: Callable[[str], None]) -> Worker | None:
+    """Return this process's worker, attached now if need be; None without a supervisor."""
+    if not os.environ.get("SUPERVISOR_HEARTBEAT"):
+        return None
+    modules = [module for name in RANK_MODULES if (module := sys.modules.get(name)) is not None]
+    for module in modules:
+        worker: Worker | None = getattr(module, "_worker", None)
+        if worker is not None and hasattr(worker, "beat"):
+            return worker
+    worker = rank.attach_for_adapter(tell)
+    for module in modules:
+        if hasattr(module, "attach") and vars(module).get("_worker", worker) is None:
+            module._worker = rank._worker  # type: ignore[attr-defined]
+    return worker
