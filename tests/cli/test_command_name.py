@@ -44,6 +44,7 @@ NAMES = [
     ("bash -e scripts/run_all.sh a.py", "run_all"),
     ("bash -c 'cd x && A=b python train.py --lr 3; echo'", "train"),
     ("bash -c 'exec python -m pkg'", "pkg"),
+    ("bash -c 'exec bash a/t.sh $LR'", "t"),
     ("bash -c 'sleep 3'", "bash"),
     ("numactl --cpunodebind=0 -m 0 python t.py", "t"),
     ("taskset -c 0-3 python t.py", "t"),

@@ -24,6 +24,7 @@ from supervisor.cli.start.admission import (
     refuse_over_checkpoints,
 )
 from supervisor.cli.start.bare import without_adapters
+from supervisor.cli.start.changed_variables import changed_variables
 from supervisor.cli.start.command_run import CommandRun, claim, command_run
 from supervisor.cli.start.command_words import refuse_words
 from supervisor.cli.start.directory_owner import refuse_others_directory, take_over_unseen
@@ -185,7 +186,13 @@ def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoRe
     _leave_unless_admitted(start, admission, quiet=quiet)
     if start.from_nothing:
         refuse_over_checkpoints(start.paths, start.config)
-    record(start, admission, _settle_owner(start, quiet=quiet))
+    found: list[Entry] = _settle_owner(start, quiet=quiet)
+    changed = changed_variables(start.config, start.paths, os.environ)
+    if changed is not None:
+        found.append(changed)
+        if not quiet:
+            echo(f"{start.config.name}: {changed.text}")
+    record(start, admission, found)
     become_launcher(start, lock)
 
 

@@ -277,6 +277,8 @@ def _told(entry: Entry) -> str | None:
             return f"The steps of attempt {_said(entry.attempt)} show that it resumed."
         case decision.ResumedEntry():
             return "The operator resumed the run; its failure budgets start again from zero."
+        case run.VariablesChangedEntry():
+            return f"{entry.text}."
         case run.TookOverEntry():
             run_dir = entry.run_dir
             who = "a mark that cannot be read" if run_dir is None else f"the run in {run_dir}"

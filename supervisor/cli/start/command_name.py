@@ -108,7 +108,9 @@ def _of_shell(tool: str, words: list[str]) -> str:
         if word in ("-o", "+o", "-O", "+O", "--rcfile", "--init-file"):
             place += 1
         elif word.startswith("-") and not word.startswith("--") and "c" in word:
-            return (_anywhere(_split(words[place])) if place < len(words) else "") or tool
+            inside = _split(words[place]) if place < len(words) else []
+            scripts = (_stem(one) for one in inside if one.endswith(".sh"))
+            return _anywhere(inside) or next(scripts, tool)
         elif not word.startswith(("-", "+")):
             return _stem(word)
     return tool

@@ -78,7 +78,7 @@ def command_run(line: TypedLine, name: str | None) -> CommandRun:
         return standing
     begins = "that run is there" if _is_there(standing) else "to begin another run"
     hint = (
-        f"{begins}:\n  {line.with_option('--name', other).text}\n"
+        f"{begins}:\n  {line.with_option('--name', other).to_type}\n"
         f"to go on with the run as it is:\n  {found.go_on}"
     )
     if found.command is not None:

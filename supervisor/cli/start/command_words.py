@@ -9,6 +9,7 @@ from pathlib import Path
 from supervisor.cli.start.command_name import is_assignment
 from supervisor.cli.start.typed_line import TypedLine
 from supervisor.core.vocabulary import ExitCode
+from supervisor.daemon.look.surroundings.variables import masked
 from supervisor.errors import SupervisorError
 
 _CONFIGS = (".yaml", ".yml", ".json")
@@ -30,9 +31,9 @@ def refuse_words(line: TypedLine) -> None:
         _refuse_single(line, first)
     if is_assignment(first):
         raise _refusal(
-            f"{_escaped(first)} is not a program: a shell would set this variable, but no shell"
-            " reads the command",
-            f"type\n  {line.with_command(['env', *line.command]).text}",
+            f"{_escaped(masked([first])[0])} is not a program: a shell would set this variable,"
+            " but no shell reads the command",
+            f"type\n  {line.with_command(['env', *line.command]).to_type}",
         )
     if not first.strip():
         raise _refusal(
@@ -58,8 +59,8 @@ def _refuse_single(line: TypedLine, word: str) -> None:
     if not words or _OF_A_SHELL.intersection(word) or is_assignment(words[0]):
         words = ["bash", "-c", word]
     raise _refusal(
-        f"the whole command {_escaped(word)} is one word, since it stands in quotes",
-        f"type\n  {line.with_command(words).text}",
+        f"the whole command {_escaped(masked([word])[0])} is one word, since it stands in quotes",
+        f"type\n  {line.with_command(words).to_type}",
     )
 
 

@@ -60,7 +60,7 @@ def decide(
         answer = _ask(config, run_dir, found)
         if answer is not None:
             return answer
-    use, ignore = (line.with_option("--existing", choice).text for choice in CHOICES)
+    use, ignore = (line.with_option("--existing", choice).to_type for choice in CHOICES)
     hint = (
         f"to go on from the newest valid one:\n  {use}\n"
         f"to start fresh and leave them alone:\n  {ignore}"

@@ -32,7 +32,7 @@ class RunCommand(CommandAfterDashes):
             if "--" in args or (at := _command_begins(args)) is None:
                 raise
             line = TypedLine("run", tuple(args[:at]), tuple(args[at:]))
-            text = f"{error.message}\nA command stands behind `--`:\n  {line.text}"
+            text = f"{error.message}\nA command stands behind `--`:\n  {line.to_type}"
             raise click.UsageError(text, ctx) from None
 
 
@@ -54,7 +54,7 @@ def refuse_other_forms(
         behind = replace(line, head=tuple(word for word in line.head if word != str(config)))
         raise click.UsageError(
             "Give either a command or a configuration, which has the command in it:\n"
-            f"  {behind.text}\n  supervisor run {shown}",
+            f"  {behind.to_type}\n  supervisor run {shown}",
             ctx,
         )
     if name is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from supervisor.cli.show.advice import shell_word
+from supervisor.daemon.look.surroundings.variables import MASK, masked
 
 _KEY = "supervisor.typed_line"
 
@@ -28,6 +29,14 @@ class TypedLine:
         words = ["supervisor", self.verb, *self.head]
         words += ["--", *self.command] if self.command else []
         return " ".join(shell_word(word) for word in words)
+
+    @property
+    def to_type(self) -> str:
+        """The line for a person to type; what may be secret is left out, since logs keep errors."""
+        public = replace(self, command=masked(self.command))
+        if public == self:
+            return self.text
+        return f"{public.text}\n  (with your own value in the place of {MASK})"
 
     def with_option(self, option: str, value: str) -> "TypedLine":
         """The line with this option, in the place of what it has of it."""
