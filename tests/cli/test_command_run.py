@@ -70,7 +70,7 @@ def test_the_same_line_goes_on(command: Command, tmp_path: Path) -> None:
     run_dir = tmp_path / "runs" / "train"
     config, ignored = run_dir / "config.yaml", run_dir / ".gitignore"
     assert [path.stat().st_mode & 0o777 for path in (run_dir, config)] == [0o700, 0o600]
-    assert ignored.read_text() == "*\n"
+    assert ignored.read_text() == (tmp_path / "runs" / ".gitignore").read_text() == "*\n"
     assert list(load_config(config).config.command) == line[3:]
     before = config.stat().st_mtime_ns
     again = command(*line)
@@ -274,12 +274,14 @@ def test_a_foreign_config_yaml_is_never_overwritten(
     config = tmp_path / "runs" / "train" / "config.yaml"
     config.parent.mkdir(parents=True)
     config.write_text(text)
+    (config.parent / ".gitignore").write_text("!*\n")
     done = command("run", "--", sys.executable, "train.py")
     assert done.returncode == 78
     assert "--name train-" in done.stderr
     assert config.read_text() == text
     assert command("run", "-q", "--name", "auto", "--", sys.executable, "train.py").returncode == 0
     assert config.read_text() == text
+    assert not (tmp_path / "runs" / ".gitignore").exists()
 
 
 def check_refused(done: subprocess.CompletedProcess[str], code: int, said: str) -> None:

@@ -96,12 +96,14 @@ def claim(run: CommandRun) -> bool:
     """
     if not run.is_new:
         return True
-    path = run.loaded.path
+    path, is_first = run.loaded.path, not os.path.lexists(_RUNS)
     try:
         make_durably(path.parent, mode=0o700)
         if not create_durably(path, run.loaded.text.encode(), mode=0o600):
             return False
-        create_durably(path.with_name(".gitignore"), b"*\n", mode=0o600)
+        # A `runs` that was there may hold what the user keeps in git.
+        for folder in (path.parent, *([_RUNS] if is_first else [])):
+            create_durably(folder / ".gitignore", b"*\n", mode=0o600)
     except OSError as error:
         raise write_refusal(error, f"{error.filename}: cannot be written", _elsewhere()) from None
     return True
