@@ -65,8 +65,9 @@ class LazyGroup(click.Group):
 _HELP = """Keep one long training run going until it is finished.
 
 \b
-supervisor init -- python train.py     write config.yaml
-supervisor run config.yaml             start the run, or go on where it stopped
+supervisor run -- python train.py      start a run, or go on where it stopped
+supervisor init -- python train.py     write config.yaml, to be read and changed first
+supervisor run config.yaml             start the run of a configuration, or go on with it
 
 TARGET is a run directory, a name below runs/ or a configuration. Without TARGET a command takes
 the only run here, else your only live run.

@@ -21,6 +21,9 @@ def find_run(target: str | None) -> Path:
         return _only_run()
     path = Path(target).expanduser()
     named = Path("runs") / target
+    # `python -m train` makes runs/train, beside the package `train/`.
+    if "/" not in target and is_run(named) and not _is_meant(path):
+        return _readable(named)
     try:
         if path.is_dir():
             return _of_directory(path)
@@ -32,8 +35,6 @@ def find_run(target: str | None) -> Path:
             hint="ask the owner of this path",
             code=ExitCode.CONFIGURATION,
         ) from None
-    if "/" not in target and is_run(named):
-        return _readable(named)
     raise SupervisorError(
         f"{target}: there is no such run directory or configuration",
         hint="name a run directory (one with a .supervisor/ in it) or the configuration of a run",
@@ -44,6 +45,11 @@ def find_run(target: str | None) -> Path:
 def is_run(directory: Path) -> bool:
     """Whether a directory is a run's, as far as that can be seen."""
     return os.path.isdir(RunPaths(directory).state_dir)  # noqa: PTH112 -- is_dir raises (EACCES)
+
+
+def _is_meant(path: Path) -> bool:
+    """Whether a path is a run directory or a file, so that no run of this name is looked for."""
+    return path.is_file() or path.name == ".supervisor" or is_run(path)
 
 
 def _readable(run_dir: Path) -> Path:

@@ -10,11 +10,17 @@ from pydantic import ValidationError
 from supervisor.config.document import Document, NotYamlError
 from supervisor.config.explain import explain
 from supervisor.config.model import RunConfig
-from supervisor.config.places import expand
+from supervisor.config.places import absolute, expand
 from supervisor.config.problems import ConfigError, Problem
 from supervisor.config.source import default_name, read_text
 
-_PATHS = (("run_dir",), ("checkpoints", "directory"), ("finish", "file"), ("diagnosis", "rules"))
+_PATHS = (
+    ("run_dir",),
+    ("cwd",),
+    ("checkpoints", "directory"),
+    ("finish", "file"),
+    ("diagnosis", "rules"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,11 @@ class LoadedConfig:
 
 def load_config(path: Path) -> LoadedConfig:
     """Read and check a configuration. Raises ConfigError with every problem found."""
-    text = read_text(path)
+    return parse_config(read_text(path), path)
+
+
+def parse_config(text: str, path: Path) -> LoadedConfig:
+    """Check the text of a configuration that is, or will be, at `path`. Raises ConfigError."""
     try:
         document = Document.parse(text)
     except NotYamlError as error:
@@ -53,6 +63,8 @@ def load_config(path: Path) -> LoadedConfig:
         problems += explain(error, document)
     if problems:
         raise ConfigError(str(path), problems)
+    if config.cwd is not None:
+        config = config.model_copy(update={"cwd": absolute(config.cwd, path.absolute().parent)})
     return LoadedConfig(config=config, path=path, text=text)
 
 

@@ -39,6 +39,10 @@ class RunConfig(Section):
     """Where `train.log` and `.supervisor/` are kept.
 
     Default: `runs/<name>`."""
+    cwd: Annotated[str, Field(min_length=1)] | None = None
+    """Where the command runs, and where relative paths begin; itself relative to this file.
+
+    Default: the directory in which `supervisor` is called."""
     checkpoints: CheckpointsConfig = CheckpointsConfig()
     resume: ResumeConfig = ResumeConfig()
     finish: FinishConfig = FinishConfig()
@@ -100,7 +104,8 @@ class RunConfig(Section):
         return names
 
     def resolved(self, directory: Path) -> Self:
-        """The same with absolute paths, relative ones being relative to `directory`."""
+        """The same with absolute paths; relative ones begin in `cwd`, else in `directory`."""
+        directory = Path(self.cwd) if self.cwd is not None else directory
         run_dir = absolute_run_dir(self.run_dir, self.name, directory)
         checkpoints = absolute(self.checkpoints.directory or run_dir, directory)
         finish = self.finish
@@ -129,6 +134,8 @@ class RunConfig(Section):
             unset["restart"] = {"exit_codes"}
         if self.integrate == "auto":
             unset["integrate"] = True  # the same
+        if self.cwd is None:
+            unset["cwd"] = True
         if self.diagnosis.rules is None:
-            return self.model_dump_json(exclude={**unset, "diagnosis": True}, indent=2)
+            unset["diagnosis"] = True
         return self.model_dump_json(exclude=unset, indent=2)

@@ -41,4 +41,9 @@ def _unreadable(path: Path, message: str) -> ConfigError:
 
 def default_name(path: Path) -> str:
     """The run's name where the configuration sets none: the file's, without odd characters."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:64] or "run"
+    return name_of(path.stem)
+
+
+def name_of(text: str) -> str:
+    """A text as a run's name, without odd characters; `run` where nothing of it is left."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:64].rstrip("-._") or "run"

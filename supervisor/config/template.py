@@ -20,6 +20,8 @@ command: {command}
 
 # run_dir: runs/{name}
 
+{cwd}
+
 # checkpoints:  #
 #   directory: outputs        # an example
 #   keep: 5
@@ -77,11 +79,18 @@ _WIDTH = 100
 _KEY = re.compile(r"(?P<margin>#? {2,3})?(?:# )?(?P<name>\w+):")
 
 
-def config_template(*, path: str, name: str, command: Sequence[str]) -> str:
-    """A commented configuration for a command."""
-    words = ", ".join(yaml_word(word) for word in command)
-    text = _TEMPLATE.format(path=path, name=yaml_word(name), command=f"[{words}]")
+def config_template(*, path: str, name: str, command: Sequence[str], cwd: str | None = None) -> str:
+    """A commented configuration for a command; `cwd` is the value of the key."""
+    place = "# cwd: ..                    # an example" if cwd is None else f"cwd: {yaml_word(cwd)}"
+    text = _TEMPLATE.format(
+        path=path, name=yaml_word(name), command=command_text(command), cwd=place
+    )
     return "\n".join(_explained(text.split("\n")))
+
+
+def command_text(command: Sequence[str]) -> str:
+    """A command as the template has it: one line of YAML."""
+    return f"[{', '.join(yaml_word(word) for word in command)}]"
 
 
 def _explained(lines: Sequence[str]) -> Iterator[str]:

@@ -49,6 +49,8 @@ class History:
     """The step that the run is going back to, until an attempt has started from it."""
     begin_again: bool = False
     """`run --from-nothing` was said, until an attempt has started."""
+    existing: str | None = None
+    """What `run --existing` decided: `use` or `ignore`."""
     begun_wall: float | None = None
     """When the last attempt that began from nothing started."""
     attempt_wall: float | None = None

@@ -19,6 +19,7 @@ from supervisor.core.entries.attempt import (
 from supervisor.core.entries.decision import (
     BeginAgainEntry,
     DecisionEntry,
+    ExistingDecidedEntry,
     IntentEntry,
     ReopenedEntry,
     ResumedEntry,
@@ -158,6 +159,8 @@ def fold_entry(past: History, noted: Stamped) -> History:
                 resumed_step=max(past.resumed_step or 0, past.reached_step or 0) or None,
                 counters=fold_counters(past.counters, entry), resume_doubt=None,
             )  # fmt: skip
+        case ExistingDecidedEntry():
+            return replace(past, existing=entry.choice)
         case GoingBackEntry():
             # Going back is decided once. If a daemon dies between the moves of checkpoints, the
             # next daemon makes the remaining moves.

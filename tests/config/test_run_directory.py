@@ -22,6 +22,10 @@ PLAIN = [
     "name: &n gpt\ncommand: [*n]\nrun_dir: *n\n",
     "env: &e {run_dir: theirs}\ncommand: [a]\n<<: *e\n",
     "command: [a]\nrun_dir: >-\n  folded\n  path\n",
+    "command: [a]\ncwd: ..\n",
+    "command: [a]\ncwd: /srv/../data\nrun_dir: r\n",
+    "command: [a]\ncwd: $SCRATCH/p\nrun_dir: r/$N\n",
+    "command: [a]\ncwd: ~\nrun_dir: /data/out\n",
     '{"name": "bench", "command": ["a"], "run_dir": "/data/r"}',
 ]
 UNUSUAL = [
@@ -35,6 +39,9 @@ UNUSUAL = [
     "command: [a]\nwatch: {progress: a, progress: b}\n",
     "command: [a]\nrun_dir: 7\n",
     "command: [a]\nrun_dir: ''\n",
+    "command: [a]\ncwd: ''\n",
+    "command: [a]\ncwd: 7\n",
+    "command: [a]\ncwd: $NOWHERE\n",
     "command: [a]\nrun_dir: $NOWHERE/r\n",
     "command: [a]\nrun_dir: ~nobody-of-this-name/r\n",
     "command: [a]\nname: 2026-11-28\n",

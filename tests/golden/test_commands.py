@@ -18,7 +18,12 @@ from tests.golden.made_up import MadeUpRun
 from tests.golden.transcript import told
 
 TRANSCRIPTS: dict[str, list[str]] = {
-    "run": ["run", "run no.yaml", "run wrong.yaml", "run -q config.yaml", "run --no config.yaml"],
+    "run": [
+        "run", "run no.yaml", "run wrong.yaml", "run -q config.yaml", "run --no config.yaml",
+        "run config.yaml -- true", "run true --lr 1", "run train.py", "run -- LR=1 true",
+        "run -- no-such-program", "run --name demo -- true --token secret",
+        "run --name other config.yaml",
+    ],
     "status": ["status", "status --json", "status runs/demo", "status config.yaml", "status no"],
     "stop": ["stop --no-wait", "stop --json", "status", "stop no"],
     "hold": ["hold", "hold --json", "status", "hold no"],

@@ -16,7 +16,13 @@ from supervisor.cli.record_access import problem
 from supervisor.cli.show.formatting import count_text, size_text
 from supervisor.cli.show.terminal import json_text, paint, strip_controls
 from supervisor.cli.start import directory_owner
-from supervisor.cli.start.admission import AdmissionVerdict, admit, refuse_bad_place
+from supervisor.cli.start.admission import (
+    AdmissionVerdict,
+    admit,
+    refuse_bad_place,
+    refuse_missing_cwd,
+)
+from supervisor.cli.start.existing import with_existing
 from supervisor.cli.submit.single_line import refuse_other_bytes
 from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
@@ -70,6 +76,10 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     yield from host
     yield from pattern_trial.findings(config, run_dir)
     try:
+        refuse_missing_cwd(config)
+    except SupervisorError as error:
+        yield Finding("cwd", Level.FAIL, error.message, error.hint)
+    try:
         refuse_bad_place(run_dir, directory)
     except SupervisorError:
         return  # no directory can be made there, so there is nothing to read
@@ -84,6 +94,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
         return
     yield _record(paths, config)
     history, _ = read_history(paths)
+    config = with_existing(config, history)
     undecided = findings.existing(config, directory, history.attempt)
     if undecided is not None:
         yield undecided

@@ -1,31 +1,22 @@
 """`supervisor init`: writes a commented configuration that works as it stands."""
 
-import re
 from pathlib import Path
-from typing import Any
 
 import click
 
 from supervisor.cli.show.advice import shell_word
 from supervisor.cli.show.terminal import echo, json_text
+from supervisor.cli.start.command_words import refuse_words
+from supervisor.cli.start.typed_line import CommandAfterDashes, typed_line
+from supervisor.config.source import name_of
 from supervisor.config.template import config_template
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
 
 
-class _CommandAfterDashes(click.Command):
-    """Keeps the words behind `--` apart: without a PATH click would take the first for it."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the training command off before click reads the rest."""
-        at = args.index("--") if "--" in args else len(args)
-        ctx.meta["training_command"] = args[at + 1 :]
-        return super().parse_args(ctx, args[:at])
-
-
 @click.command(
     "init",
-    cls=_CommandAfterDashes,
+    cls=CommandAfterDashes,
     short_help="Write a commented configuration.",
     options_metavar="[OPTIONS]",
     epilog="Example: supervisor init train.yaml -- python train.py --lr 3e-4",
@@ -38,8 +29,10 @@ class _CommandAfterDashes(click.Command):
 @click.pass_context
 def init_command(ctx: click.Context, path: Path, force: bool, as_json: bool) -> None:
     """Write a commented configuration to PATH (config.yaml) for the command given after --."""
-    given: list[Any] = ctx.meta["training_command"]
-    command = [str(word) for word in given] or _guess()
+    line = typed_line(ctx)
+    if line.command:
+        refuse_words(line)
+    command = list(line.command) or _guess()
     if path.exists() and not (path.is_file() or path.is_dir()):
         # Opening a fifo would wait, and a device would be written to.
         raise SupervisorError(
@@ -66,7 +59,7 @@ def init_command(ctx: click.Context, path: Path, force: bool, as_json: bool) -> 
         return
     shown = shell_word(str(path))
     echo(f"wrote {shown}")
-    if not given:
+    if not line.command:
         echo(f"  put your training command into this file (its command now: {' '.join(command)})")
     echo(f"  supervisor check {shown}\n  supervisor run {shown}")
 
@@ -87,4 +80,4 @@ def _name(path: Path) -> str:
     stem = path.stem
     if stem in ("config", "supervisor", "run", "train") or path.is_dir():
         stem = path.absolute().parent.name if not path.is_dir() else path.absolute().name
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:64] or "run"
+    return name_of(stem)

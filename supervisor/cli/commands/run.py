@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,7 +12,7 @@ import click
 from supervisor.cli.preflight.descriptors import make_room
 from supervisor.cli.record import read_history
 from supervisor.cli.record_access import refuse_unreadable
-from supervisor.cli.show.advice import shown_config, shown_path
+from supervisor.cli.show.advice import shown_path
 from supervisor.cli.show.terminal import echo
 from supervisor.cli.start.admission import (
     Admission,
@@ -19,10 +20,15 @@ from supervisor.cli.start.admission import (
     admit,
     refuse_bad_place,
     refuse_living_original,
+    refuse_missing_cwd,
     refuse_over_checkpoints,
-    refuse_undecided,
 )
+from supervisor.cli.start.bare import without_adapters
+from supervisor.cli.start.changed_variables import changed_variables
+from supervisor.cli.start.command_run import CommandRun, claim, command_run
+from supervisor.cli.start.command_words import refuse_words
 from supervisor.cli.start.directory_owner import refuse_others_directory, take_over_unseen
+from supervisor.cli.start.existing import CHOICES, decide, with_existing
 from supervisor.cli.start.handover import (
     Start,
     become_launcher,
@@ -33,8 +39,9 @@ from supervisor.cli.start.handover import (
     take_lock,
 )
 from supervisor.cli.start.living_launcher import refuse_living
+from supervisor.cli.start.run_forms import RunCommand, refuse_no_configuration, refuse_other_forms
+from supervisor.cli.start.typed_line import TypedLine, typed_line
 from supervisor.cli.submit.single_line import refuse_other_bytes
-from supervisor.cli.target import is_run
 from supervisor.config.load import load_config
 from supervisor.core.entries.entry import Entry
 from supervisor.core.vocabulary import ExitCode
@@ -42,21 +49,31 @@ from supervisor.diagnosis.rules_file import read_rules
 from supervisor.errors import SupervisorError
 from supervisor.rundir.lock import RunLock, is_held
 from supervisor.rundir.paths import RunPaths
-from supervisor.rundir.status_file import read_status
 from supervisor.system import sd_notify
 
 
-@click.command("run", short_help="Keep a training run going until it is finished.")
-@click.argument("config", type=click.Path(path_type=Path))
+@click.command("run", cls=RunCommand, short_help="Keep a training run going until it is finished.")
+@click.argument("config", type=click.Path(path_type=Path), required=False)
 @click.option("--again", is_flag=True, help="Train on, although the run is finished.")
+@click.option("--bare", is_flag=True, help="This once, without the start-up hook and its adapters.")
 @click.option("--break-lock", is_flag=True, help="Take the run from a machine that is gone.")
 @click.option(
     "--detach", "detached", is_flag=True, help="Run in the background, without a terminal."
 )
 @click.option(
+    "--existing",
+    type=click.Choice(CHOICES),
+    help="What to do with checkpoints from before the run's first start.",
+)
+@click.option(
     "--from-nothing",
     is_flag=True,
     help="This once, begin again although the run's checkpoints are missing.",
+)
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="The run's name. auto: the command's name, with what differs from the run of that name.",
 )
 @click.option("--plain", is_flag=True, help="Print log lines instead of the live display.")
 @click.option(
@@ -65,17 +82,25 @@ from supervisor.system import sd_notify
     help="Take the checkpoint directory from a run that cannot be seen from here.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
+@click.pass_context
 def run_command(
-    config: Path,
+    ctx: click.Context,
+    config: Path | None,
     again: bool,
+    bare: bool,
     break_lock: bool,
     detached: bool,
+    existing: str | None,
     from_nothing: bool,
+    name: str | None,
     plain: bool,
     take_over: bool,
     quiet: bool,
 ) -> None:
-    """Keep the run of CONFIG going until it is finished.
+    """Keep the run of COMMAND, or of CONFIG, going until it is finished.
+
+    The first start of COMMAND writes its configuration to runs/NAME/config.yaml. The same line,
+    typed again, goes on with the run. NAME is that of the script, module or tool.
 
     At SIGTERM, SIGUSR1 or Ctrl-C the trainer saves and ends; the next `run` goes on from there.
     Exit codes: 0 finished, 75 stopped (start it again later), 1 held, 69 another supervisor has the
@@ -84,38 +109,38 @@ def run_command(
     # Keep a stop signal that comes during the checks: the launcher inherits it by the exec. By
     # default it would kill this process, and a scheduler would read that as a failure.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
-    _refuse_run_directory(config)
-    loaded = load_config(config)
-    resolved = loaded.config.resolved(Path.cwd())
-    refuse_other_bytes(resolved)
-    read_rules(resolved.diagnosis.rules)  # refuses a file that the daemon could not use
-    assert resolved.run_dir is not None
+    line = typed_line(ctx)
+    refuse_other_forms(ctx, config, line, name)
     live = not (plain or quiet or detached) and _is_capable_terminal()
-    start = Start(
-        paths=RunPaths(Path(resolved.run_dir)),
-        config=resolved,
-        loaded=loaded,
-        view="live" if live else "none",
-        break_lock=break_lock,
-        from_nothing=from_nothing,
-        take_over=take_over,
-    )
-    refuse_bad_place(start.paths.run_dir, Path(resolved.checkpoints.directory or resolved.run_dir))
-    refuse_unreadable(start.paths)
-    make_room()
-    admission = admit(start.paths, resolved, again=again, from_nothing=from_nothing)
-    if (
-        is_held(start.paths)
-        and admission.verdict is not AdmissionVerdict.FINISHED
-        and not break_lock
-    ):
-        take_lock(start)  # refuses, and names the holder
-    if admission.verdict is not AdmissionVerdict.FINISHED:
-        refuse_living(start.paths.run_dir)
-    _leave_unless_admitted(start, admission, quiet=quiet)
-    history = read_history(start.paths)[0]
-    refuse_others_directory(resolved, start.paths, history, unseen_passes=take_over)
-    refuse_undecided(resolved, start.paths.run_dir, history)
+    while True:  # until no other `run` takes the name between the look and the claim
+        if config is None:
+            refuse_words(line)
+            run = command_run(line, name)
+        else:
+            refuse_no_configuration(config)
+            run = CommandRun(load_config(config), is_new=False)
+        resolved = run.loaded.config.resolved(Path.cwd())
+        assert resolved.run_dir is not None
+        start = Start(
+            paths=RunPaths(Path(resolved.run_dir)),
+            config=without_adapters(resolved) if bare else resolved,
+            loaded=run.loaded,
+            view="live" if live else "none",
+            break_lock=break_lock,
+            from_nothing=from_nothing,
+            take_over=take_over,
+            existing=existing,
+        )
+        try:
+            start = _checked(start, line, again=again, quiet=quiet)
+        except SupervisorError:
+            if run.is_new and os.path.lexists(run.loaded.path):
+                continue
+            raise
+        if claim(run):
+            break
+    if run.is_new and not quiet:
+        echo(f"{start.config.name}: wrote {shown_path(run.loaded.path)}")
     make_directories(start.paths)
     if quiet:
         # The daemon's lines go to stdout; errors go to stderr and stay.
@@ -126,6 +151,33 @@ def run_command(
         _hand_over(start, take_lock(start), again=again, quiet=quiet)
 
 
+def _checked(start: Start, line: TypedLine, *, again: bool, quiet: bool) -> Start:
+    """Refuse what cannot start, before anything is written; what a question decides is added."""
+    paths, config = start.paths, start.config
+    refuse_other_bytes(config)
+    read_rules(config.diagnosis.rules)  # refuses a file that the daemon could not use
+    refuse_bad_place(paths.run_dir, Path(config.checkpoints.directory or paths.run_dir))
+    refuse_missing_cwd(config)
+    refuse_unreadable(paths)
+    make_room()
+    admission = admit(paths, config, again=again, from_nothing=start.from_nothing)
+    is_finished = admission.verdict is AdmissionVerdict.FINISHED
+    if is_held(paths) and not is_finished and not start.break_lock:
+        take_lock(start)  # refuses, and names the holder
+    if not is_finished:
+        refuse_living(paths.run_dir)
+    _leave_unless_admitted(start, admission, quiet=quiet)
+    history = read_history(paths)[0]
+    config = with_existing(config, history, start.existing)
+    refuse_others_directory(config, paths, history, unseen_passes=start.take_over)
+    may_ask = sys.stdin.isatty() and sys.stderr.isatty() and not quiet
+    decided = decide(config, paths.run_dir, history, line, may_ask=may_ask)
+    config = with_existing(config, history, decided)
+    choice = config.resume.existing
+    is_news = choice is not None and choice not in (start.config.resume.existing, history.existing)
+    return replace(start, config=config, existing=choice if is_news else None)
+
+
 def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoReturn:
     """Check again under the lock, since nobody else changes the record now; become the launcher."""
     refuse_living(start.paths.run_dir)
@@ -134,7 +186,13 @@ def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoRe
     _leave_unless_admitted(start, admission, quiet=quiet)
     if start.from_nothing:
         refuse_over_checkpoints(start.paths, start.config)
-    record(start, admission, _settle_owner(start, quiet=quiet))
+    found: list[Entry] = _settle_owner(start, quiet=quiet)
+    changed = changed_variables(start.config, start.paths, os.environ)
+    if changed is not None:
+        found.append(changed)
+        if not quiet:
+            echo(f"{start.config.name}: {changed.text}")
+    record(start, admission, found)
     become_launcher(start, lock)
 
 
@@ -201,21 +259,6 @@ def _tell_systemd(admission: Admission, *assignments: str) -> None:
     """Tell systemd why nothing starts. A unit that ends before READY=1 counts as failed."""
     sd_notify.notify(*assignments, f"STATUS={admission.verdict}: {admission.reason}")
     sd_notify.wait_until_heard()
-
-
-def _refuse_run_directory(path: Path) -> None:
-    """Refuse a run directory in place of a configuration, and name its configuration.
-
-    Raises SupervisorError.
-    """
-    if not (path.is_dir() and is_run(path)):
-        return
-    shown = shown_config(read_status(RunPaths(path).status))
-    raise SupervisorError(
-        f"{path}: is a run directory; `run` needs the run's configuration",
-        hint=f"supervisor run {shown}",
-        code=ExitCode.CONFIGURATION,
-    )
 
 
 def _is_capable_terminal() -> bool:

@@ -15,9 +15,10 @@ from supervisor.cli.start.admission import (
     AdmissionVerdict,
     admit,
     refuse_bad_place,
-    refuse_undecided,
+    refuse_missing_cwd,
 )
 from supervisor.cli.start.directory_owner import refuse_others_directory
+from supervisor.cli.start.existing import refuse_undecided, with_existing
 from supervisor.cli.start.handover import make_directories
 from supervisor.cli.submit.batch_script import BatchScript, script_text
 from supervisor.cli.submit.single_line import refuse_other_bytes
@@ -66,6 +67,7 @@ def sbatch_command(
         click.echo(script_text(script), nl=False)
         return
     refuse_bad_place(paths.run_dir, Path(resolved.checkpoints.directory or paths.run_dir))
+    refuse_missing_cwd(resolved)
     _refuse_unless_admitted(paths, resolved, config)
     _refuse_second_job(paths)
     make_directories(paths)
@@ -88,7 +90,7 @@ def _script(
         name=resolved.name,
         program=(sys.executable, "-P", "-m", "supervisor"),
         config=str(config.absolute()),
-        directory=str(Path.cwd()),
+        directory=resolved.cwd or str(Path.cwd()),
         log=f"{_no_pattern(paths.run_dir)}/slurm-{'%A_%a' if chain else '%j'}.log",
         grace_s=resolved.grace,
         signal=signal,
@@ -111,7 +113,7 @@ def _refuse_unless_admitted(paths: RunPaths, config: RunConfig, path: Path) -> N
             history = read_history(paths)[0]
             # The job's node may see a run that this machine cannot see, so accept that case here.
             refuse_others_directory(config, paths, history, unseen_passes=True)
-            refuse_undecided(config, paths.run_dir, history)
+            refuse_undecided(with_existing(config, history), paths.run_dir, history)
         case AdmissionVerdict.FINISHED:
             echo(f"{config.name}: {admission.reason}; nothing was submitted")
             raise SystemExit(ExitCode.FINISHED)

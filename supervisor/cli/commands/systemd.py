@@ -145,6 +145,7 @@ def _prepare(path: Path, for_user: bool, run_as: str | None) -> tuple[RunConfig,
     for place in (directory, path):
         single_line(str(place), "the name")
     config = load_config(path).config.resolved(directory)
+    directory = Path(single_line(config.cwd or str(directory), "the name"))
     assert config.run_dir is not None
     account = account_of(run_as)
     places = [config.run_dir, config.checkpoints.directory or config.run_dir]

@@ -12,7 +12,7 @@ from supervisor.cli.preflight.devices import visible_devices
 from supervisor.cli.preflight.finding import Finding, Level
 from supervisor.cli.record import read_record
 from supervisor.cli.show.formatting import size_text
-from supervisor.cli.start.admission import existing_checkpoints
+from supervisor.cli.start.existing import existing_checkpoints
 from supervisor.config.durations import format_duration
 from supervisor.config.model import RunConfig
 from supervisor.config.places import unexpanded
@@ -60,16 +60,19 @@ def command(config: RunConfig) -> Finding:
     """Whether the program can be found and executed with the trainer's PATH."""
     program = config.command[0]
     path = config.env.get("PATH", os.environ.get("PATH", os.defpath))
-    found = shutil.which(program, path=path)
+    place = str(_working_directory(config) / program) if "/" in program else program
+    found = shutil.which(place, path=path)
     if found is not None:
+        here = _working_directory(config)
         script = next((w for w in config.command[1:] if not w.startswith("-")), None)
-        if script is not None and script.endswith((".py", ".sh")) and not Path(script).exists():
+        is_script = script is not None and script.endswith((".py", ".sh"))
+        if script is not None and is_script and not (here / script).exists():
             return Finding(
-                "command", Level.FAIL, f"{script} does not exist (seen from {Path.cwd()})",
+                "command", Level.FAIL, f"{script} does not exist (seen from {here})",
                 "correct `command`, or start from the directory of this file",
             )  # fmt: skip
         return Finding("command", Level.OK, found)
-    if "/" in program and Path(program).exists():
+    if "/" in program and Path(place).exists():
         return Finding("command", Level.FAIL, f"{program} is not executable", f"chmod +x {program}")
     hint = (
         f"for the Python of this environment, write {sys.executable}"
@@ -79,11 +82,17 @@ def command(config: RunConfig) -> Finding:
     return Finding("command", Level.FAIL, f"{program} is not found", hint or "correct `command`")
 
 
+def _working_directory(config: RunConfig) -> Path:
+    """Where the command runs."""
+    return Path.cwd() if config.cwd is None else Path(config.cwd)
+
+
 def launching(config: RunConfig) -> Finding:
     """Whether a relaunch finds an interpreter that has done its imports already."""
     if config.launch.mode == "cold":
         return Finding("launch", Level.OK, "each attempt is a new process (launch.mode: cold)")
-    found = resolve(config.command, {**os.environ, **config.env}, str(Path.cwd()))
+    here = str(_working_directory(config))
+    found = resolve(config.command, {**os.environ, **config.env}, here)
     if not isinstance(found, Cold):
         return Finding("launch", Level.OK, "an interpreter is parked for the next attempt")
     level = Level.WARN if config.launch.mode == "warm" else Level.OK

@@ -265,6 +265,8 @@ def _told(entry: Entry) -> str | None:
             return f"The operator now wants: {_said(entry.intent)}."
         case decision.BeginAgainEntry():
             return "The operator lets the run begin again, although its checkpoints are missing."
+        case decision.ExistingDecidedEntry():
+            return f"Decided at the start: {entry.choice} the checkpoints from before the run."
         case saves.SavesElsewhereEntry():
             return f"The supervisor sees no checkpoints: {_said(entry.advice)}."
         case resuming.NotResumedEntry():
@@ -275,6 +277,8 @@ def _told(entry: Entry) -> str | None:
             return f"The steps of attempt {_said(entry.attempt)} show that it resumed."
         case decision.ResumedEntry():
             return "The operator resumed the run; its failure budgets start again from zero."
+        case run.VariablesChangedEntry():
+            return f"{entry.text}."
         case run.TookOverEntry():
             run_dir = entry.run_dir
             who = "a mark that cannot be read" if run_dir is None else f"the run in {run_dir}"

@@ -19,8 +19,6 @@ from supervisor.rundir.intent import UNREADABLE, IntentRecord, read_intent
 from supervisor.rundir.lock import holder, is_held
 from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.runtime_directory import PLACE
-from supervisor.survey import candidates
-from supervisor.survey.request import SurveyRequest
 from supervisor.survey.survey import survey
 from supervisor.system.clock import wall_s
 
@@ -120,6 +118,19 @@ def refuse_bad_place(run_dir: Path, checkpoints: Path) -> None:
             )
 
 
+def refuse_missing_cwd(config: RunConfig) -> None:
+    """Refuse a `cwd` that this process cannot enter. Raises SupervisorError."""
+    place = config.cwd
+    if place is None or (os.access(place, os.X_OK) and Path(place).is_dir()):
+        return
+    what = "not a directory that you may enter" if os.path.lexists(place) else "does not exist"
+    raise SupervisorError(
+        f"cwd {place}: {what}",
+        hint="correct `cwd` in the configuration, or mount what is missing",
+        code=ExitCode.CONFIGURATION,
+    )
+
+
 def refuse_living_original(paths: RunPaths, history: History) -> None:
     """Refuse a run whose directory is a copy of one that lives on this machine, or the reverse.
 
@@ -156,33 +167,6 @@ def refuse_over_checkpoints(paths: RunPaths, config: RunConfig) -> None:
             " `name`",
             code=ExitCode.USAGE,
         )
-
-
-def refuse_undecided(config: RunConfig, run_dir: Path, history: History) -> None:
-    """Refuse a first start beside checkpoints of which `resume.existing` says nothing.
-
-    Raises SupervisorError.
-    """
-    if config.resume.existing is not None or history.attempt:
-        return
-    directory = Path(config.checkpoints.directory or run_dir)
-    found = existing_checkpoints(directory, config.checkpoints.pattern)
-    if not found:
-        return
-    names = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
-    raise SupervisorError(
-        f"{directory}: holds checkpoints that this run did not make: {names}",
-        hint="say what to do with them:\n"
-        "  resume: {existing: use}      go on from the newest valid one\n"
-        "  resume: {existing: ignore}   start fresh and leave them alone",
-        code=ExitCode.CONFIGURATION,
-    )
-
-
-def existing_checkpoints(directory: Path, pattern: str | None = None) -> list[str]:
-    """Names of the checkpoints in a directory, newest first. No checkpoint is read to its end."""
-    found = candidates.find(SurveyRequest(directory, pattern=pattern), directory)
-    return [candidate.name for candidate in found]
 
 
 def _lifts(intent: IntentRecord, history: History, ledger: list[Stamped]) -> bool:

@@ -18,7 +18,12 @@ from supervisor.cli.registry import register
 from supervisor.cli.start.admission import Admission
 from supervisor.config.load import LoadedConfig
 from supervisor.config.model import RunConfig
-from supervisor.core.entries.decision import BeginAgainEntry, ReopenedEntry, ResumedEntry
+from supervisor.core.entries.decision import (
+    BeginAgainEntry,
+    ExistingDecidedEntry,
+    ReopenedEntry,
+    ResumedEntry,
+)
 from supervisor.core.entries.entry import Entry
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
@@ -42,6 +47,8 @@ class Start:
     break_lock: bool
     from_nothing: bool = False
     take_over: bool = False
+    existing: str | None = None
+    """What to do with checkpoints from before the run, where that is decided by this start."""
 
 
 def make_directories(paths: RunPaths) -> None:
@@ -51,7 +58,7 @@ def make_directories(paths: RunPaths) -> None:
         make_durably(paths.state_dir, mode=0o700)
     except OSError as error:
         hint = "choose another run_dir, or make this path writable for you"
-        raise _refusal(error, f"{error.filename}: cannot be made", hint) from None
+        raise write_refusal(error, f"{error.filename}: cannot be made", hint) from None
 
 
 def take_lock(start: Start) -> RunLock:
@@ -63,7 +70,7 @@ def take_lock(start: Start) -> RunLock:
         return RunLock.acquire(start.paths, break_lock=start.break_lock, jobs=SlurmJobs())
     except OSError as error:
         hint = "make the run directory writable for you"
-        raise _refusal(error, str(start.paths.lock), hint) from None
+        raise write_refusal(error, str(start.paths.lock), hint) from None
 
 
 def record(start: Start, admission: Admission, taken: Sequence[Entry] = ()) -> None:
@@ -77,10 +84,12 @@ def record(start: Start, admission: Admission, taken: Sequence[Entry] = ()) -> N
         write_durably(paths.config, start.config.to_json().encode() + b"\n")
     except OSError as error:
         hint = "make the run directory writable for you"
-        raise _refusal(error, str(paths.config), hint) from None
+        raise write_refusal(error, str(paths.config), hint) from None
     entries = [*taken]
     if admission.resumed_by is not None:
         entries.append(ResumedEntry(intent_id=admission.resumed_by))
+    if start.existing is not None:
+        entries.append(ExistingDecidedEntry(choice=start.existing))
     if start.from_nothing:
         entries.append(BeginAgainEntry())
     if admission.reopens:
@@ -98,7 +107,7 @@ def record(start: Start, admission: Admission, taken: Sequence[Entry] = ()) -> N
             writer.close()
 
 
-def _refusal(error: OSError, what: str, hint: str) -> SupervisorError:
+def write_refusal(error: OSError, what: str, hint: str) -> SupervisorError:
     """Why a start cannot write. A full disk may clear by itself (75); other causes do not (78)."""
     is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return SupervisorError(
@@ -111,6 +120,8 @@ def _refusal(error: OSError, what: str, hint: str) -> SupervisorError:
 def become_launcher(start: Start, lock: RunLock) -> NoReturn:
     """Replace this process by the launcher; the lock goes with it. Raises OSError."""
     register(start.paths.run_dir)
+    if start.config.cwd is not None:
+        os.chdir(start.config.cwd)  # launcher, daemon and trainer inherit it
     os.set_inheritable(lock.fd, True)
     _end_with_slurmstepd()
     package = Path(supervisor.__file__).resolve().parent

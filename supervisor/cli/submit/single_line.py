@@ -35,6 +35,7 @@ def refuse_other_bytes(config: RunConfig) -> None:
     """
     places = (
         ("run_dir", config.run_dir),
+        ("cwd", config.cwd),
         ("checkpoints.directory", config.checkpoints.directory),
         ("diagnosis.rules", config.diagnosis.rules),
     )

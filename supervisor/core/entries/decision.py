@@ -72,5 +72,13 @@ class ReopenedEntry(Entry, kind="reopened"):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExistingDecidedEntry(Entry, kind="existing_decided"):
+    """By `run --existing`, or its question: what to do with checkpoints from before the run."""
+
+    choice: str
+    """`use` or `ignore`, as `resume.existing`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BeginAgainEntry(Entry, kind="begin_again"):
     """By `run --from-nothing`: what is missing is given up, and steps count anew."""

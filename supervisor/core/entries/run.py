@@ -100,6 +100,20 @@ class TookOverEntry(Entry, kind="took_over"):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VariablesChangedEntry(Entry, kind="variables_changed"):
+    """Variables of the environment that the command names have other values at this start."""
+
+    names: tuple[str, ...]
+    since: int
+    """The last attempt of which the values are known."""
+
+    @property
+    def text(self) -> str:
+        """`LR changed since attempt 3`."""
+        return f"{', '.join(self.names)} changed since attempt {self.since}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequeueEntry(Entry, kind="requeue"):
     """Whether SLURM is asked to start the job again, and if not, why; written before the order."""
 

@@ -32,6 +32,7 @@ from supervisor.daemon.look.surroundings.comparing import (
     in_order,
     step_time_change,
 )
+from supervisor.daemon.look.surroundings.variables import named_in
 from supervisor.daemon.run import Run
 from supervisor.daemon.tell.change_words import changed_text, difference_text
 from supervisor.system.clock import monotonic_s, wall_s
@@ -109,6 +110,7 @@ class Changes:
             "run_id": self._run.run_id,
             "command": list(config.command),
             "env": dict(config.env),
+            "named": sorted(named_in([*config.command, *config.env.values()])),
             "pids": list(pids),
         })  # fmt: skip
 

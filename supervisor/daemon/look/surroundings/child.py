@@ -48,7 +48,7 @@ def take(
     pids: Sequence[int] = (),
     run_id: str = "",
 ) -> SurroundingsRecord:
-    """What an attempt runs in now. `environ`: the attempt's. `configured`: names of its `env`.
+    """What an attempt runs in now. `environ`: the attempt's. `configured`: names that matter.
 
     `pids`: its ranks and its main process; none where they have ended.
     """
@@ -123,7 +123,7 @@ def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
             attempt,
             asked["command"],
             {**os.environ, **asked["env"]},
-            configured=list(asked["env"]),
+            configured=[*asked["env"], *asked.get("named", ())],
             pids=asked["pids"],
             run_id=asked["run_id"],
         )

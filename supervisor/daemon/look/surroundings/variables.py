@@ -10,7 +10,7 @@ from supervisor.worker.adapters import STARTUP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 MASK = "***"
 _LONGEST = 200
@@ -29,6 +29,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_NAMED = re.compile(r"\$\{?([A-Za-z_]\w*)", re.ASCII)
 _ASSIGNMENT = re.compile(r"([^=\s]*)=(.*)", re.DOTALL)
 
 
@@ -37,8 +38,8 @@ def chosen(
 ) -> tuple[dict[str, str], dict[str, int | None]]:
     """The variables that may be shown, and a check of each other one that matters.
 
-    `configured`: names from the configuration's `env`; they matter, whatever they are called. The
-    check has 16 bits: enough to see a change, too few to tell a value. A name that
+    `configured`: names from the configuration's `env` and its command; they matter, whatever they
+    are called. The check has 16 bits: enough to see a change, too few to tell a value. A name that
     sounds secret has none.
     """
     shown: dict[str, str] = {}
@@ -57,6 +58,11 @@ def chosen(
             data = value.encode("utf-8", "surrogateescape")
             hidden[name] = None if is_secret else zlib.crc32(data) & 0xFFFF
     return shown, hidden
+
+
+def named_in(texts: Iterable[str]) -> frozenset[str]:
+    """The variables that these words name: `$LR`, `${LR}`."""
+    return frozenset(name for text in texts for name in _NAMED.findall(text))
 
 
 def masked_text(text: str) -> str:
