@@ -43,7 +43,7 @@ from supervisor.diagnosis.exit_evidence import agrees
 from supervisor.diagnosis.explanation import Explanation
 from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 from supervisor.diagnosis.line_memo import forget, step_of
-from supervisor.diagnosis.log_line import clean, plain_text
+from supervisor.diagnosis.log_line import clean, plain_text, tells_survival
 from supervisor.diagnosis.python_traceback import exception_of
 from supervisor.diagnosis.rules.advice import ADVICE
 from supervisor.diagnosis.rules.rule import Weight
@@ -137,8 +137,6 @@ def _choose(
         if found.weight is Weight.MENTION:
             # Its writer survived it. Only if nothing else is known, a traceback may tell.
             return found.is_traceback and is_known and not found.is_grave
-        if found.in_sample and not is_known:
-            return False
         if found.is_unsure and (not is_known or found.is_grave):
             # The words may be a sample's. Nothing is held, excluded or rolled back for them.
             return False
@@ -281,7 +279,10 @@ def _last_exception(lines: Sequence[str]) -> str | None:
     """The last of the last lines that an exception begins, although no traceback is there."""
     for line in reversed(lines[-_LAST_WORDS:]):
         text = plain_text(line).strip()
-        if exception_of(text) is not None and ": " in text:
+        if step_of(line) is not None or tells_survival(text):
+            return None
+        name = exception_of(text)
+        if name is not None and ": " in text and not name.endswith("SignalException"):
             return text[:EVIDENCE_CHARS_MAX]
     return None
 

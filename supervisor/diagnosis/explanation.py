@@ -36,8 +36,6 @@ class Explanation:
     is_reported: bool = False
     is_unsure: bool = False
     """The words stand amid other text, so they may be quoted."""
-    in_sample: bool = False
-    """It follows the head of a printed sample. It ends nothing unless the attempt has failed."""
     loads_checkpoint: bool | None = None
     """Whether its calls were loading a checkpoint; None where no calls are known."""
     names_killer: bool = False

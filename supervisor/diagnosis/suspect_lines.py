@@ -14,11 +14,15 @@ from supervisor.diagnosis.rules.rule import Calls, Hit, Weight, scan
 from supervisor.diagnosis.rules.table import AFTER_FIRST_STEP, TABLE
 from supervisor.diagnosis.traceback_causes import NEGATED, explain_chain
 from supervisor.diagnosis.user_rules import NO_RULES, UserRules
-from supervisor.diagnosis.voice import Voice, is_sample_before, voice_of
+from supervisor.diagnosis.voice import Voice, voice_of
 from supervisor.diagnosis.xid import read_xid
 
 _EXIT_CODE = re.compile(r"\bexitcode {1,3}: (-?\d{1,3})\b")
 _TABLE_LINES = 8
+# Rules that ask for these calls say nothing of a line without a traceback.
+_OF_TRACEBACKS = (Calls.LOADING, Calls.READING, Calls.NOT_READING, Calls.CHECKING)
+# glog's warnings and notes, as PyTorch prints them: `[W1012 03:11:10.118 socket.cpp:755]`.
+_WARNED = re.compile(r"\[[WI]\d{0,4} ")
 
 
 def may_tell_of_a_start(lines: Sequence[str]) -> bool:
@@ -49,7 +53,7 @@ def find_candidates(
         table = AFTER_FIRST_STEP if is_late and not as_at_start else TABLE
         found = explain_chain(chain, table, first_step_seen=is_late, rules=rules)
         if found is not None:
-            candidates.append(replace(found, in_sample=is_sample_before(lines, chain.start)))
+            candidates.append(found)
     users = _from_user_rules(lines, inside, first_step, rules)
     candidates.extend(users)
     inside |= {found.index for found in users}
@@ -79,9 +83,7 @@ def _from_lines(
         if voice is Voice.QUOTED:
             continue
         found = _of_line(hit, lines[hit.index], first_step_seen=is_late)
-        in_sample = is_sample_before(lines, hit.index)
-        unsure = voice is Voice.UNSURE
-        by_line[hit.index] = replace(found, is_unsure=unsure, in_sample=in_sample)
+        by_line[hit.index] = replace(found, is_unsure=voice is Voice.UNSURE)
     return list(by_line.values())
 
 
@@ -105,7 +107,7 @@ def _counts(hit: Hit) -> bool:
     row, text = hit.rule, hit.text
     if row.weight is Weight.CASCADE or NEGATED.search(text[: hit.start]) is not None:
         return False
-    if row.only_unhandled or row.calls in (Calls.LOADING, Calls.READING, Calls.NOT_READING):
+    if row.only_unhandled or row.calls in _OF_TRACEBACKS:
         return False  # no calls are known
     return not row.only_raised or exception_of(text) is not None
 
@@ -113,7 +115,8 @@ def _counts(hit: Hit) -> bool:
 def _of_line(hit: Hit, line: str, *, first_step_seen: bool) -> Explanation:
     row, text = hit.rule, hit.text
     weight = row.weight
-    if weight is not Weight.STATED and tells_survival(text):
+    is_warned = tells_survival(text) or _WARNED.search(line, 0, 60) is not None
+    if weight is not Weight.STATED and is_warned:
         weight = Weight.MENTION
     return Explanation(
         hit.index,
@@ -152,7 +155,7 @@ def _from_xids(lines: Sequence[str]) -> list[Explanation]:
     found = []
     for index, line in enumerate(lines):
         meaning = read_xid(line) if "Xid" in line else None
-        if meaning is None:
+        if meaning is None or voice_of(line, line.find("NVRM")) is Voice.QUOTED:
             continue
         is_stated = meaning.failure is not Failure.CUDA_FAULT
         found.append(

@@ -59,6 +59,7 @@ _TRAINING_ENDS = re.compile(r"ERROR.{0,80}\bException during training\b")
 _CONSTRUCTS = re.compile(
     r"__(?:post_)?init__$|_{0,2}(?:validate|check|create|build|parse|setup|verify)(?:_|$)"
 )
+_CHECKS = re.compile(r"(?:^|_)(?:validate|check|verify|parse)(?:_|$)")
 # A loss scaler says this before each step that it leaves out, the last one too.
 _OVERFLOW = re.compile(r"gradient overflow|loss[ _]scale", re.IGNORECASE)
 _QUOTED_LEAD = re.compile(
@@ -173,7 +174,7 @@ def _evidence(chain: Chain, raised: Raised) -> tuple[str, ...]:
 def _rule_of(raised: Raised, table: Sequence[Rule], facts: _Facts) -> Rule | None:
     """The rule that matches an exception's line, else the first that matches a line below it."""
     found = next(_fitting(matches(without_hedge(raised.line), table), facts), None)
-    if found is not None and found.rule.weight <= Weight.CAUSE:
+    if found is not None and found.rule.weight <= Weight.CAUSE and not raised.line.endswith(":"):
         return found.rule
     is_message = raised.line.endswith(":")  # the message begins on the next line
     for detail in raised.details:
@@ -181,7 +182,14 @@ def _rule_of(raised: Raised, table: Sequence[Rule], facts: _Facts) -> Rule | Non
         for hit in _fitting(matches(text, table), facts):
             is_raised = is_message or exception_of(text.lstrip()) is not None
             is_closer = found is None or hit.rule.weight < found.rule.weight
-            if is_closer and _is_meant(hit) and (is_raised or not hit.rule.only_raised):
+            # A compiler's exception is a wrapper if the message itself names another exception.
+            is_inner = is_message and exception_of(text.lstrip()) is not None
+            is_inner = is_inner and found is not None and hit.rule.weight <= found.rule.weight
+            if (
+                (is_closer or is_inner)
+                and _is_meant(hit)
+                and (is_raised or not hit.rule.only_raised)
+            ):
                 return hit.rule
     return None if found is None else found.rule
 
@@ -210,6 +218,8 @@ def _fitting(hits: Iterator[Hit], facts: _Facts) -> Iterator[Hit]:
             case Calls.READING if facts.loads is False and reads_data(facts.frames):
                 yield hit
             case Calls.NOT_READING if _does_its_own_work(facts):
+                yield hit
+            case Calls.CHECKING if facts.frames and _CHECKS.search(facts.frames[-1].function):
                 yield hit
             case Calls.LOADING_IF_KNOWN if facts.loads is not False:
                 yield hit

@@ -16,6 +16,7 @@ from supervisor.diagnosis.rules.rule import Weight
 from supervisor.diagnosis.steps_after import StepsAfter
 from supervisor.diagnosis.suspect_lines import find_candidates
 from supervisor.diagnosis.user_rules import NO_RULES, UserRules
+from supervisor.diagnosis.voice import is_sample_before
 
 _SAME_FAILURE_LINES = 3
 # So many steps other ranks may print before a watchdog's timeout tells of a rank that died.
@@ -87,6 +88,8 @@ def _believe(
     if not is_over:
         # A log that may go on shows by any later step that the line ended nothing.
         candidates = [found for found in candidates if not steps.goes_on_after(found.end)]
+        # Nor does a text that stands in a printed sample.
+        candidates = [one for one in candidates if not is_sample_before(lines, one.index)]
     last = _without_cascades(
         [found for found in candidates if later[id(found)] <= (found.outlasts if is_over else 0)]
     )
@@ -135,7 +138,7 @@ def _without_cascades(found: Sequence[Explanation]) -> Sequence[Explanation]:
 def _follows_a_timeout(found: Explanation) -> bool:
     """Whether it can be what a watchdog's timeout led to: a kill, or a peer that lost its rank."""
     if found.weight is Weight.DEATH:
-        return found.failure is Failure.KILLED
+        return found.failure in (Failure.KILLED, Failure.EXCEPTION)
     return found.weight is Weight.CONSEQUENCE and found.failure in _PEERS_WORDS
 
 

@@ -64,6 +64,7 @@ DATA: tuple[Rule, ...] = (
             "decorderror",
             "decodingerror",
             "blosc",
+            "bytes for message body",
             "inflate() failed",
             "av.error.eoferror",
             "checksum failure",
@@ -86,6 +87,7 @@ DATA: tuple[Rule, ...] = (
         r"|compressed file ended before the end-of-stream marker"
         r"|\bInvalid (?:JPEG|PNG) data\b|\bUnknown image file format"
         r"|\bautodecode\.DecodingError\b|\bArrowInvalid: JSON parse error|\bblosc decompression\b"
+        r"|\bbytes for message body, got \d"
         r"|\binflate\(\) failed|\bav\.error\.EOFError\b|: Checksum failure: "
         r"|: Error tokenizing data\b"
         r"|\bDECORDError\b"

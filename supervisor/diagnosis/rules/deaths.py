@@ -220,6 +220,16 @@ DEATHS: tuple[Rule, ...] = (
         " src/lightning/fabric/strategies/launchers/subprocess_script.py",
     ),
     Rule(
+        ("node has died", "has been marked dead"),
+        r"\bactor died because its node has died|\bThe node with node id: \S{1,80} .{0,200}"
+        r"\bhas been marked dead because",
+        Failure.KILLED,
+        Action.RESTART,
+        Weight.DEATH,
+        example="The actor died because its node has died. Node Id: 3b1c1a7f0b1e3b1a3d7fbb0e0d3b",
+        source="ray-project/ray, python/ray/exceptions.py",
+    ),
+    Rule(
         ("exitcode  : 78", "exitcode: 78"),
         r"\bexitcode {0,3}: 78\b",
         Failure.CONFIGURATION,

@@ -55,6 +55,8 @@ class Calls(Enum):
     """Reading training data. A line without a traceback does not count."""
     NOT_READING = auto()
     """Anything but reading training data. A line without a traceback does not count."""
+    CHECKING = auto()
+    """Checking arguments. A line without a traceback does not count."""
     LOADING_IF_KNOWN = auto()
     """Loading a checkpoint. A line without a traceback counts: only checkpoints are so written."""
 

@@ -116,6 +116,7 @@ SCHEDULER: tuple[Rule, ...] = (
             "term_admin",
             "at the request of the user",
             "condor_rm",
+            "deleted at request of",
             "by user request",
             "' was stopped",
         ),

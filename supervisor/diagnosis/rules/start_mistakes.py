@@ -68,4 +68,19 @@ START_MISTAKES: tuple[Rule, ...] = (
         only_raised=True,
         only_unhandled=True,
     ),
+    Rule(
+        ("runtimeerror",),
+        r"^RuntimeError: \S",
+        Failure.CONFIGURATION,
+        Action.HOLD,
+        example="RuntimeError: You set `devices=8` in Lightning, but the number of tasks per node"
+        " configured in SLURM `--ntasks-per-node=1` does not match.",
+        source="Lightning-AI/pytorch-lightning, src/lightning/fabric/plugins/environments/slurm.py",
+        advice=PROGRAM,
+        only_before_first_step=True,
+        only_raised=True,
+        only_unhandled=True,
+        only_after_a_beginning=True,
+        calls=Calls.CHECKING,
+    ),
 )

@@ -65,6 +65,7 @@ TRAINING: tuple[Rule, ...] = (
         (
             "loss spike",
             "loss diverged",
+            "spike",
             "loss_spike",
             "lossspike",
             "spiky loss",
@@ -78,6 +79,7 @@ TRAINING: tuple[Rule, ...] = (
         r"|^(?:\w+\.)*\w{0,20}(?:LossWatchdog|LossDiverg\w{1,6}|Diverg\w{1,6})(?:Error|Exception)\b"
         r"|^(?:\w+\.)*\w{0,40}(?:Error|Exception)\b.{0,60}loss\b.{0,80}\bthreshold\b"
         r"|\b(?:stopped|stopping|exiting|aborted|aborting): .{0,30}\bloss[ _]spike\b"
+        r"|\bspike\b.{0,20}: .{0,200}\b(?:stopping|aborting|exiting|giving up)\b"
         r"|\bloss diverged\b.{0,80}\b(?:giving up|stopp|abort|exit)"
         r"|\bloss\b.{0,160}\b(?:stopping|aborting|halting|terminating) (?:the )?(?:run|training)\b",
         Failure.LOSS_SPIKE,
