@@ -1,8 +1,10 @@
 """The history of a run, summed up from its ledger: budgets and verdicts survive the daemon."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from supervisor.core.ending import Doubt
+from supervisor.core.entries.trainer import DescribedEntry
 from supervisor.core.last_good import LastGood
 from supervisor.core.look_facts import HungAt
 from supervisor.core.point_in_time import Moment
@@ -126,6 +128,17 @@ class History:
     """The user said `supervisor resume` after the run was held for an ignored resume."""
     resumed_from: str | None = None
     """The checkpoint on the disk that the last attempt was told to go on from."""
+    described: DescribedEntry | None = None
+    """What the last attempt's trainer said of itself last. None: nothing."""
+    described_entries: int = 0
+    places: tuple[str, ...] = ()
+    """The directories that trainers of this run named, the last named first."""
+    bests: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """The checkpoint that a trainer called its best last, by the directory that it is in."""
+    trainer_told: tuple[str, ...] = ()
+    """The trainer's sentences of the last attempt that are on record."""
+    told_elsewhere: tuple[str, ...] = ()
+    """What was told of trainers that save into another directory than the configured one."""
     counters: CountersBySource = field(default_factory=dict, hash=False)
     """What each source of steps has shown."""
     failed_save_at: float = 0.0

@@ -7,9 +7,11 @@ from signal import SIGUSR2
 
 from supervisor.core import effects
 from supervisor.core.ending import Ending
-from supervisor.core.events import Looked
+from supervisor.core.events import Event, Looked
+from supervisor.core.trainer_description import Described, TrainerDescription
 from supervisor.daemon.launcher_link import Send
 from supervisor.daemon.look.counters import Counters, CounterSample, stood_still
+from supervisor.daemon.look.description_event import described_event
 from supervisor.daemon.look.endings import AttemptFacts, SeenEnd, ending_of
 from supervisor.daemon.look.exit_code_owner import runs_python
 from supervisor.daemon.look.hang_looks import HangLooks
@@ -57,6 +59,7 @@ class RunningAttempt:
         self.last_loss: float | None = None
         self.look: Observation | None = None
         self.step_time = StepTime()
+        self._told: TrainerDescription | None = None
         self._run = run
         self.printed = printed or PrintedLog(run.paths.train_log)
         self._facts = AttemptFacts(number, self.printed, now)
@@ -114,6 +117,19 @@ class RunningAttempt:
         self.last_save_s = look.last_save_s if look.last_save_s is not None else self.last_save_s
         self.last_loss = look.loss if look.loss is not None else self.last_loss
         return look
+
+    def look_events(self, now: float) -> tuple[Event, ...]:
+        """Look at the attempt: what is seen, and what the trainer newly says of itself."""
+        observed = self.observe(now).observed
+        return (*self.described(), observed)
+
+    def described(self) -> tuple[Described, ...]:
+        """The event that tells what the last look at the trainer's description brought."""
+        said = None if self.look is None else self.look.description
+        if said is None or said == self._told:
+            return ()
+        self._told = said
+        return (described_event(self.number, said, self._run.config, self._run.paths.run_dir),)
 
     def failed_saves(self) -> list[str]:
         """Lines of the last look that report a failed save."""
