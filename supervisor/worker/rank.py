@@ -1,4 +1,4 @@
-"""A training process as a rank of a run: where to resume from, the heartbeat, and when to stop.
+"""`attach`: the one training process of an interpreter, made once by the script or an adapter.
 
 Stdlib only, and harmless outside a supervisor. It must never fail a training run by itself.
 """
@@ -7,234 +7,24 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import NoReturn
+from collections.abc import Callable
 
-from .contract import EXIT_CONFIGURATION, EXIT_PREEMPTED, Phase
-from .environment import (
-    is_spawn_import,
-    number_of,
-    path_of,
-    ranks_here,
-    seconds_of,
-)
-from .heartbeat import Beat, PageWriter
-from .orderly_end import at_orderly_end
-from .page_layout import RANK_PREFIX
-from .page_repair import PageRepair
-from .processes import own_start_ticks
-from .stop_barrier import StopBarrier
-from .stop_signals import (
-    STOP_SIGNALS,
-    LauncherWatch,
-    StopSignals,
-    end_workers_at_exit,
-    ignore_stop_signals,
-)
+from .contract import EXIT_CONFIGURATION, EXIT_PREEMPTED
+from .environment import is_spawn_import, path_of
+from .stop_signals import STOP_SIGNALS, end_workers_at_exit, ignore_stop_signals, unhandled
+from .training_process import Worker
 
 __all__ = [
     "EXIT_CONFIGURATION",
     "EXIT_PREEMPTED",
     "Worker",
     "attach",
+    "attach_for_adapter",
     "ignore_stop_signals",
 ]
 
+# The start-up hook sets this in the module of another name: one process has one page.
 _worker: Worker | None = None
-
-
-class Worker:
-    """A training process as a rank of a supervised run; made by `attach`."""
-
-    __slots__ = (
-        "_agreement", "_checkpoint_dir", "_is_stopping", "_launcher", "_page", "_placement",
-        "_signals", "attempt", "beat", "grace_s", "resume_from", "run_id", "snapshot_dir",
-    )  # fmt: skip
-
-    beat: Beat
-    """`beat(step=…, epoch=…, loss=…)` after each step: 0.3 µs, no system call."""
-    run_id: str | None
-    attempt: int | None
-    grace_s: float | None
-    """Seconds between a stop signal and SIGKILL."""
-    resume_from: Path | None
-    """The checkpoint to go on from; None means a fresh start."""
-    snapshot_dir: Path | None
-
-    def __init__(self, directory: Path | None, handled: tuple[signal.Signals, ...]) -> None:
-        self.run_id = os.environ.get("SUPERVISOR_RUN_ID") or None
-        self.attempt = number_of("SUPERVISOR_ATTEMPT")
-        self.grace_s = seconds_of("SUPERVISOR_GRACE_S")
-        self.resume_from = path_of("SUPERVISOR_RESUME_FROM")
-        self._checkpoint_dir = path_of("SUPERVISOR_CHECKPOINT_DIR")
-        self.snapshot_dir = path_of("SUPERVISOR_SNAPSHOT_DIR")
-        self._is_stopping = False
-        self._page, self._placement = self._open_page(directory)
-        self._agreement = self._open_agreement(directory)
-        is_watched = self._page.is_shared or self._page.is_bystander
-        self._launcher = LauncherWatch(
-            os.environ.get("SUPERVISOR_LAUNCHER") if is_watched else None
-        )
-        self.beat = self._page.beat
-        if self._page.is_shared and self._launcher.is_parent:
-            self._page.at_first_beat = _record_imports
-        self._signals = StopSignals(self._page.show_stop_seen, handled)
-
-    def _open_page(self, directory: Path | None) -> tuple[PageWriter, PageRepair]:
-        if directory is None:
-            return _nowhere()
-        local_rank = number_of("LOCAL_RANK", "SLURM_LOCALID") or 0
-        try:
-            page = PageWriter(
-                directory / f"{RANK_PREFIX}{local_rank}",
-                start_ticks=own_start_ticks() or 0,
-                rank=number_of("RANK", "SLURM_PROCID") or 0,
-                world_size=number_of("WORLD_SIZE", "SLURM_STEP_NUM_TASKS") or 1,
-                local_rank=local_rank,
-                attempt=self.attempt or 0,
-            )
-            return page, PageRepair(page, directory / f"stacks-{local_rank}.txt")
-        except OSError as error:
-            warnings.warn(
-                f"no heartbeat page in {directory} ({error}): the supervisor will not see hangs",
-                RuntimeWarning,
-                stacklevel=5,
-            )
-            return _nowhere()
-
-    def _open_agreement(self, directory: Path | None) -> StopBarrier | None:
-        if directory is None or not self._page.is_shared or ranks_here() <= 1:
-            return None
-        # torchrun starts its ranks again within one attempt: that is a new round.
-        again = number_of("TORCHELASTIC_RESTART_COUNT") or 0
-        try:
-            return StopBarrier(directory, self.attempt or 0, f"{self.attempt or 0}-{again}")
-        except OSError as error:
-            warnings.warn(
-                f"no page for the ranks' agreement in {directory} ({error}): each rank stops by"
-                " itself",
-                RuntimeWarning,
-                stacklevel=5,
-            )
-            return None
-
-    @property
-    def checkpoint_dir(self) -> Path | None:
-        """Where the supervisor looks for checkpoints; None without one. Reading this makes it.
-
-        The supervisor does not make the directory: some trainers choose another directory if theirs
-        exists already. Raises OSError if the directory cannot be made.
-        """
-        if self._checkpoint_dir is not None:
-            self._checkpoint_dir.mkdir(parents=True, exist_ok=True)
-        return self._checkpoint_dir
-
-    @property
-    def attached(self) -> bool:
-        """Whether a supervisor can see the heartbeat."""
-        return self._page.is_shared
-
-    @property
-    def is_bystander(self) -> bool:
-        """Whether another process is this rank, so that beats and outcomes here have no effect.
-
-        A bystander is a helper, such as an evaluation script that the trainer starts. `attached` is
-        false then. `should_stop` turns true at a stop all the same.
-        """
-        return self._page.is_bystander
-
-    @property
-    def is_supervised(self) -> bool:
-        """Whether a supervisor keeps the run: it chooses, prunes and sets aside checkpoints."""
-        return self.attached or self.is_bystander
-
-    @property
-    def should_stop(self) -> bool:
-        """Whether to save and leave now. Read it at step boundaries; once true it stays true.
-
-        True after SIGTERM, SIGUSR1 or `request_stop`, when the launcher asks for a stop in the
-        page, and when the launcher is gone. With several ranks on a node it turns true for all at
-        one agreed step, a little after the first rank was asked.
-        """
-        self._placement.look()
-        if not self._is_stopping:
-            told = self._page.is_stop_asked or self._signals.asked or self._page.is_owner_asked
-            asked = told or self._launcher.look()
-            # A bystander has no steps that could be agreed on.
-            if self._agreement is None or self._page.is_bystander:
-                self._is_stopping = asked
-            else:
-                self._is_stopping = self._agreement.is_reached(self._page.step, asked=asked)
-            if self._is_stopping:
-                self._page.show_stop_seen()
-        return self._is_stopping
-
-    def request_stop(self) -> None:
-        """Ask for a stop from inside, as a signal would."""
-        self._signals.asked = True
-        self._page.show_stop_seen()
-
-    @contextmanager
-    def phase(self, name: str | Phase) -> Iterator[None]:
-        """Report the phase (eval, save, compile …); afterwards the outer phase is back.
-
-        Raises ValueError for a name that is no phase. A phase that raises does not count as done.
-        """
-        try:
-            phase = name if isinstance(name, Phase) else Phase[name.upper()]
-        except KeyError:
-            known = ", ".join(phase.word for phase in Phase)
-            raise ValueError(f"no phase {name!r}; there are {known}") from None
-        self._placement.look()
-        outer = self._page.phase
-        since_ns = self._page.enter(phase)
-        completed = False
-        try:
-            yield
-            completed = True
-        finally:
-            self._page.leave(phase, outer, since_ns, completed=completed)
-
-    def exit_preempted(
-        self, checkpoint: str | os.PathLike[str] | None = None, step: int | None = None
-    ) -> NoReturn:
-        """Leave with 75: stopped on request, state saved to `checkpoint` at `step` (the last)."""
-        self._end(EXIT_PREEMPTED, checkpoint, step)
-        raise SystemExit(EXIT_PREEMPTED)
-
-    def exit_configuration(self, message: str) -> NoReturn:
-        """Leave with 78: a person has to correct what is wrong, and nothing is relaunched."""
-        print(message, file=sys.stderr, flush=True)
-        self._end(EXIT_CONFIGURATION, None, None)
-        raise SystemExit(EXIT_CONFIGURATION)
-
-    def finish(
-        self, checkpoint: str | os.PathLike[str] | None = None, step: int | None = None
-    ) -> None:
-        """Record that training is finished; returns, for the script to end normally (exit 0)."""
-        self._end(0, checkpoint, step)
-
-    def _end(self, code: int, checkpoint: str | os.PathLike[str] | None, step: int | None) -> None:
-        if step is None and self._page.step >= 0:
-            step = self._page.step
-        path = None if checkpoint is None else os.path.abspath(os.fspath(checkpoint))
-        self._page.write_outcome(code, step, path)
-
-    def _tell_its_end(self) -> None:
-        self._page.show_end(in_order=False)
-        at_orderly_end(lambda: self._page.show_end(in_order=True))
-
-    def _become_bystander(self) -> None:
-        """In a forked child (a data-loader worker): let go of the trainer's page and signals."""
-        self._page.detach()
-        self._signals.let_go()
-        self._launcher = LauncherWatch(None)
-        self._agreement = None
-        self._is_stopping = False
 
 
 def attach(*, handle_interrupt: bool = False) -> Worker:
@@ -244,35 +34,30 @@ def attach(*, handle_interrupt: bool = False) -> Worker:
     process. In a child forked later it returns the parent's object, which has no effect on the
     parent's page there.
     """
-    global _worker
+    handled = (*STOP_SIGNALS, signal.SIGINT) if handle_interrupt else STOP_SIGNALS
     if is_spawn_import():
         return Worker(None, ())
     if _worker is None:
-        handled = (*STOP_SIGNALS, signal.SIGINT) if handle_interrupt else STOP_SIGNALS
-        first = Worker(path_of("SUPERVISOR_HEARTBEAT"), handled)
-        os.register_at_fork(after_in_child=first._become_bystander)
-        end_workers_at_exit()
-        first._tell_its_end()
-        _worker = first
+        return _attach(handled, None)
+    _worker.be_the_scripts(handled)
     return _worker
 
 
-def _record_imports() -> None:
-    """Write down what was imported by now, for the parked interpreter to import."""
-    path = os.environ.get("SUPERVISOR_IMPORTS")
-    if not path:
-        return
-    try:
-        from .imports import recorder  # other processes do not need it
+def attach_for_adapter(tell: Callable[[str], None]) -> Worker:
+    """Do the same for an adapter: no signal is taken that has a handler, and nothing is printed.
 
-        recorder.record(path)
-    except Exception as error:
-        # The recorder looks at modules of every kind. A warm start is not worth a training run.
-        text = f"the imports were not recorded, so the next start may be slower: {error}"
-        warnings.warn(text, RuntimeWarning, stacklevel=4)
+    `tell` takes what stands in the way.
+    """
+    if is_spawn_import():
+        return Worker(None, ())
+    return _worker or _attach(unhandled(STOP_SIGNALS, tell), tell)
 
 
-def _nowhere() -> tuple[PageWriter, PageRepair]:
-    """A page in private memory, which no other process sees."""
-    page = PageWriter(None)
-    return page, PageRepair(page, None)
+def _attach(handled: tuple[signal.Signals, ...], tell: Callable[[str], None] | None) -> Worker:
+    global _worker
+    first = Worker(path_of("SUPERVISOR_HEARTBEAT"), handled, tell)
+    os.register_at_fork(after_in_child=first._become_bystander)
+    end_workers_at_exit()
+    first._tell_its_end()
+    _worker = first
+    return first

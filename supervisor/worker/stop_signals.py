@@ -39,6 +39,10 @@ class StopSignals:
         self._on_stop = on_stop
         self._owner_pid = os.getpid()
         self._handled: tuple[signal.Signals, ...] = ()
+        self.take(handled)
+
+    def take(self, handled: tuple[signal.Signals, ...]) -> None:
+        """Take over these signals, whatever handled them before."""
         if not handled:
             return
         if threading.current_thread() is not threading.main_thread():
@@ -46,13 +50,18 @@ class StopSignals:
                 "supervisor.worker.attach() was not called in the main thread: SIGTERM and SIGUSR1 "
                 "will kill this process unsaved; call attach() in the main thread",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
             return
-        self._handled = handled
+        if not self._handled:
+            atexit.register(self._ignore)
+        self._handled = tuple({*self._handled, *handled})
         for number in handled:
             signal.signal(number, self._note)
-        atexit.register(self._ignore)
+
+    def is_told_of(self, number: signal.Signals) -> bool:
+        """Whether this object takes the signal; so too if the process ignores it."""
+        return signal.getsignal(number) in (self._note, signal.SIG_IGN)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() != self._owner_pid:
@@ -84,6 +93,16 @@ class StopSignals:
                     number, signal.default_int_handler if is_interrupt else signal.SIG_DFL
                 )
         self._handled = ()
+
+
+def unhandled(
+    numbers: tuple[signal.Signals, ...], tell: Callable[[str], None]
+) -> tuple[signal.Signals, ...]:
+    """Those of the signals that have their default action; none outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        tell("training does not run in the main thread, so a stop ends it without a save")
+        return ()
+    return tuple(number for number in numbers if signal.getsignal(number) is signal.SIG_DFL)
 
 
 class LauncherWatch:

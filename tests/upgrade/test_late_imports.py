@@ -55,7 +55,7 @@ BEHIND_ITS_FIRST_ANSWER = {
 }
 # Another version's module also works here, and the import may fail: a test covers each case.
 MAY_BE_GONE = {
-    ("supervisor.worker.rank", "supervisor.worker.imports.recorder"),
+    ("supervisor.worker.imports.first_beat", "supervisor.worker.imports.recorder"),
     ("supervisor.worker.page_owner", "supervisor.worker.mounts"),
 }
 

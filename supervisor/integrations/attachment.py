@@ -1,0 +1,36 @@
+"""One page for the process, whichever attaches first: the script's `supervisor.worker` or ours.
+
+It attaches when a training begins, never at an import.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..worker import rank
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..worker.rank import Worker
+
+# The worker's module, under the private name and under its own.
+_MODULES = ("_train_supervisor.worker.rank", "supervisor.worker.rank")
+
+
+def attached(tell: Callable[[str], None]) -> Worker | None:
+    """Return this process's worker, attached now if need be; None without a supervisor."""
+    if not os.environ.get("SUPERVISOR_HEARTBEAT"):
+        return None
+    modules = [module for name in _MODULES if (module := sys.modules.get(name)) is not None]
+    for module in modules:
+        worker: Worker | None = getattr(module, "_worker", None)
+        if worker is not None and hasattr(worker, "beat"):
+            return worker
+    worker = rank.attach_for_adapter(tell)
+    for module in modules:
+        if hasattr(module, "attach") and vars(module).get("_worker", worker) is None:
+            module._worker = rank._worker  # type: ignore[attr-defined]
+    return worker

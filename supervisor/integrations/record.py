@@ -1,0 +1,160 @@
+"""Which training wrote which checkpoint: `trainings.jsonl`, and what may be concluded from it.
+
+A process may train several times, in one directory too (stages, folds). Only adapters write these
+files, and only global rank 0; a checkpoint is injected by no other knowledge.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import NamedTuple
+
+from ..worker.adapters import TRAININGS, TRAININGS_BEGUN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+_MOST_BYTES = 64 << 20
+# The clock of a file server and that of this machine may differ by so much.
+_SKEW_S = 5.0
+
+
+class TrainingName(NamedTuple):
+    """One training of a run's process: the same in each attempt."""
+
+    directory: str
+    ordinal: int
+    """Which of the process's trainings with this directory it is, from 1."""
+
+
+class TrainingRecord:
+    """The two files of one run. Without a run directory they are empty, and stay so."""
+
+    def __init__(self, run_dir: str | None, attempt: int | None) -> None:
+        folder = None if run_dir is None else os.path.join(run_dir, ".supervisor")
+        self._saves = None if folder is None else os.path.join(folder, TRAININGS)
+        self._begun = None if folder is None else os.path.join(folder, TRAININGS_BEGUN)
+        self._attempt = attempt
+
+    def began(self, training: TrainingName) -> None:
+        """Note that this training begins. Raises OSError."""
+        self._append(self._begun, training)
+
+    def saved(self, training: TrainingName, checkpoint: str, step: int) -> None:
+        """Note that this training's checkpoint is complete on disk. Raises OSError."""
+        self._append(self._saves, training, checkpoint=checkpoint, step=step)
+
+    def _append(self, path: str | None, training: TrainingName, **more: Any) -> None:
+        if path is None:
+            return
+        line = {"attempt": self._attempt, **training._asdict(), **more, "wall": time.time()}
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(path, flags, 0o600)
+        try:
+            data = json.dumps(line).encode("ascii") + b"\n"
+            size = os.fstat(fd).st_size
+            if size and os.pread(fd, 1, size - 1) != b"\n":
+                data = b"\n" + data  # a write that a full disk cut short
+            if os.write(fd, data) != len(data):
+                raise OSError(28, "no space for a line of the record", path)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def writer_of(self, checkpoint: str) -> TrainingName | None:
+        """Return the training that wrote this checkpoint; None if that is not sure.
+
+        One that is not on record counts as written by the first training of the directory that it
+        lies in, unless a second one with that directory ever began.
+        """
+        checkpoint = os.path.realpath(checkpoint)
+        begun = list(_lines(self._begun))
+        saved = None
+        for line in _lines(self._saves):
+            if line.get("checkpoint") == checkpoint:
+                saved = line
+        if saved is None:
+            return _first_in(_directory_of(checkpoint, begun), begun)
+        name = _name(saved)
+        later = [
+            line["wall"]
+            for line in begun
+            if line["directory"] == name.directory
+            and line["ordinal"] != name.ordinal
+            and line["wall"] > saved["wall"]
+        ]
+        # Another training of the directory may have written it anew under the same name.
+        is_sure = not later or _changed_at(checkpoint) < min(later) - _SKEW_S
+        return name if is_sure else None
+
+    def is_of_this_run(self, checkpoint: str) -> bool:
+        """Whether an attempt of this run wrote it, as far as that is known."""
+        checkpoint = os.path.realpath(checkpoint)
+        if any(line.get("checkpoint") == checkpoint for line in _lines(self._saves)):
+            return True
+        begun = [line["wall"] for line in _lines(self._begun)]
+        return bool(begun) and _changed_at(checkpoint) > min(begun) + _SKEW_S
+
+    def has_saved(self, training: TrainingName) -> bool:
+        """Whether this training has a checkpoint on record."""
+        return any(_name(line) == training for line in _lines(self._saves))
+
+
+def _name(line: dict[str, Any]) -> TrainingName:
+    return TrainingName(line["directory"], line["ordinal"])
+
+
+def _directory_of(checkpoint: str, begun: list[dict[str, Any]]) -> str:
+    """Return the directory of the training that a checkpoint lies in: its own folder, or above."""
+    parent = os.path.dirname(checkpoint)
+    known = {line["directory"] for line in begun}
+    folder = parent
+    # Lightning puts `lightning_logs/version_0/checkpoints` between the two.
+    while os.path.basename(parent) == "checkpoints" and folder != os.path.dirname(folder):
+        if folder in known:
+            return folder
+        folder = os.path.dirname(folder)
+    return parent
+
+
+def _first_in(directory: str, begun: list[dict[str, Any]]) -> TrainingName | None:
+    ordinals = {line["ordinal"] for line in begun if line["directory"] == directory}
+    return TrainingName(directory, 1) if ordinals <= {1} else None
+
+
+def _changed_at(checkpoint: str) -> float:
+    """Return when a checkpoint's files were written last, by the file system's clock."""
+    found = [checkpoint]
+    try:
+        if os.path.isdir(checkpoint):
+            found += [entry.path for entry in os.scandir(checkpoint)]
+        return max(os.stat(path).st_mtime for path in found)
+    except OSError:
+        return float("inf")  # not known: newer than all
+
+
+def _lines(path: str | None) -> Iterator[dict[str, Any]]:
+    """Yield the whole lines of a file; one that is torn or of another form is left out."""
+    if path is None:
+        return
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MOST_BYTES)
+    except OSError:
+        return
+    for raw in data.splitlines():
+        try:
+            line = json.loads(raw)
+        except ValueError:
+            continue
+        if (
+            isinstance(line, dict)
+            and isinstance(line.get("directory"), str)
+            and isinstance(line.get("ordinal"), int)
+            and isinstance(line.get("wall"), (int, float))
+        ):
+            yield line

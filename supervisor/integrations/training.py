@@ -1,0 +1,317 @@
+"""One training of this process, as an adapter tells it to the supervisor; no library's own words.
+
+Nothing here raises into the training, but `stop`, which ends it. Without a supervisor, in a helper
+process, or where the configuration does not want the adapter, all of it does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import AbstractContextManager
+
+from ..worker.adapters import RESUME_ARGS
+from ..worker.contract import EXIT_PREEMPTED
+from ..worker.description import Description
+from ..worker.environment import number_of
+from . import hook
+from .attachment import attached
+from .record import TrainingName, TrainingRecord
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from ..worker.rank import Worker
+
+_CHECKPOINT_WORDS = ("checkpoint", "ckpt", "step", "epoch")
+# This module under its private name and its own: the process counts its trainings once.
+_NAMES = ("_train_supervisor.integrations.training", "supervisor.integrations.training")
+
+
+class ProcessTrainings:
+    """What the trainings of one process share: how many began where, and the phases entered."""
+
+    def __init__(self) -> None:
+        self.began = 0
+        self.ordinals: dict[str | None, int] = {}
+        self.phases: list[tuple[AbstractContextManager[None], int]] = []
+        self.is_final = False
+        self.description: Description | None = None
+        self.pid = os.getpid()
+
+    def count(self, directory: str | None) -> int:
+        """Count one more training with this directory; return its ordinal."""
+        self.began += 1
+        self.ordinals[directory] = self.ordinals.get(directory, 0) + 1
+        return self.ordinals[directory]
+
+
+def _of_process() -> ProcessTrainings:
+    for name in _NAMES:
+        known = getattr(sys.modules.get(name), "_PROCESS", None)
+        if known is not None:
+            return known  # type: ignore[no-any-return]
+    return ProcessTrainings()
+
+
+_PROCESS = _of_process()
+
+
+class Training:
+    """One training: where its checkpoints lie, how far it is, and when it has to stop."""
+
+    is_supervised: bool
+    """False: no supervisor, a helper process, `integrate: none`. The adapter then does nothing."""
+
+    def __init__(
+        self,
+        framework: str,
+        version: str,
+        directory: str | os.PathLike[str] | None,
+        total_steps: int | None,
+    ) -> None:
+        """Attach the process if it is not attached, and say what begins. Never raises.
+
+        `framework` is an adapter's name. `directory` is where this training saves; each attempt
+        must name the same.
+        """
+        self._worker: Worker | None = None
+        self._last = -1
+        self._is_ended = False
+        self.is_supervised = False
+        try:
+            if hook.is_wanted(framework):
+                self._begin(framework, version, directory, total_steps)
+        except Exception as error:
+            self.is_supervised = False
+            hook.tell(f"the adapter for {framework} is off: {type(error).__name__}: {error}")
+
+    def _begin(
+        self,
+        framework: str,
+        version: str,
+        directory: str | os.PathLike[str] | None,
+        total_steps: int | None,
+    ) -> None:
+        where = None if directory is None else os.path.realpath(os.fspath(directory))
+        self.name = TrainingName(where or "", _PROCESS.count(where))
+        self._number = _PROCESS.began
+        self._worker = attached(hook.tell)
+        if self._worker is None:
+            return
+        self.is_supervised = self._worker.attached
+        if not self.is_supervised:
+            return
+        self._leave_all()
+        self._description = _description_of(self._worker)
+        self._attempt = number_of("SUPERVISOR_ATTEMPT") or 1
+        self._is_rank_0 = (number_of("RANK", "SLURM_PROCID") or 0) == 0
+        self._record = TrainingRecord(os.environ.get("SUPERVISOR_RUN_DIR"), self._attempt)
+        self._description.merge(
+            framework=f"{framework} {version}",
+            checkpoint_dir=where,
+            total_steps=total_steps,
+            resumed_from=None,
+            training=self._told_of(),
+        )
+        hook.listen(self._description.tell)
+        if self._is_rank_0 and where is not None:
+            self._note(lambda: self._record.began(self.name))
+
+    @property
+    def may_stop(self) -> bool:
+        """False if the script sees to stops: by a SIGTERM handler, or by reading `should_stop`."""
+        worker = self._worker
+        if worker is None or not self.is_supervised:
+            return False
+        has_read = getattr(worker, "has_read_should_stop", True)  # an older worker does not know
+        return not has_read and worker.handles_stops
+
+    def resume_path(self, asked: str | os.PathLike[str] | bool | None) -> tuple[bool, str | None]:
+        """Return (True, path) where the adapter has to resume; (False, None) is as the script says.
+
+        `asked`: what the script says, True for the newest there is. (True, None) means: begin anew.
+        """
+        if not self.is_supervised:
+            return False, None
+        try:
+            inject, path = self._chosen(asked)
+        except Exception as error:
+            self.tell(f"where to resume is left to the script: {type(error).__name__}: {error}")
+            return False, None
+        used = path if inject else asked
+        if isinstance(used, (str, os.PathLike)):
+            self._description.merge(resumed_from=os.path.abspath(os.fspath(used)))
+        return inject, path
+
+    def _chosen(self, asked: str | os.PathLike[str] | bool | None) -> tuple[bool, str | None]:
+        worker = self._worker
+        has_read = getattr(worker, "has_read_resume_from", True)
+        if os.environ.get(RESUME_ARGS) == "1" or has_read:
+            return False, None
+        chosen = os.environ.get("SUPERVISOR_RESUME_FROM")
+        if not chosen:
+            return asked is True and self._is_empty(), None
+        writer = self._record.writer_of(chosen)
+        if writer != self.name:
+            self._tell_whose(chosen, writer)
+            return False, None
+        if asked is None or isinstance(asked, bool):
+            return True, chosen
+        named = os.path.realpath(os.fspath(asked))
+        if named == os.path.realpath(chosen):
+            return True, chosen
+        if self._attempt == 1 or not self._record.is_of_this_run(chosen):
+            self.tell(f"resumed from {named}, as the script says, and not from {chosen}")
+            return False, None
+        self.tell(f"resumed from {chosen}, which is newer than {named}, named by the script")
+        return True, chosen
+
+    def _is_empty(self) -> bool:
+        """Whether nothing in the directory could be meant by "the newest checkpoint"."""
+        try:
+            names = os.listdir(self.name.directory) if self.name.directory else []
+        except FileNotFoundError:
+            return True
+        return not any(word in name.lower() for name in names for word in _CHECKPOINT_WORDS)
+
+    def _tell_whose(self, chosen: str, writer: TrainingName | None) -> None:
+        here = f"the training in {self.name.directory or 'no directory'}"
+        here += f" (number {self.name.ordinal} there)"
+        if writer is None:
+            self.tell(
+                f"{here} begins as the script says: which training wrote {chosen} is not sure"
+            )
+        elif self._record.has_saved(self.name):
+            self.tell(
+                f"{here} is repeated: the newest checkpoint, {chosen}, is of training number"
+                f" {writer.ordinal} in {writer.directory}"
+            )
+
+    def beat(self, step: int, epoch: float | None = None, loss: float | None = None) -> None:
+        """Tell that an optimizer step is done. Values of the host alone, never of a device."""
+        worker = self._worker
+        if worker is None or not self.is_supervised:
+            return
+        self._last = step
+        if _PROCESS.phases and step > _PROCESS.phases[0][1] >= 0:
+            self._leave_all()  # an evaluation that failed was never left
+        try:
+            worker.beat(step, None if epoch is None else int(epoch), loss)
+        except Exception as error:
+            self.tell(f"step {step} cannot be told: {type(error).__name__}: {error}")
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether to save and to leave now; once true it stays true. Read it at step boundaries."""
+        worker = self._worker
+        if worker is None or not self.may_stop:
+            return False
+        return worker.look_for_stop()
+
+    def enter(self, phase: str) -> None:
+        """Tell that a phase begins: eval, save, compile, final. Phases nest."""
+        if self._worker is None or not self.is_supervised:
+            return
+        try:
+            entered = self._worker.phase(phase)
+            entered.__enter__()
+            _PROCESS.phases.append((entered, self._last))
+        except Exception as error:
+            self.tell(f"the phase {phase} cannot be told: {type(error).__name__}: {error}")
+
+    def leave(self) -> None:
+        """Tell that the phase entered last is done; without one it does nothing."""
+        if self.is_supervised and _PROCESS.phases:
+            entered, _ = _PROCESS.phases.pop()
+            try:
+                entered.__exit__(None, None, None)
+            except Exception as error:
+                self.tell(f"the end of a phase cannot be told: {type(error).__name__}: {error}")
+
+    def _leave_all(self) -> None:
+        """Leave phases of which the end was never told; they do not count as done."""
+        while _PROCESS.phases:
+            entered, _ = _PROCESS.phases.pop()
+            entered.gen.close()  # type: ignore[attr-defined]
+
+    def describe(self, **facts: Any) -> None:
+        """Say `total_steps`, `best` (a path), `notes` (a sentence or several)."""
+        if not self.is_supervised:
+            return
+        for note in _sentences(facts.pop("notes", None)):
+            self.tell(note)
+        for key in ("best", "checkpoint_dir", "resumed_from"):
+            if facts.get(key) is not None:
+                facts[key] = os.path.abspath(os.fspath(facts[key]))
+        if facts:
+            self._description.merge(**facts)
+
+    def tell(self, sentence: str) -> None:
+        """Tell the user something, once."""
+        if self.is_supervised:
+            self._description.tell(sentence)
+
+    def saved(self, path: str | os.PathLike[str], step: int) -> None:
+        """Tell that a checkpoint is complete on disk: it belongs to this training."""
+        if not self.is_supervised:
+            return
+        self._last = max(self._last, step)
+        self._description.merge(training=self._told_of())
+        if self._is_rank_0:
+            whole = os.path.realpath(os.fspath(path))
+            self._note(lambda: self._record.saved(self.name, whole, step))
+
+    def stop(self, path: str | os.PathLike[str] | None, step: int) -> NoReturn:
+        """After the save of a stop (`path`; None if nothing was saved): end the process with 75."""
+        if self._worker is None or not self.is_supervised:
+            raise SystemExit(EXIT_PREEMPTED)
+        self._leave_all()
+        self._worker.exit_preempted(path, step)
+
+    def end(self) -> None:
+        """Tell that this training came to its own end: what follows is the phase `final`."""
+        if not self.is_supervised or self._is_ended:
+            return
+        self._is_ended = True
+        self._leave_all()
+        self.enter("final")
+        self._description.merge(training=self._told_of())
+
+    def _told_of(self) -> dict[str, Any]:
+        return {
+            **self.name._asdict(),
+            "began": self._number,
+            "ended": self._is_ended,
+            "step": self._last if self._last >= 0 else None,
+        }
+
+    def _note(self, write: Any) -> None:
+        try:
+            write()
+        except OSError as error:
+            self.tell(f"which training wrote a checkpoint is not on record: {error}")
+
+
+def _description_of(worker: Worker) -> Description:
+    """The worker's description; one for a worker of an earlier version, which has none."""
+    found = getattr(worker, "description", None) or _PROCESS.description
+    if found is None:
+        directory = os.environ["SUPERVISOR_HEARTBEAT"]
+        local_rank = number_of("LOCAL_RANK", "SLURM_LOCALID") or 0
+        found = Description(_path(directory), local_rank, number_of("SUPERVISOR_ATTEMPT"))
+    _PROCESS.description = found
+    return found
+
+
+def _path(text: str) -> Any:
+    from pathlib import Path
+
+    return Path(text)
+
+
+def _sentences(notes: object) -> list[str]:
+    if notes is None:
+        return []
+    return [notes] if isinstance(notes, str) else [str(note) for note in notes]  # type: ignore[attr-defined]
