@@ -11,6 +11,7 @@ from supervisor.core.point_in_time import Moment
 from supervisor.core.rules.step_counters import CountersBySource
 from supervisor.core.rules.warm_launch import Launched, LaunchTimes, WarmTrust
 from supervisor.core.states import Account, Budget, Checkpoint, Learned
+from supervisor.core.trainer_description import TrainingIdentity
 from supervisor.core.vocabulary import Action, Failure, RunState, StopSource
 
 
@@ -25,6 +26,15 @@ class Pause:
     action: Action | None
     reason: str
     place: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPlace:
+    """A checkpoint directory that a trainer named; a relative path is below the run directory."""
+
+    path: str
+    attempt: int
+    """The last attempt that named it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +141,10 @@ class History:
     described: DescribedEntry | None = None
     """What the last attempt's trainer said of itself last. None: nothing."""
     described_entries: int = 0
-    places: tuple[str, ...] = ()
+    places: tuple[NamedPlace, ...] = ()
     """The directories that trainers of this run named, the last named first."""
+    training_places: tuple[tuple[TrainingIdentity, str], ...] = ()
+    """Where each training of the last attempt saves."""
     bests: Mapping[str, str] = field(default_factory=dict, hash=False)
     """The checkpoint that a trainer called its best last, by the directory that it is in."""
     trainer_told: tuple[str, ...] = ()

@@ -214,7 +214,7 @@ def _with_start(past: History, entry: AttemptStartedEntry, wall: float) -> Histo
         unseen=past.unseen if is_fresh else None, rollback=False, back_to=None, held=None,
         stop_by=None, stop_late=False, hung=None, pause=None,
         begun_at=fresh_at if source is None else source.step, ranks_gone=False,
-        described=None, described_entries=0, trainer_told=(),
+        described=None, described_entries=0, trainer_told=(), training_places=(),
     )  # fmt: skip
 
 

@@ -3,8 +3,14 @@
 from dataclasses import replace
 
 from supervisor.core.entries.trainer import DescribedEntry, TrainerToldEntry
-from supervisor.core.history import History
-from supervisor.core.trainer_description import TrainerDescription, TrainingSaid
+from supervisor.core.history import History, NamedPlace
+from supervisor.core.trainer_description import (
+    TrainerDescription,
+    TrainingIdentity,
+    TrainingSaid,
+)
+
+_TRAININGS_MAX = 16
 
 
 def with_description(past: History, entry: DescribedEntry) -> History:
@@ -12,7 +18,12 @@ def with_description(past: History, entry: DescribedEntry) -> History:
     place = entry.directory
     places = past.places
     if place is not None:
-        places = (place, *(other for other in places if other != place))
+        others = (other for other in places if other.path != place)
+        places = (NamedPlace(place, entry.attempt), *others)
+    of_trainings, training = past.training_places, entry.training
+    if place is not None and training is not None:
+        identity = (training.directory, training.ordinal)
+        of_trainings = with_training_place(of_trainings, identity, place)
     bests = past.bests
     if entry.best is not None:
         bests = {**bests, entry.best.rpartition("/")[0]: entry.best}
@@ -21,10 +32,19 @@ def with_description(past: History, entry: DescribedEntry) -> History:
         described=entry,
         described_entries=past.described_entries + 1,
         places=places,
+        training_places=of_trainings,
         bests=bests,
         # Whoever describes itself has attached: it can be told where to resume from.
         ever_attached=True,
     )
+
+
+def with_training_place(
+    places: tuple[tuple[TrainingIdentity, str], ...], training: TrainingIdentity, place: str
+) -> tuple[tuple[TrainingIdentity, str], ...]:
+    """Where each training saves, with one more; the oldest are forgotten."""
+    others = (one for one in places if one[0] != training)
+    return (*others, (training, place))[-_TRAININGS_MAX:]
 
 
 def with_told(past: History, entry: TrainerToldEntry) -> History:

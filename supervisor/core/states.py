@@ -10,7 +10,7 @@ from supervisor.core.look_facts import HungAt, Looks
 from supervisor.core.policy import Policy
 from supervisor.core.rules.warm_launch import Launched, LaunchTimes, Parked, WarmTrust
 from supervisor.core.snapshot_facts import MemorySnapshot, RescueWait
-from supervisor.core.trainer_description import TrainerDescription
+from supervisor.core.trainer_description import TrainerDescription, TrainingIdentity
 from supervisor.core.vocabulary import Action, Failure, Intent, Phase, RunState, StopSource, Tier
 
 
@@ -238,6 +238,11 @@ class State:
     """The step that the current attempt was resumed from; 0: from nothing. None: unknown."""
     description: TrainerDescription | None = None
     """What the current or last attempt's trainer says of itself."""
+    training_places: tuple[tuple[TrainingIdentity, str], ...] = ()
+    """Where each training of this attempt saves, the newest last: a nested one ends, and the outer
+    one goes on."""
+    named_place: str | None = None
+    """The directory that the trainer named last, as it named it."""
     described_entries: int = 0
     """How many entries on its description this attempt has in the ledger."""
     trainer_told: tuple[str, ...] = ()

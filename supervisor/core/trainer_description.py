@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+TrainingIdentity = tuple[str | None, int]
+"""Output directory, and ordinal among the process's trainings with that directory."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingSaid:
@@ -18,7 +21,7 @@ class TrainingSaid:
     step: int | None = None
 
     @property
-    def identity(self) -> tuple[str | None, int]:
+    def identity(self) -> TrainingIdentity:
         """Two attempts' trainings with the same identity are the same training."""
         return self.directory, self.ordinal
 

@@ -5,11 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from signal import SIGUSR2
 
+from supervisor.config.model import RunConfig
 from supervisor.core import effects
 from supervisor.core.ending import Ending
+from supervisor.core.entries.attempt import AttemptStartedEntry
 from supervisor.core.events import Event, Looked
+from supervisor.core.states import Checkpoint
 from supervisor.core.trainer_description import Described, TrainerDescription
 from supervisor.daemon.launcher_link import Send
+from supervisor.daemon.look.adapter_absence import AdapterAbsence
 from supervisor.daemon.look.counters import Counters, CounterSample, stood_still
 from supervisor.daemon.look.description_event import described_event
 from supervisor.daemon.look.endings import AttemptFacts, SeenEnd, ending_of
@@ -59,6 +63,7 @@ class RunningAttempt:
         self.last_loss: float | None = None
         self.look: Observation | None = None
         self.step_time = StepTime()
+        self.adapter_absence = AdapterAbsence(run.run_id, number)
         self._told: TrainerDescription | None = None
         self._run = run
         self.printed = printed or PrintedLog(run.paths.train_log)
@@ -113,6 +118,7 @@ class RunningAttempt:
         if gone is not None:
             look = replace(look, observed=replace(look.observed, gone=gone))
         self.look = look
+        self.adapter_absence.note_look(look)
         self.step_time.note(now, look.observed.step)
         self.last_save_s = look.last_save_s if look.last_save_s is not None else self.last_save_s
         self.last_loss = look.loss if look.loss is not None else self.last_loss
@@ -270,3 +276,23 @@ class RunningAttempt:
             self._looking.close()
             self._looking = None
         self._observer.close()
+
+
+def started_entry(
+    attempt: RunningAttempt, checkpoint: Checkpoint | None, config: RunConfig
+) -> AttemptStartedEntry:
+    """The ledger's entry for the start of an attempt, from `checkpoint` or from nothing."""
+    return AttemptStartedEntry(
+        attempt=attempt.number,
+        pid=attempt.pid,
+        start_ticks=attempt.main.start_ticks if attempt.main else None,
+        command=tuple(config.command),
+        checkpoint=None if checkpoint is None else checkpoint.as_source(),
+        resumes_by=config.resume.by,
+        log_offset=attempt.printed.offset,
+        log_inode=attempt.printed.inode,
+        launch="warm" if attempt.is_warm else "cold",
+        why_cold=attempt.why_cold,
+        moments=attempt.moments,
+        cgroup=attempt.cgroup,
+    )

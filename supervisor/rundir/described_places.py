@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from supervisor.core.history import NamedPlace
+
 # Lightning makes a directory at each start, and a search one for each trial.
 PLACES_MAX = 16
 
@@ -17,16 +19,19 @@ def as_recorded(path: str, run_dir: Path) -> str:
 
 
 def described_places(
-    run_dir: Path, places: Sequence[str], known: Iterable[str]
+    run_dir: Path, places: Sequence[NamedPlace], known: Iterable[str]
 ) -> tuple[Path, ...]:
     """The directories to look into, the one that counts first being the first; at most 16.
 
-    `places`: as recorded, the last named first. It counts first. The others count if they hold a
-    checkpoint on record: `known` are the paths of those.
+    `places`: the last named first. It counts first. Of the others those count that the same
+    attempt named, and those that hold a checkpoint on record: `known` are the paths of these.
     """
     holding = {str(Path(path).parent) for path in known}
-    found = [run_dir / place for place in places]
-    kept = [one for index, one in enumerate(found) if index == 0 or str(one) in holding]
+    kept = [
+        run_dir / place.path
+        for place in places
+        if place.attempt == places[0].attempt or str(run_dir / place.path) in holding
+    ]
     return tuple(kept[:PLACES_MAX])
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from supervisor.core.effects import Effect, Record, Say
 from supervisor.core.entries.trainer import DescribedEntry, TrainerToldEntry, TrainingNamed
 from supervisor.core.reactions.reaction import Reaction
+from supervisor.core.replayed_description import with_training_place
 from supervisor.core.states import State
 from supervisor.core.trainer_description import Described, TrainerDescription
 
@@ -19,7 +20,8 @@ def on_described(state: State, event: Described) -> Reaction:
     """Take in what the running attempt's trainer says of itself."""
     if event.attempt != state.attempt or not state.alive:
         return Reaction("noted", state)
-    said, effects = event.description, list[Effect]()
+    state, said = _with_its_place(state, event.description)
+    effects = list[Effect]()
     is_recorded = _is_news(state, said)
     if is_recorded:
         effects.append(Record(entry_of(state.attempt, said)))
@@ -42,6 +44,25 @@ def on_described(state: State, event: Described) -> Reaction:
         ever_attached=True,
     )
     return Reaction("noted", state, tuple(effects))
+
+
+def _with_its_place(state: State, said: TrainerDescription) -> tuple[State, TrainerDescription]:
+    """The description with the directory of the training that it is in now.
+
+    A training may begin within another one. Once the outer one goes on, the description names it
+    again, and still the directory of the inner one.
+    """
+    training, place = said.training, said.directory
+    if training is None or place is None:
+        return replace(state, named_place=place), said
+    known = dict(state.training_places)
+    # After the start of a daemon it is not known which directory was named before.
+    is_same = state.named_place is None or place == state.named_place
+    state = replace(state, named_place=place)
+    if is_same and training.identity in known:
+        return state, replace(said, directory=known[training.identity])
+    places = with_training_place(state.training_places, training.identity, place)
+    return replace(state, training_places=places), said
 
 
 def entry_of(attempt: int, said: TrainerDescription) -> DescribedEntry:

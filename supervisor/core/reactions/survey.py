@@ -176,6 +176,8 @@ def _launch(
         activity=Activity(started_at=now),
         description=None,
         described_entries=0,
+        training_places=(),
+        named_place=None,
         trainer_told=(),
         elsewhere=None,
         reached_before=state.reached_step,

@@ -61,6 +61,7 @@ def initial_state(
         hung_at=past.hung_at,
         description=description_of(past.described),
         described_entries=past.described_entries,
+        training_places=past.training_places,
         trainer_told=past.trainer_told,
         told_elsewhere=past.told_elsewhere,
         end_unseen=past.last_attempt_open and not alive,

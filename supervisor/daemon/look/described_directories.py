@@ -30,7 +30,7 @@ class DescribedDirectories:
     def current(self) -> Path | None:
         """The directory that was named last; None if none was, or the configuration names one."""
         places = self._history.places if self._are_followed else ()
-        return self._run_dir / places[0] if places else None
+        return self._run_dir / places[0].path if places else None
 
     def to_look_into(self, known: Iterable[str]) -> tuple[str, ...]:
         """The directories that a survey looks into; `known`: paths of checkpoints on record."""
@@ -40,7 +40,7 @@ class DescribedDirectories:
     def all(self) -> frozenset[str]:
         """Every directory that was ever named."""
         places = self._history.places if self._are_followed else ()
-        return frozenset(str(self._run_dir / place) for place in places)
+        return frozenset(str(self._run_dir / place.path) for place in places)
 
     @property
     def bests(self) -> tuple[str, ...]:
