@@ -19,7 +19,7 @@ from supervisor.config.sections import (
     WatchConfig,
 )
 from supervisor.config.source import NAME
-from supervisor.config.values import Duration, SignalName, Word
+from supervisor.config.values import Duration, Integrate, SignalName, Word
 from supervisor.config.yaml_word import yaml_word
 
 
@@ -53,6 +53,13 @@ class RunConfig(Section):
     TERM, USR1, HUP and INT can be listed; INT always means this."""
     logging: LoggingConfig = LoggingConfig()
     launch: LaunchConfig = LaunchConfig()
+    integrate: Integrate = "auto"
+    """Which training libraries the supervisor works with by itself: `auto`, `none`, or a list of
+    `huggingface`, `lightning`.
+
+    An unchanged script of such a library then reports its steps, saves when it is asked to stop,
+    and resumes. For that the command's `PYTHONPATH` begins with a folder of the supervisor; with
+    `none` it does not."""
     env: dict[Annotated[str, Field(pattern=r"^[^=\x00]+$")], str] = Field(default_factory=dict)
     """Added to the environment of the trainer. Values are text: quote numbers."""
 
@@ -123,12 +130,14 @@ class RunConfig(Section):
 
     def to_json(self) -> str:
         """All values as JSON that `RunConfig.model_validate_json` turns back into the same."""
-        unset: dict[str, set[str]] = {}
+        unset: dict[str, set[str] | bool] = {}
         if not self.checkpoints.keep_set:
             unset["checkpoints"] = {"keep"}
         if not self.restart.exit_codes:
             # After an upgrade that is taken back, a daemon of before would refuse the key.
             unset["restart"] = {"exit_codes"}
+        if self.integrate == "auto":
+            unset["integrate"] = True  # the same
         if self.diagnosis.rules is None:
             return self.model_dump_json(exclude={**unset, "diagnosis": True}, indent=2)
         return self.model_dump_json(exclude=unset, indent=2)

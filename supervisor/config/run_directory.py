@@ -15,7 +15,7 @@ from supervisor.config.source import NAME, default_name, read_text
 KEYS = frozenset(
     {
         "name", "command", "run_dir", "checkpoints", "resume", "finish", "watch", "diagnosis",
-        "restart", "grace", "signals", "logging", "launch", "env",
+        "restart", "grace", "signals", "logging", "launch", "integrate", "env",
     }
 )  # fmt: skip
 

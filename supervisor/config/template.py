@@ -58,6 +58,8 @@ restart:  #
 
 grace: 2m
 
+# integrate: auto
+
 # launch:  #
 #   mode: auto
 #   preload: auto

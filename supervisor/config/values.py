@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from supervisor.config.durations import DURATION_PATTERN, parse_duration
+from supervisor.config.problems import nearest
+from supervisor.worker.adapters import ADAPTERS
 
 _DURATION_SCHEMAS: list[dict[str, Any]] = [
     {"type": "number", "minimum": 0},
@@ -37,6 +39,25 @@ def _without_nul(word: str) -> str:
     return word
 
 
+def _of_adapters(value: object) -> object:
+    """`auto`, `none`, or a list of adapters. Raises ValueError."""
+    known = ", ".join(ADAPTERS)
+    if isinstance(value, bool):
+        raise ValueError("YAML reads on and off as true and false: write auto or none")
+    if value in ("auto", "none"):
+        return value
+    if isinstance(value, str) and value in ADAPTERS:
+        raise ValueError(f"must be a list: [{value}]")
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError(f"expected auto, none or a list of adapters; the adapters are {known}")
+    for name in value:
+        if name not in ADAPTERS:
+            meant = nearest(str(name), ADAPTERS)
+            suffix = f" (did you mean {meant}?)" if meant else ""
+            raise ValueError(f"{name} is no adapter; the adapters are {known}{suffix}")
+    return tuple(dict.fromkeys(value))
+
+
 Duration = Annotated[
     float, BeforeValidator(_positive), WithJsonSchema({"anyOf": [*_DURATION_SCHEMAS]})
 ]
@@ -47,6 +68,18 @@ AutoDuration = Annotated[
 ]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Word = Annotated[str, AfterValidator(_without_nul), WithJsonSchema({"type": ["string", "number"]})]
+Integrate = Annotated[
+    Literal["auto", "none"] | tuple[str, ...],
+    BeforeValidator(_of_adapters),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": ["auto", "none"]},
+                {"type": "array", "items": {"enum": list(ADAPTERS)}, "minItems": 1},
+            ]
+        }
+    ),
+]
 SignalName = Literal["TERM", "USR1", "HUP", "INT"]
 
 

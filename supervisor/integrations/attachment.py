@@ -9,6 +9,7 @@ import os
 import sys
 
 from ..worker import rank
+from .telling import RANK_MODULES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,15 +17,12 @@ if TYPE_CHECKING:
 
     from ..worker.rank import Worker
 
-# The worker's module, under the private name and under its own.
-_MODULES = ("_train_supervisor.worker.rank", "supervisor.worker.rank")
-
 
 def attached(tell: Callable[[str], None]) -> Worker | None:
     """Return this process's worker, attached now if need be; None without a supervisor."""
     if not os.environ.get("SUPERVISOR_HEARTBEAT"):
         return None
-    modules = [module for name in _MODULES if (module := sys.modules.get(name)) is not None]
+    modules = [module for name in RANK_MODULES if (module := sys.modules.get(name)) is not None]
     for module in modules:
         worker: Worker | None = getattr(module, "_worker", None)
         if worker is not None and hasattr(worker, "beat"):

@@ -37,8 +37,18 @@ def tell(sentence: str) -> None:
     """Keep a remark for the user until a training is attached, which passes it on."""
     if sentence not in _remarks and len(_remarks) < _MOST_REMARKS:
         _remarks.append(sentence)
-        for listener in _listeners:
-            listener(sentence)
+        try:
+            for listener in _listeners or [_tell_alone]:
+                listener(sentence)
+        except Exception as error:
+            _remarks.append(f"{type(error).__name__}: {error}")  # no training may end by a remark
+
+
+def _tell_alone(sentence: str) -> None:
+    """Have it told although no training is attached, perhaps since the adapter is off."""
+    telling = adapter("telling")
+    if telling is not None:
+        telling.tell_alone(sentence)
 
 
 def listen(listener: "Callable[[str], None]") -> None:
@@ -83,7 +93,7 @@ def _patch(name: str, module: "ModuleType") -> None:
         if name == _SCRIPTS_WORKER:
             _share_the_worker(module)
             return
-        found = adapter(ADAPTED[name])
+        found = adapter(ADAPTED[name]) if is_wanted(ADAPTED[name]) else None
         if found is not None:
             found.patch(module)
     except Exception as error:

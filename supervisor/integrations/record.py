@@ -31,7 +31,7 @@ class TrainingName(NamedTuple):
     """Which of the process's trainings with this directory it is, from 1."""
 
 
-class TrainingRecord:
+class WriterRecord:
     """The two files of one run. Without a run directory they are empty, and stay so."""
 
     def __init__(self, run_dir: str | None, attempt: int | None) -> None:
@@ -46,7 +46,9 @@ class TrainingRecord:
 
     def saved(self, training: TrainingName, checkpoint: str, step: int) -> None:
         """Note that this training's checkpoint is complete on disk. Raises OSError."""
-        self._append(self._saves, training, checkpoint=checkpoint, step=step)
+        path = os.path.realpath(checkpoint)
+        changed = _changed_at(path)
+        self._append(self._saves, training, checkpoint=path, step=step, changed=changed)
 
     def _append(self, path: str | None, training: TrainingName, **more: Any) -> None:
         if path is None:
@@ -88,7 +90,8 @@ class TrainingRecord:
             and line["wall"] > saved["wall"]
         ]
         # Another training of the directory may have written it anew under the same name.
-        is_sure = not later or _changed_at(checkpoint) < min(later) - _SKEW_S
+        changed = _changed_at(checkpoint)
+        is_sure = not later or changed == saved.get("changed") or changed < min(later) - _SKEW_S
         return name if is_sure else None
 
     def is_of_this_run(self, checkpoint: str) -> bool:
@@ -97,7 +100,8 @@ class TrainingRecord:
         if any(line.get("checkpoint") == checkpoint for line in _lines(self._saves)):
             return True
         begun = [line["wall"] for line in _lines(self._begun)]
-        return bool(begun) and _changed_at(checkpoint) > min(begun) + _SKEW_S
+        changed = _changed_at(checkpoint)
+        return bool(begun) and min(begun) + _SKEW_S < changed < float("inf")
 
     def has_saved(self, training: TrainingName) -> bool:
         """Whether this training has a checkpoint on record."""
@@ -134,7 +138,7 @@ def _changed_at(checkpoint: str) -> float:
             found += [entry.path for entry in os.scandir(checkpoint)]
         return max(os.stat(path).st_mtime for path in found)
     except OSError:
-        return float("inf")  # not known: newer than all
+        return float("inf")  # not known: it may be newer than all
 
 
 def _lines(path: str | None) -> Iterator[dict[str, Any]]:

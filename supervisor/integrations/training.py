@@ -16,7 +16,8 @@ from ..worker.description import Description
 from ..worker.environment import number_of
 from . import hook
 from .attachment import attached
-from .record import TrainingName, TrainingRecord
+from .record import TrainingName, WriterRecord
+from .resuming import choose
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from ..worker.rank import Worker
 
-_CHECKPOINT_WORDS = ("checkpoint", "ckpt", "step", "epoch")
 # This module under its private name and its own: the process counts its trainings once.
 _NAMES = ("_train_supervisor.integrations.training", "supervisor.integrations.training")
 
@@ -107,7 +107,7 @@ class Training:
         self._description = _description_of(self._worker)
         self._attempt = number_of("SUPERVISOR_ATTEMPT") or 1
         self._is_rank_0 = (number_of("RANK", "SLURM_PROCID") or 0) == 0
-        self._record = TrainingRecord(os.environ.get("SUPERVISOR_RUN_DIR"), self._attempt)
+        self._record = WriterRecord(os.environ.get("SUPERVISOR_RUN_DIR"), self._attempt)
         self._description.merge(
             framework=f"{framework} {version}",
             checkpoint_dir=where,
@@ -116,6 +116,9 @@ class Training:
             training=self._told_of(),
         )
         hook.listen(self._description.tell)
+        theirs = sys.modules.get("_train_supervisor.integrations.hook")
+        if theirs is not None:  # an adapter that the script itself has imported is another module
+            theirs.listen(self._description.tell)
         if self._is_rank_0 and where is not None:
             self._note(lambda: self._record.began(self.name))
 
@@ -133,61 +136,21 @@ class Training:
 
         `asked`: what the script says, True for the newest there is. (True, None) means: begin anew.
         """
-        if not self.is_supervised:
+        has_read = getattr(self._worker, "has_read_resume_from", True)
+        if not self.is_supervised or has_read or os.environ.get(RESUME_ARGS) == "1":
             return False, None
         try:
-            inject, path = self._chosen(asked)
+            chosen = os.environ.get("SUPERVISOR_RESUME_FROM")
+            found = choose(asked, chosen, self.name, self._record, self._attempt)
         except Exception as error:
             self.tell(f"where to resume is left to the script: {type(error).__name__}: {error}")
             return False, None
-        used = path if inject else asked
+        if found.remark is not None:
+            self.tell(found.remark)
+        used = found.path if found.inject else asked
         if isinstance(used, (str, os.PathLike)):
             self._description.merge(resumed_from=os.path.abspath(os.fspath(used)))
-        return inject, path
-
-    def _chosen(self, asked: str | os.PathLike[str] | bool | None) -> tuple[bool, str | None]:
-        worker = self._worker
-        has_read = getattr(worker, "has_read_resume_from", True)
-        if os.environ.get(RESUME_ARGS) == "1" or has_read:
-            return False, None
-        chosen = os.environ.get("SUPERVISOR_RESUME_FROM")
-        if not chosen:
-            return asked is True and self._is_empty(), None
-        writer = self._record.writer_of(chosen)
-        if writer != self.name:
-            self._tell_whose(chosen, writer)
-            return False, None
-        if asked is None or isinstance(asked, bool):
-            return True, chosen
-        named = os.path.realpath(os.fspath(asked))
-        if named == os.path.realpath(chosen):
-            return True, chosen
-        if self._attempt == 1 or not self._record.is_of_this_run(chosen):
-            self.tell(f"resumed from {named}, as the script says, and not from {chosen}")
-            return False, None
-        self.tell(f"resumed from {chosen}, which is newer than {named}, named by the script")
-        return True, chosen
-
-    def _is_empty(self) -> bool:
-        """Whether nothing in the directory could be meant by "the newest checkpoint"."""
-        try:
-            names = os.listdir(self.name.directory) if self.name.directory else []
-        except FileNotFoundError:
-            return True
-        return not any(word in name.lower() for name in names for word in _CHECKPOINT_WORDS)
-
-    def _tell_whose(self, chosen: str, writer: TrainingName | None) -> None:
-        here = f"the training in {self.name.directory or 'no directory'}"
-        here += f" (number {self.name.ordinal} there)"
-        if writer is None:
-            self.tell(
-                f"{here} begins as the script says: which training wrote {chosen} is not sure"
-            )
-        elif self._record.has_saved(self.name):
-            self.tell(
-                f"{here} is repeated: the newest checkpoint, {chosen}, is of training number"
-                f" {writer.ordinal} in {writer.directory}"
-            )
+        return found.inject, found.path
 
     def beat(self, step: int, epoch: float | None = None, loss: float | None = None) -> None:
         """Tell that an optimizer step is done. Values of the host alone, never of a device."""
@@ -234,7 +197,9 @@ class Training:
         """Leave phases of which the end was never told; they do not count as done."""
         while _PROCESS.phases:
             entered, _ = _PROCESS.phases.pop()
-            entered.gen.close()  # type: ignore[attr-defined]
+            generator = getattr(entered, "gen", None)
+            if generator is not None:
+                generator.close()
 
     def describe(self, **facts: Any) -> None:
         """Say `total_steps`, `best` (a path), `notes` (a sentence or several)."""
@@ -260,8 +225,7 @@ class Training:
         self._last = max(self._last, step)
         self._description.merge(training=self._told_of())
         if self._is_rank_0:
-            whole = os.path.realpath(os.fspath(path))
-            self._note(lambda: self._record.saved(self.name, whole, step))
+            self._note(lambda: self._record.saved(self.name, os.fspath(path), step))
 
     def stop(self, path: str | os.PathLike[str] | None, step: int) -> NoReturn:
         """After the save of a stop (`path`; None if nothing was saved): end the process with 75."""

@@ -11,7 +11,7 @@ import sys
 from supervisor.standby.attributes import dict_of
 from supervisor.standby.digests import digest
 from supervisor.standby.interpreter import BESIDES, Interpreter
-from supervisor.worker.imports.origins import INSTALLED, OWN, Origins, origin_of
+from supervisor.worker.imports.origins import INSTALLED, OWN, Origins, is_ours, origin_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _ModuleSpec: "Any" = type(sys.__spec__)
-_OURS = "supervisor"
 _OWN_PREFIX = "SUPERVISOR_"
 _MOST_CHANGES = 8
 
@@ -79,7 +78,7 @@ class ImportObserver:
         if self.spoiled is not None or sys._getframe(2).f_code.co_name != "_find_and_load_unlocked":
             return None  # the program only asks, by importlib.util.find_spec
         spec = self._found(name, path, target)
-        if spec is None or name.partition(".")[0] == _OURS:
+        if spec is None or is_ours(name):
             return spec
         try:
             self._on_import(name, spec)
@@ -132,7 +131,7 @@ class ImportObserver:
                 kind = self._origins.kind_of(code.co_filename)
                 name = str(frame.f_globals.get("__name__"))
                 # An import by `supervisor`, installed or not, counts as one by the program.
-                if kind == OWN or name == "__main__" or name.partition(".")[0] == _OURS:
+                if kind == OWN or name == "__main__" or is_ours(name):
                     return is_late and beneath != "__getattr__"
                 is_late = is_late or kind == INSTALLED
                 beneath = code.co_name

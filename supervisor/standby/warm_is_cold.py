@@ -14,6 +14,7 @@ from supervisor.standby.interpreter import BESIDES
 from supervisor.standby.random_numbers import RandomNumbers
 from supervisor.standby.refusal import Refused
 from supervisor.worker.imports import observations
+from supervisor.worker.imports.origins import is_ours
 from supervisor.worker.imports.sources import module_source
 
 TYPE_CHECKING = False
@@ -98,13 +99,14 @@ class Likeness:
 
         `loaded` are the modules of packages that were not there before; values are files.
         """
-        for name, origin in loaded.items():
+        theirs = {name: origin for name, origin in loaded.items() if not is_ours(name)}
+        for name, origin in theirs.items():
             if name not in recorded:
                 raise Refused(f"the parked imports load {name}, but the program's imports did not")
             if os.path.realpath(recorded[name]) != os.path.realpath(origin):
                 raise Refused(f"the program imports {name} from another file: {recorded[name]}")
         # Modules of `supervisor` are not followed: they change nothing.
-        if not self.packages and any(name.partition(".")[0] != "supervisor" for name in loaded):
+        if not self.packages and theirs:
             raise Refused("its imports could not be followed")
 
 

@@ -38,6 +38,11 @@ class Description:
             "told": [],
         }
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the file is there, perhaps by another process."""
+        return self._path is not None and self._path.exists()
+
     def merge(self, **facts: Any) -> None:
         """Say these facts from now on, None too; what was said of others stays. Never raises."""
         self._facts.update(facts)

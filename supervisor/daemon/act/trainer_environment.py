@@ -1,5 +1,6 @@
 """Makes the core's policy and the trainer's command and environment from the configuration."""
 
+import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from supervisor.core.rules.exit_codes import ExitRule
 from supervisor.core.rules.warm_launch import LaunchMode
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Phase
+from supervisor.worker.adapters import INTEGRATE, RESUME_ARGS, STARTUP
 
 
 def policy_of(config: RunConfig, run_id: str) -> Policy:
@@ -95,6 +97,18 @@ def environment(
         "SUPERVISOR_GRACE_S": f"{config.grace:g}",
     }
     unset = ["SUPERVISOR_CONFIG"]
+    wanted = config.integrate
+    overlay[INTEGRATE] = wanted if isinstance(wanted, str) else ",".join(wanted)
+    folders = python_path(given.get("PYTHONPATH", ""), has_hook=wanted != "none")
+    if folders:
+        overlay["PYTHONPATH"] = folders
+    else:
+        overlay.pop("PYTHONPATH", None)
+        unset.append("PYTHONPATH")
+    if config.resume.args:
+        overlay[RESUME_ARGS] = "1"
+    else:
+        unset.append(RESUME_ARGS)
     if config.checkpoints.directory is not None:
         overlay["SUPERVISOR_CHECKPOINT_DIR"] = str(config.checkpoints.directory)
     if snapshot_dir is None:
@@ -110,3 +124,14 @@ def environment(
     else:
         overlay["SUPERVISOR_RESUME_FROM"] = checkpoint.path
     return overlay, unset
+
+
+def python_path(found: str, *, has_hook: bool) -> str:
+    """PYTHONPATH with the start-up hook's folder before all others, or without it.
+
+    The folder may be there already: in a run inside a run. An empty entry means the working
+    directory, and stays. A folder with a colon in its name cannot be put there.
+    """
+    theirs = found.split(os.pathsep) if found else []
+    ours = [STARTUP] if has_hook and os.pathsep not in STARTUP else []
+    return os.pathsep.join([*ours, *(entry for entry in theirs if entry != STARTUP)])

@@ -28,7 +28,8 @@ if (
         _hook.begin(_package)
     except Exception:
         # An upgrade removes these files right now: the program runs without an adapter.
-        sys.modules.pop("_train_supervisor", None)
+        for _name in [_name for _name in sys.modules if _name.startswith("_train_supervisor")]:
+            del sys.modules[_name]
 
 # The user's own sitecustomize, which this file hid. If there is none, `site` expects this error.
 import sitecustomize  # type: ignore[import-not-found]  # noqa: E402, F401

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 PYTHON, INSTALLED, OWN = "python", "installed", "own"
+# This package in a trainer, under its own name and under that of the start-up hook.
+OURS = ("supervisor", "_train_supervisor")
 _SITE_NAMES = ("site-packages", "dist-packages")
+
+
+def is_ours(name: str) -> bool:
+    """Whether a module is one of this package, which changes nothing when imported."""
+    return name.partition(".")[0] in OURS
 
 
 def origin_of(spec: "Any") -> "str | None":

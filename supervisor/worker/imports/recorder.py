@@ -7,7 +7,7 @@ import os
 import sys
 
 from . import observations
-from .origins import OWN, Origins
+from .origins import OWN, Origins, is_ours
 from .sources import module_source, signature_of
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ def _own_files() -> list[tuple[str, int, int, int]]:
     paths = {main} if isinstance(main, str) else set()
     for module in list(sys.modules.values()):
         source = module_source(module)
-        if source is not None and source[0].partition(".")[0] != "supervisor":
+        if source is not None and not is_ours(source[0]):
             paths.add(source[1])
     found = []
     for path in sorted(path for path in paths if origins.kind_of(path) == OWN):

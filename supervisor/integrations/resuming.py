@@ -1,0 +1,70 @@
+"""Where one training is to resume: the checkpoint that the supervisor chose, if it is this one's.
+
+Only facts come in, and a choice with remarks goes out; nothing is attached or written here.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .record import TrainingName, WriterRecord
+
+# In the names of checkpoints of the libraries that are adapted to.
+_CHECKPOINT_WORDS = ("checkpoint", "ckpt", "step", "epoch")
+
+
+class Resumption(NamedTuple):
+    """`inject` False leaves all to the script; `path` None with `inject` means: begin anew."""
+
+    inject: bool
+    path: str | None = None
+    remark: str | None = None
+
+
+def choose(
+    asked: str | os.PathLike[str] | bool | None,
+    chosen: str | None,
+    training: TrainingName,
+    record: WriterRecord,
+    attempt: int,
+) -> Resumption:
+    """Choose between what the script says (`asked`) and the supervisor's checkpoint (`chosen`)."""
+    if not chosen:
+        return Resumption(asked is True and _has_none(training.directory))
+    writer = record.writer_of(chosen)
+    if writer != training:
+        return Resumption(False, remark=_whose(chosen, writer, training, record))
+    if asked is None or isinstance(asked, bool):
+        return Resumption(True, chosen)
+    named = os.path.realpath(os.fspath(asked))
+    if named == os.path.realpath(chosen):
+        return Resumption(True, chosen)
+    if attempt == 1 or not record.is_of_this_run(chosen):
+        remark = f"resumed from {named}, as the script says, and not from {chosen}"
+        return Resumption(False, remark=remark)
+    remark = f"resumed from {chosen}, which is newer than {named}, named by the script"
+    return Resumption(True, chosen, remark)
+
+
+def _has_none(directory: str) -> bool:
+    """Whether nothing in the directory could be meant by "the newest checkpoint"."""
+    try:
+        names = os.listdir(directory) if directory else []
+    except FileNotFoundError:
+        return True
+    return not any(word in name.lower() for name in names for word in _CHECKPOINT_WORDS)
+
+
+def _whose(
+    chosen: str, writer: TrainingName | None, training: TrainingName, record: WriterRecord
+) -> str | None:
+    here = f"training number {training.ordinal} in {training.directory or 'no directory'}"
+    if writer is None:
+        return f"{here} begins as the script says: it is not sure which training wrote {chosen}"
+    if record.has_saved(training):
+        of = f"training number {writer.ordinal} in {writer.directory}"
+        return f"{here} is repeated: the newest checkpoint, {chosen}, is of {of}"
+    return None
