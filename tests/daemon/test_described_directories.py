@@ -21,6 +21,7 @@ from supervisor.core.entries.trainer import DescribedEntry
 from supervisor.core.events import Surveyed
 from supervisor.core.history import History, NamedPlace
 from supervisor.core.vocabulary import RunState
+from supervisor.daemon.act.clear_before_launch import tell_end
 from supervisor.daemon.act.directory_claims import DirectoryClaims, claims_of
 from supervisor.daemon.act.pruner import Pruner
 from supervisor.daemon.act.set_aside import set_aside
@@ -30,7 +31,7 @@ from supervisor.daemon.look.surveyor import Surveyor
 from supervisor.daemon.tell.console import Console
 from supervisor.daemon.tell.journal import Journal
 from supervisor.rundir.described_places import PLACES_MAX, as_recorded, described_places
-from supervisor.rundir.ledger import LedgerWriter
+from supervisor.rundir.ledger import LedgerWriter, read_ledger
 from supervisor.rundir.paths import RunPaths
 from tests.daemon.test_surveyor import answer
 
@@ -305,3 +306,18 @@ def test_which_places_count() -> None:
     assert described_places(run_dir, [], []) == ()
     assert as_recorded("/run/out", run_dir) == "out"
     assert as_recorded("/runs", run_dir) == "/runs"
+
+
+def test_the_description_of_an_attempt_that_nobody_watched(scene: Scene) -> None:
+    """Launcher and daemon died: the next daemon reads from memory where the last saves are."""
+    pages = scene.folder / "pages"
+    pages.mkdir()
+    said = {"attempt": 4, "checkpoint_dir": str(scene.folder / "out"), "framework": "f 1"}
+    (pages / "describe-0.json").write_text(json.dumps(said))
+    run = scene.run
+    run.history = SimpleNamespace(attempt=4)
+    run.runtime = SimpleNamespace(heartbeat_dir=lambda _attempt: pages)
+    tell_end(run, None)
+    assert scene.surveyor.directory == scene.folder / "out"
+    kinds = [entry["type"] for entry in read_ledger(scene.paths.ledger)]
+    assert kinds[-2:] == ["described", "attempt_unwatched"]

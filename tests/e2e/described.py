@@ -56,6 +56,7 @@ def load(path: str) -> tuple[int, float]:
 
 
 weight = 1.0
+run.description.tell("it repeats no batches")
 for number, (place, steps, total) in enumerate(PLAN, start=1):
     folder = Path(place.replace("{attempt}", os.environ["SUPERVISOR_ATTEMPT"])).absolute()
     first = 0
