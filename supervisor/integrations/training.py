@@ -78,7 +78,7 @@ class Training:
         """
         self._worker: Worker | None = None
         self._last = -1
-        self._is_ended = False
+        self._is_ended = self._is_stopping = False
         self.is_supervised = False
         try:
             if hook.is_wanted(framework):
@@ -168,10 +168,9 @@ class Training:
     @property
     def should_stop(self) -> bool:
         """Whether to save and to leave now; once true it stays true. Read it at step boundaries."""
-        worker = self._worker
-        if worker is None or not self.may_stop:
-            return False
-        return worker.look_for_stop()
+        if not self._is_stopping and self._worker is not None and self.may_stop:
+            self._is_stopping = self._worker.look_for_stop()
+        return self._is_stopping
 
     def enter(self, phase: str) -> None:
         """Tell that a phase begins: eval, save, compile, final. Phases nest."""
