@@ -47,6 +47,11 @@ def test_killed_twice_and_resumed_from_there(run: Supervised) -> None:
     assert (first["framework"], first["directory"]) == ("teststages 1.0", str(run.folder / "out"))
     assert run.status["adapter"] == "teststages 1.0"
     assert run.status["total_steps"] == 60
+    out = str(run.folder / "out")
+    assert run.status["described"] == {
+        "directory": out, "best": f"{out}/checkpoint-50.pt",
+        "training": {"directory": out, "ordinal": 1},
+    }  # fmt: skip
     listed = run.command("checkpoints").stdout
     assert "checkpoint-60.pt" in listed
     marked = [line.split()[0] for line in listed.splitlines() if line.endswith(" best")]
