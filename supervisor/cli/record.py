@@ -59,6 +59,8 @@ _KEYS = (
     "printed",
     "epoch",
     "loss",
+    "adapter",
+    "described",
     "heartbeat_age_s",
     "log_age_s",
     "launcher_frozen",

@@ -103,6 +103,15 @@ class RunConfig(Section):
             return tuple(n.removeprefix("SIG") if isinstance(n, str) else n for n in names)
         return names
 
+    @property
+    def configured_directory(self) -> str | None:
+        """The checkpoint directory that the user gave; None if it is the run directory.
+
+        The run directory is the default. It says nothing of where the trainer saves.
+        """
+        directory = self.checkpoints.directory
+        return None if directory == self.run_dir else directory
+
     def resolved(self, directory: Path) -> Self:
         """The same with absolute paths; relative ones begin in `cwd`, else in `directory`."""
         directory = Path(self.cwd) if self.cwd is not None else directory

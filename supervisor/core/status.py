@@ -6,6 +6,7 @@ the sentence below a field is its row.
 
 from dataclasses import dataclass
 
+from supervisor.core.described_status import DescribedStatus
 from supervisor.core.printed_status import PrintedStatus
 from supervisor.core.vocabulary import Action, Failure, Intent, RunState, StopSource
 
@@ -216,8 +217,8 @@ class Status:
     step_rate: float | None = None
     """Steps a second over the last 30 s."""
     total: int | None = None
-    """How many steps the run makes: `finish.step`, the group `total` of `watch.progress`, or the
-    total of a bar that shows the same step."""
+    """How many steps the training makes: as the trainer says, `finish.step`, the group `total` of
+    `watch.progress`, or the total of a bar that shows the same step."""
     eta_s: float | None = None
     """How long they take at the pace of the last five minutes."""
     printed: PrintedStatus | None = None
@@ -230,6 +231,11 @@ class Status:
     """Whether the running attempt sends heartbeats."""
     world_size: int | None = None
     """Of the running attempt, only if it attached."""
+    adapter: str | None = None
+    """The trainer's library, if an adapter or the trainer named it: `huggingface 5.24`. `none` with
+    the reason in brackets, where an adapter is known to be off. Null: not known."""
+    described: DescribedStatus | None = None
+    """What the trainer of the current or last attempt says of itself; null: nothing."""
     checkpoint: CheckpointStatus | None = None
     """The newest valid one known."""
     snapshot: SnapshotStatus | None = None

@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,7 +62,7 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
     found = []
     pattern = request.pattern
     paths = _names(folder, on_shelf is not None, request)
-    if on_shelf is None:
+    if on_shelf is None and folder == request.directory:
         paths += _nested(folder, request)
     for path in paths:
         try:
@@ -92,7 +93,9 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
 
 def shelves(request: SurveyRequest) -> Iterator[Candidate]:
     """The checkpoints that were set aside, in all places for them. Raises OSError."""
-    for root in set_aside.roots_of(request.directory, request.set_aside):
+    places = (request.directory, *map(Path, request.described))
+    roots = [set_aside.roots_of(place, request.set_aside) for place in places]
+    for root in dict.fromkeys(chain.from_iterable(roots)):
         for name in (set_aside.SUPERSEDED, set_aside.INVALID):
             # Another user's folder of that name may be closed to us. It must not stop a launch.
             with suppress(PermissionError, NotADirectoryError):
@@ -120,6 +123,8 @@ def _nested(folder: Path, request: SurveyRequest) -> list[Path]:
     """The checkpoints in folders that tools make below the directory by themselves."""
     found = []
     for below in nested_folders(folder, run_id=request.run_id, pattern=request.pattern):
+        if str(below) in request.described:
+            continue  # it is looked into by itself
         tools = tools_of(below.relative_to(folder))
         try:
             with os.scandir(below) as entries:

@@ -9,7 +9,14 @@ import click
 from supervisor.checkpoint.how_to_resume import how_to_resume
 from supervisor.checkpoint.records import CheckpointEntry, Missing
 from supervisor.cli.ask_survey import request_for, survey_aloud
-from supervisor.cli.preflight import descriptors, findings, pattern_trial, shared_memory, slurm_site
+from supervisor.cli.preflight import (
+    adapter,
+    descriptors,
+    findings,
+    pattern_trial,
+    shared_memory,
+    slurm_site,
+)
 from supervisor.cli.preflight.finding import Finding, Level
 from supervisor.cli.record import read_history
 from supervisor.cli.record_access import problem
@@ -74,6 +81,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     yield Finding("configuration", Level.OK, f"{path} (run {config.name!r})")
     host = list(findings.host_findings(config, run_dir))
     yield from host
+    yield from adapter.adapter(config)
     yield from pattern_trial.findings(config, run_dir)
     try:
         refuse_missing_cwd(config)
@@ -98,7 +106,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     undecided = findings.existing(config, directory, history.attempt)
     if undecided is not None:
         yield undecided
-    yield directory_owner.finding(config, paths, history)
+    yield from directory_owner.findings(config, paths, history)
     request = request_for(paths, config)
     found = survey_aloud(request, silent=silent)
     on_disk = [entry for entry in found.entries if entry.tier == Tier.DISK]

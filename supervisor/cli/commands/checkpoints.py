@@ -9,7 +9,7 @@ import click
 from supervisor.checkpoint.export import export
 from supervisor.checkpoint.pins import pin, unpin
 from supervisor.checkpoint.records import CheckpointEntry
-from supervisor.cli.ask_survey import request_of, settings, survey_aloud
+from supervisor.cli.ask_survey import directories, request_of, survey_aloud
 from supervisor.cli.registry import live_runs
 from supervisor.cli.show.advice import shown_path
 from supervisor.cli.show.formatting import count_text, size_text
@@ -21,6 +21,12 @@ from supervisor.rundir.paths import RunPaths
 from supervisor.survey.nested_folders import nested_folders
 
 _SUBCOMMANDS = ("pin", "unpin", "export", "list")
+
+
+def _folders(paths: RunPaths) -> list[Path]:
+    """The directories in which a run's checkpoints lie, with the folders that tools make there."""
+    own = directories(paths)
+    return [*own, *(below for directory in own for below in nested_folders(directory))]
 
 
 class _ListByDefault(click.Group):
@@ -164,18 +170,15 @@ def _of_run(path: str) -> tuple[Path, RunPaths]:
     """A checkpoint by path or name, and the run it belongs to. Raises SupervisorError."""
     given = Path(path).expanduser()
     if "/" not in path.rstrip("/") and not given.exists():
-        run_dir = find_run(None)
-        directory = settings(RunPaths(run_dir))[0]
-        folders = (directory, *nested_folders(directory))
-        found = (folder / path for folder in folders if os.path.lexists(folder / path))
-        return next(found, directory / path), RunPaths(run_dir)
+        paths = RunPaths(find_run(None))
+        named = [folder / path for folder in _folders(paths)]
+        return next((one for one in named if os.path.lexists(one)), named[-1]), paths
     checkpoint = Path(os.path.abspath(given))  # noqa: PTH100 -- keeps links
     for parent in checkpoint.parents:
         if is_run(parent):
             return checkpoint, RunPaths(parent)
     for run_dir in [*runs_below(Path()), *(record.paths.run_dir for record in live_runs())]:
-        directory = settings(RunPaths(run_dir))[0]
-        if checkpoint.parent in (directory, *nested_folders(directory)):
+        if checkpoint.parent in _folders(RunPaths(run_dir)):
             return checkpoint, RunPaths(run_dir)
     raise SupervisorError(
         f"{checkpoint}: belongs to no run that is known here",

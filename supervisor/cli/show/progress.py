@@ -39,7 +39,17 @@ def progress_text(status: Status) -> str:
     loss = printed.loss if status.loss is None else status.loss
     if loss is not None:
         parts.append(f"loss {loss:.4g}")
+    if parts and (job := _job_end(status)):
+        parts.append(job)
     return ", ".join(parts)
+
+
+def _job_end(status: Status) -> str | None:
+    """That the SLURM job ends before the training does; None where it does not, or may not."""
+    ends_s = None if status.slurm is None else status.slurm.time_left_s
+    if ends_s is None or status.eta_s is None or ends_s >= status.eta_s:
+        return None
+    return f"but the job ends in {format_duration(max(ends_s, 0.0))}"
 
 
 def _step_parts(step: int, total: int | None, rate: float | None, eta_s: float | None) -> list[str]:

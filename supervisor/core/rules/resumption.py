@@ -5,6 +5,7 @@ from dataclasses import replace
 from supervisor.core.history import History
 from supervisor.core.point_in_time import Moment
 from supervisor.core.policy import Policy
+from supervisor.core.replayed_description import description_of
 from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState
 
@@ -49,6 +50,7 @@ def initial_state(
         rollback=past.rollback,
         back_to=past.back_to,
         reached_step=past.reached_step,
+        reached_trainings=past.reached_trainings,
         resume_doubt=past.resume_doubt,
         resume_is_trusted=past.resume_is_trusted,
         reached_before=past.reached_step,
@@ -58,6 +60,11 @@ def initial_state(
         doubt=past.doubt,
         begun_at=past.begun_at,
         hung_at=past.hung_at,
+        description=description_of(past.described),
+        described_entries=past.described_entries,
+        training_places=past.training_places,
+        trainer_told=past.trainer_told,
+        told_elsewhere=past.told_elsewhere,
         end_unseen=past.last_attempt_open and not alive,
         failure=past.failure,
         action=past.action,

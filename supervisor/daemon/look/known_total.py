@@ -1,4 +1,4 @@
-"""What a progress bar says of the last step of a trainer whose steps are known otherwise.
+"""What is known of the last step of a trainer that beats, by a bar of its log or its own words.
 
 `KnownTotal`: whether the last step is done, since the bar is full at the step that the beats show.
 A bar of one epoch is full at another number. `ShownTotal`: how many steps there are, for `status`.
@@ -6,6 +6,7 @@ A bar of one epoch is full at another number. `ShownTotal`: how many steps there
 
 from collections.abc import Sequence
 
+from supervisor.core.trainer_description import TrainerDescription
 from supervisor.daemon.look.printed_course import Course
 from supervisor.diagnosis.line_prefix import split_prefix
 from supervisor.diagnosis.log_line import clean
@@ -36,6 +37,11 @@ class KnownTotal:
             if any(line.count(str(end)) > 1 for end in ends) and (full := _full_at(line)) in ends:
                 self._reached = full
         return self._reached in ends
+
+
+def is_at_last_step(said: TrainerDescription | None, step: int | None) -> bool:
+    """Whether the trainer's own description says that no further step is expected."""
+    return said is not None and (said.is_over or said.steps_left(step) == 0)
 
 
 def _full_at(line: str) -> int | None:

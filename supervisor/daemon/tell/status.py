@@ -2,8 +2,10 @@
 
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from supervisor.config.model import RunConfig
+from supervisor.core.described_status import DescribedStatus, TrainingStatus
 from supervisor.core.printed_status import PrintedStatus
 from supervisor.core.rules.budget import DAY_S
 from supervisor.core.rules.goodput import goodput, total_s
@@ -47,6 +49,8 @@ class StatusFacts:
     slurm: SlurmStatus | None = None
     changed: ChangedStatus | None = None
     warnings: tuple[str, ...] = ()
+    no_adapter: str | None = None
+    """Why the running attempt has no adapter, if that is known."""
     missing: str | None = None
     """The sentence on missing checkpoints, as long as they are missing."""
     frozen: str | None = None
@@ -70,7 +74,10 @@ def status_of(
     newest = state.newest
     activity = state.activity
     account = state.account
-    total = config.finish.step or (shown.total if shown else None)
+    said = state.description
+    total = None if said is None else said.total_steps
+    total = total or config.finish.step or (shown.total if shown else None)
+    is_over = said is not None and said.is_over
     return Status(
         run=config.name,
         run_id=facts.run_id,
@@ -89,12 +96,14 @@ def status_of(
         loss=finite(shown.loss) if shown else None,
         step_rate=shown.step_rate if shown else None,
         total=total,
-        eta_s=_eta_s(total, shown),
+        eta_s=None if is_over else _eta_s(total, shown),
         printed=_printed(shown.course) if shown else None,
         heartbeat_age_s=_rounded(shown.heartbeat_age_s) if shown else None,
         log_age_s=_rounded(seen.log_age_s) if seen else None,
         attached=activity.attached if alive else None,
         world_size=shown.world_size if shown else None,
+        adapter=_adapter(state, facts),
+        described=_described(state, config.run_dir),
         checkpoint=None
         if newest is None
         else CheckpointStatus(newest.path, newest.step, newest.kind),
@@ -152,6 +161,25 @@ def status_of(
         run_dir=config.run_dir,
         started_at=rfc3339(facts.started_wall),
         updated_at=rfc3339(wall),
+    )
+
+
+def _adapter(state: State, facts: StatusFacts) -> str | None:
+    said = None if state.description is None else state.description.framework
+    if said is None and facts.no_adapter is not None and state.alive:
+        return f"none ({facts.no_adapter})"
+    return said
+
+
+def _described(state: State, run_dir: str | None) -> DescribedStatus | None:
+    said = state.description
+    if said is None or not said.is_attached:
+        return None
+    home, training = Path(run_dir or "/"), said.training
+    return DescribedStatus(
+        directory=None if said.directory is None else str(home / said.directory),
+        best=None if said.best is None else str(home / said.best),
+        training=None if training is None else TrainingStatus(training.directory, training.ordinal),
     )
 
 
