@@ -182,17 +182,12 @@ class Surveyor:
         return max((len(known.hashes) for known in self._memory.values()), default=1) or 1
 
     def listing(self) -> tuple[tuple[str, int], ...]:
-        """What a glance shows: names in the directories or below the run's own, and times.
-
-        It differs when a survey may bring news.
-        """
-        patience = Patience(self._pattern)
-        below = nested_folders(
-            self._own, run_id=self._run_id, pattern=self._pattern, most_s=_WALK_S
-        )
+        """What a glance at the directories shows: it differs when a survey may bring news."""
+        pattern = self._pattern
+        patience = Patience(pattern)
+        below = nested_folders(self._own, run_id=self._run_id, pattern=pattern, most_s=_WALK_S)
         folders = dict.fromkeys((*self.directories, *below))
-        found = [one for folder in folders for one in self._glance(folder, patience)]
-        return tuple(sorted(found))
+        return tuple(sorted(one for folder in folders for one in self._glance(folder, patience)))
 
     def _glance(self, directory: Path, patience: Patience) -> list[tuple[str, int]]:
         is_below = directory != self._own and directory.is_relative_to(self._own)
