@@ -30,7 +30,7 @@ _LIBRARIES = (
 _LIBRARY_FOLDERS = ("torch/distributed/checkpoint/", "orbax/")
 _LOAD_SOURCE = re.compile(
     r"\btorch\.load\(|\.load_state_dict\(|\bload_file\(|\bsafe_open\(|\bload_checkpoint\("
-    r"|\bdcp\.load\(|\b_open_zipfile_reader\b|\.restore\("
+    r"|\bdcp\.load\(|\b_open_zipfile_reader\b|\.restore\(|\bTrainerState\.load_from_json\("
 )
 _READ_SOURCE = re.compile(r"\b(?:open|load|loads|read\w{0,20})\(")
 _SAVED_SOURCE = re.compile(

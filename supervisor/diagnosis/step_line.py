@@ -41,6 +41,8 @@ _EPOCH = re.compile(
 )
 # clu, in JAX trainers: `[65100] loss=2.24`
 _BRACKETED = re.compile(
+    r"^\W{0,4}train(?:ing)?\W{1,4}(?P<train>\d{1,12}):? {1,4}\w{0,12}(?:loss|nll)\w{0,8}"
+    r"[ =:]{1,3}-?\d|"
     r"\[(?:\w{1,10}=[\w/]{1,30}\] ?\[)?batch=(\d{1,12})(?:/\w{1,12})?\]:? "
     r"|\[(\d{1,12})\] {1,2}(?:[\w/]{1,30}=\S{1,30}, ?)?\w{0,20}(?:loss|learning_rate"
     r"|accuracy)\w{0,10}="
@@ -151,10 +153,10 @@ def _batch(text: str) -> StepMark | None:
 
 
 def _bracketed(text: str) -> StepMark | None:
-    found = _BRACKETED.search(text) if "]" in text else None
+    found = _BRACKETED.search(text) if "]" in text or "train" in text else None
     if found is None or _is_spoken(text, *found.span()):
         return None
-    return StepMark("step", int(found[1] or found[2]))
+    return StepMark("step", int(next(filter(None, found.groups()))))
 
 
 def _step(text: str) -> StepMark | None:

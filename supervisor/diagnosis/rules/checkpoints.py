@@ -47,6 +47,7 @@ UNREADABLE = (
     "during read",
     "no data left in file",
     "as a pickle",
+    "jsondecodeerror",
 )
 UNREADABLE_REGEX = (
     r"invalid load key|\bunpicklingerror\b"
@@ -58,6 +59,7 @@ UNREADABLE_REGEX = (
     r"|^zlib\.error|\bfile is truncated\b|\btruncated file: eof ="
     r"|\bfile signature not found|\bfilter returned failure during read"
     r"|\bNo data left in file\b|\bFailed to interpret file .{1,300} as a pickle"
+    r"|^(?:\w+\.)*JSONDecodeError\b"
 )
 _FITS_NOT = Advice(
     "The checkpoint is of another model or number of ranks: mend the script, or begin elsewhere.",

@@ -106,17 +106,18 @@ DATA: tuple[Rule, ...] = (
     ),
     Rule(
         (
-            "jsondecodeerror",
             "unicodedecodeerror",
             ".empty() in function",
             "struct.error",
             "unterminated string",
             "expected object or value",
+            "buffer is smaller than requested",
             "trailing data",
         ),
-        r"^(?:\w+\.)*JSONDecodeError\b|^UnicodeDecodeError\b|!_?\w{0,10}\.empty\(\) in function"
+        r"^UnicodeDecodeError\b|!_?\w{0,10}\.empty\(\) in function"
         r"|^struct\.error: unpack\w* requires a buffer"
-        r"|^ValueError: (?:Unterminated string|Expected object or value|Trailing data)",
+        r"|^ValueError: (?:Unterminated string|Expected object or value|Trailing data"
+        r"|buffer is smaller than requested size)",
         Failure.DATA_CORRUPT,
         Action.RESTART,
         example="cv2.error: OpenCV(4.9.0) /io/opencv/modules/imgproc/src/color.cpp:196: error:"

@@ -58,6 +58,12 @@ CASCADE: tuple[Rule, ...] = tuple(
             _ELASTIC,
         ),
         (
+            "simplifiedtraceback",
+            r"\b(?:SimplifiedTraceback|UnfilteredStackTrace)\b",
+            "jax.errors.SimplifiedTraceback: For simplicity, JAX has removed its internal frames",
+            "jax-ml/jax, jax/_src/traceback_util.py",
+        ),
+        (
             "signalexception",
             r"\bSignalException\b(?!.{0,60}got signal: (?:2|15)\b)",
             "torch.distributed.elastic.multiprocessing.api.SignalException: Process 9 got signal:"
@@ -225,7 +231,7 @@ DEATHS: tuple[Rule, ...] = (
         r"\bhas been marked dead because",
         Failure.KILLED,
         Action.RESTART,
-        Weight.DEATH,
+        Weight.FIRST_DEATH,
         example="The actor died because its node has died. Node Id: 3b1c1a7f0b1e3b1a3d7fbb0e0d3b",
         source="ray-project/ray, python/ray/exceptions.py",
     ),

@@ -73,8 +73,14 @@ DEVICE: tuple[Rule, ...] = (
         r"|uncorrectable ecc errors? ?[:=]? ?0\b",
     ),
     _hardware(
-        ("gpu requires reset", "gpu requires a reset", "reset_required", "resetrequired"),
-        r"\bgpu requires (?:a )?reset\b|nvml_?error_?reset_?required",
+        (
+            "gpu requires reset",
+            "gpu requires a reset",
+            "gpu reset is required",
+            "reset_required",
+            "resetrequired",
+        ),
+        r"\bgpu requires (?:a )?reset\b|\bGPU reset is required\b|nvml_?error_?reset_?required",
         Failure.GPU_NEEDS_RESET,
         "pynvml.NVMLError_ResetRequired: GPU requires reset",
         "leptonai/gpud#1133",
@@ -110,8 +116,7 @@ DEVICE: tuple[Rule, ...] = (
             "cuda_error_out_of_memory",
             "no executable batch size",
             "std::bad_alloc: ",
-            "pt_devmem",
-            "failed to alloc device",
+            *("pt_devmem", "failed to alloc device"),
         ),
         r"(?:cuda|hip|gpu|xpu|npu|mps backend)(?: error:| failure(?: \d{1,4})? '?)? ?out of memory"
         r"|\b(?:torch|cupy)\.(?:\w+\.){0,3}OutOfMemoryError\b|\bcuda driver error: out of memory"
@@ -211,10 +216,7 @@ DEVICE: tuple[Rule, ...] = (
             "driver not loaded",
             "communicate with the nvidia driver",
             "no supported gpu backend",
-            "nvidia-container",
-            "tpu initialization failed",
-            "neuroncore(s) not",
-            "synstatus=",
+            *("nvidia-container", "tpu initialization failed", "neuroncore(s) not", "synstatus="),
             "cuda_error_",
         ),
         r"\bunable to initialize backend .{0,80}already in use|\bdevice already acquired\b"

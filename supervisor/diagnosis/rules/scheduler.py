@@ -62,6 +62,7 @@ SCHEDULER: tuple[Rule, ...] = (
     _stated(
         (
             "walltime",
+            "timeout: sending",
             "term_runlimit",
             "run limit",
             "time limit",
@@ -74,7 +75,8 @@ SCHEDULER: tuple[Rule, ...] = (
         r"|PBS: job killed: walltime \d+ exceeded limit|\bTERM_RUNLIMIT\b"
         r"|\bjob .{0,60}exceeded (?:its )?(?:walltime|run ?(?:time )?limit|time limit)"
         r"|\byour notebook was stopped because it exceeded|\bmax allowed execution duration"
-        r"|\bexceeded (?:hard|soft) wallclock time|\bMaxRuntimeExceeded\b",
+        r"|\bexceeded (?:hard|soft) wallclock time|\bMaxRuntimeExceeded\b"
+        r"|\btimeout: sending signal \w{1,10} to command",
         TIME_LIMIT,
         "=>> PBS: job killed: walltime 86433 exceeded limit 86400",
         "marbl/canu#1214",

@@ -217,6 +217,7 @@ SOFTWARE: tuple[Rule, ...] = (
         r"|\b(?:MissingCUDAException|CUDA_HOME environment variable is not set)",
         Failure.BUILD_FAILED,
         Action.HOLD,
+        unless=r"no space left|\berrno (?:28|122)\b",
         example="torch._inductor.exc.InductorError: CppCompileError: C++ compile error",
         source="pytorch/pytorch#152172",
         advice=_COMPILER,
