@@ -1,4 +1,4 @@
-"""1,166 deaths and 230 healthy logs, written without a look at the rules, in nine batches.
+"""1,319 deaths and 257 healthy logs, written without a look at the rules, in ten batches.
 
 The rules were mended for their kinds after each batch was opened, so this holds what was reached.
 """
@@ -30,7 +30,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledLog]:
 def test_the_floors_hold(logs: list[LabelledLog], wrapping: str) -> None:
     """Action, name, wrong holds, wrong restarts and alarms, over all batches."""
     found = score(logs, wrapping, SEED, ours)
-    assert len(found.failed) == 1166
+    assert len(found.failed) == 1319
     said = "\n".join(found.mistakes())
     assert found.action_percent >= ACTION, said
     assert found.name_percent >= NAME, said

@@ -26,6 +26,10 @@ NO_RUN_MAKES = {
     "not_resumed": "steps are compared by their pace, which is not that of a busy machine",
     "resume_doubted": "the same",
     "resume_seen": "it comes after a doubt",
+    "described": "a training library says it (tests/e2e/test_described.py)",
+    "trainer_told": "the same",
+    "existing_decided": "by an option or a question of `run` (tests/cli/test_existing_checkpoints.py)",
+    "variables_changed": "another environment has to start it (tests/cli/test_command_run.py)",
 }
 # Messages, and why no real run here sends them. tests/launcher/test_messages.py has their bytes.
 NO_RUN_SAYS = {
