@@ -28,7 +28,7 @@ NO_RUN_MAKES = {
     "resume_seen": "it comes after a doubt",
     "described": "a training library says it (tests/e2e/test_described.py)",
     "trainer_told": "the same",
-    "existing_decided": "by an option or a question of `run` (tests/cli/test_existing_checkpoints.py)",
+    "existing_decided": "an option of `run` decides it (tests/cli/test_existing_checkpoints.py)",
     "variables_changed": "another environment has to start it (tests/cli/test_command_run.py)",
 }
 # Messages, and why no real run here sends them. tests/launcher/test_messages.py has their bytes.
