@@ -52,7 +52,8 @@ def _diagnosed(row: dict[str, Any]) -> tuple[str, str]:
 
 def test_the_floors_hold() -> None:
     """Actions, names, wrong holds and wrong restarts, over all endings."""
-    rows = [json.loads(line) for line in lzma.open(ROWS, "rt", encoding="utf-8")]
+    with lzma.open(ROWS, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
     assert len(rows) == 600
     actions = names = held = restarted = 0
     mistakes = []
