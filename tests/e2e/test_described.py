@@ -46,7 +46,7 @@ def test_killed_twice_and_resumed_from_there(run: Supervised) -> None:
     (first, *_) = run.entries("described")
     assert (first["framework"], first["directory"]) == ("teststages 1.0", str(run.folder / "out"))
     assert run.status["adapter"] == "teststages 1.0"
-    assert run.status["total_steps"] == 60
+    assert run.status["total"] == 60
     out = str(run.folder / "out")
     assert run.status["described"] == {
         "directory": out, "best": f"{out}/checkpoint-50.pt",
