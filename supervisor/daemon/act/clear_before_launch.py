@@ -3,6 +3,7 @@
 import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.prune import finish_removals
@@ -73,14 +74,21 @@ def _last_step(run: Run) -> int | None:
 
 def tidy(run: Run) -> None:
     """Finish interrupted removals and remove half-written saves. Nothing may be running."""
-    directory = run.surveyor.directory
-    refused = run.directory_claim.refusal()
+    own, *named = run.surveyor.directories
+    _tidy_in(own, run, is_own=True)
+    for directory in named:
+        _tidy_in(directory, run, is_own=False)
+
+
+def _tidy_in(directory: Path, run: Run, *, is_own: bool) -> None:
+    """`is_own`: no trainer named it, so that half-written saves there are this run's."""
+    refused = run.directory_claim.refusal(directory)
     if refused is not None:
         run.journal.log.warning("not_tidied", directory=str(directory), error=refused)
         return
     try:
         removed = [
-            *clean_staging(directory, quiet=True),
+            *(clean_staging(directory, quiet=True) if is_own else ()),
             *finish_removals(directory, run.paths.set_aside),
         ]
     except OSError as error:
