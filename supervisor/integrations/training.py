@@ -70,11 +70,14 @@ class Training:
         version: str,
         directory: str | os.PathLike[str] | None,
         total_steps: int | None,
+        *,
+        is_place: bool = True,
     ) -> None:
         """Attach the process if it is not attached, and say what begins. Never raises.
 
         `framework` is an adapter's name. `directory` is where this training saves; each attempt
-        must name the same.
+        must name the same. `is_place` False: its checkpoints lie somewhere below, where is said
+        later by `describe(checkpoint_dir=…)`.
         """
         self._worker: Worker | None = None
         self._last = -1
@@ -82,7 +85,7 @@ class Training:
         self.is_supervised = False
         try:
             if hook.is_wanted(framework):
-                self._begin(framework, version, directory, total_steps)
+                self._begin(framework, version, directory, total_steps, is_place)
         except Exception as error:
             self.is_supervised = False
             hook.tell(f"the adapter for {framework} is off: {type(error).__name__}: {error}")
@@ -93,6 +96,7 @@ class Training:
         version: str,
         directory: str | os.PathLike[str] | None,
         total_steps: int | None,
+        is_place: bool,
     ) -> None:
         where = None if directory is None else os.path.realpath(os.fspath(directory))
         self.name = TrainingName(where or "", _PROCESS.count(where))
@@ -110,7 +114,7 @@ class Training:
         self._record = WriterRecord(os.environ.get("SUPERVISOR_RUN_DIR"), self._attempt)
         self._description.merge(
             framework=f"{framework} {version}",
-            checkpoint_dir=where,
+            checkpoint_dir=where if is_place else None,
             total_steps=total_steps,
             resumed_from=None,
             training=self._told_of(),
@@ -151,6 +155,10 @@ class Training:
         if isinstance(used, (str, os.PathLike)):
             self._description.merge(resumed_from=os.path.abspath(os.fspath(used)))
         return found.inject, found.path
+
+    def is_own(self, checkpoint: str) -> bool:
+        """Whether an attempt of this run wrote this checkpoint, as far as that is known."""
+        return self.is_supervised and self._record.is_of_this_run(checkpoint)
 
     def beat(self, step: int, epoch: float | None = None, loss: float | None = None) -> None:
         """Tell that an optimizer step is done. Values of the host alone, never of a device."""
