@@ -8,6 +8,7 @@ is under way (`lightning_fit`), and does nothing where none is supervised.
 from __future__ import annotations
 
 import functools
+import inspect
 import signal
 import sys
 import threading
@@ -29,7 +30,7 @@ _classes: dict[tuple[type, ...], type] = {}
 def patch(module: ModuleType) -> None:
     """Wrap what the adapter needs, once `…trainer.trainer` is imported. Raises nothing."""
     root, _, rest = module.__name__.partition(".trainer.")
-    if rest != "trainer":
+    if rest != "trainer" or _is_patched(root):
         return  # the trainer's module imports all others that are wrapped
     try:
         places = [
@@ -44,7 +45,7 @@ def patch(module: ModuleType) -> None:
         ]
         # It says how a fit goes on from a checkpoint of the end of a batch: since 2.5.
         _ = _module(root, "loops.training_epoch_loop")._TrainingEpochLoop.restarted_on_last
-        if "ckpt_path" not in module.Trainer._fit_impl.__code__.co_varnames:
+        if "ckpt_path" not in inspect.signature(module.Trainer._fit_impl).parameters:
             raise AttributeError("_fit_impl has no ckpt_path")
         for owner, name, _around in places:
             _ = owner.__dict__[name]

@@ -286,7 +286,7 @@ class LightningFit:
         try:
             self.training.stop(path, trainer.global_step)
         except SystemExit:
-            environment = type(trainer.strategy.cluster_environment).__name__
+            environment = type(trainer._accelerator_connector.cluster_environment).__name__
             if trainer.local_rank > 0 and environment == "LightningEnvironment":
                 # Lightning's launcher kills all ranks if one ends with another code.
                 raise SystemExit(0) from None
