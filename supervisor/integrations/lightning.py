@@ -257,6 +257,11 @@ class LightningHooks:
         if self._fit is not None and not trainer.sanity_checking:
             self._fit.training.leave()
 
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """An epoch is done, up to its last schedules."""
+        if self._fit is not None:
+            self._fit.epoch_ends()
+
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """A checkpoint is about to be written."""
         if self._fit is not None:

@@ -18,9 +18,11 @@ from .lightning_state import (
     KEY,
     VERSION,
     DataPlace,
+    follow_metrics,
     of_all_ranks,
     random_state,
     restart_validation,
+    restore_schedules,
 )
 from .training import Training
 
@@ -152,6 +154,7 @@ class LightningFit:
         self._leaves_validation = False
         self._resumed: str | None = None
         self._position: dict[str, Any] | None = None
+        self._ended_epoch: int | None = None
         self._loss: float | None = None
         self._last_step = -1
         self._batches_waited = 0
@@ -234,8 +237,16 @@ class LightningFit:
         if isfinite(total) and total > 0:
             self.training.describe(total_steps=int(total))
         if self._resumed is not None:
+            if self._position is not None:
+                restore_schedules(self.trainer, self._position["metrics"], self._ended_epoch)
             DataPlace(self.trainer, self._position).restore(self.training.tell)
+
+    @tells
+    def epoch_ends(self) -> None:
+        """Have the schedules that follow a metric go on, also in the epoch that was resumed."""
+        if self._position is not None:
             self._position = None
+            follow_metrics(self.trainer)
 
     def ends_batch(self, batch_idx: int) -> bool:
         """Take in that a batch is done. True if the process has to save and leave here."""
@@ -324,7 +335,6 @@ class LightningFit:
         loaders = [] if combined is None else list(combined.flattened)
         now = random_state(loaders)
         if self._leaves_validation:
-            restart_validation(checkpoint["loops"])
             fetcher = fit_loop.epoch_loop.val_loop._data_fetcher
             now = {**getattr(fetcher, _RANDOMNESS, now), "loaders": now["loaders"]}
         epoch = getattr(fit_loop._data_fetcher, _RANDOMNESS, None)
@@ -333,13 +343,33 @@ class LightningFit:
             "version": VERSION,
             "world_size": self.trainer.world_size,
             **{name: [state[name] for state in states] for name in ("now", "epoch")},
+            "validation": self._leaves_validation or self._is_validation_next(),
+            # Those that were asked for since they were computed; nothing is computed here.
+            "metrics": dict(self.trainer._logger_connector._callback_metrics),
         }
+
+    def _is_validation_next(self) -> bool:
+        """Whether a save at the end of a batch comes before a validation that is due."""
+        fit_loop = self.trainer.fit_loop
+        current = fit_loop.epoch_loop.batch_progress.current
+        is_at_batch_end = current.processed == current.completed + 1 and self.trainer.training
+        return is_at_batch_end and bool(
+            fit_loop.epoch_loop._should_check_val_fx(fit_loop._data_fetcher)
+        )
 
     @tells
     def take_position(self, checkpoint: dict[str, Any]) -> None:
         """Keep what `add_position` added, if this is the checkpoint that the fit goes on from."""
-        if self._resumed is not None and self.trainer.ckpt_path == self._resumed:
-            self._position = checkpoint.get(KEY)
+        position = checkpoint.get(KEY)
+        if self._resumed is None or self.trainer.ckpt_path != self._resumed or not position:
+            return
+        self._position = position
+        loops = checkpoint["loops"]["fit_loop"]
+        if position["validation"]:
+            restart_validation(loops)
+        current = loops["epoch_progress"]["current"]
+        if current["ready"] == current["processed"] == current["completed"] + 1:
+            self._ended_epoch = current["completed"]
 
     @tells
     def note_randomness(self, fetcher: Any) -> None:

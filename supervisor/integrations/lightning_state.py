@@ -93,16 +93,51 @@ def of_all_ranks(mine: dict[str, Any], world_size: int) -> list[dict[str, Any]]:
 
 
 def restart_validation(loops: dict[str, Any]) -> None:
-    """Change the loops' state of a save inside a validation: a resume runs all of it.
+    """Change the loops' state so that a resume runs the validation that was due, or begun.
 
-    Lightning would otherwise take it for done. Its mark for "inside" is a batch that was started
-    and not processed; with the batches before it undone, the validation begins with the first.
+    Lightning would take it for done. Its mark for "inside" is a batch that was started and not
+    processed; with the batches before it undone, the validation begins with the first. The batch of
+    training before it is done.
     """
-    progress = loops["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+    for part in loops["epoch_loop.batch_progress"].values():
+        if isinstance(part, dict):
+            part["completed"] = part["processed"]
+    progress = loops["epoch_loop.val_loop.batch_progress"]
     before = progress["total"]["completed"] - progress["current"]["completed"]
     for part, done in (("total", before), ("current", 0)):
         progress[part].update(ready=done + 1, started=done + 1, processed=done, completed=done)
     progress["is_last_batch"] = False
+
+
+def restore_schedules(trainer: Any, metrics: dict[str, Any], ended_epoch: int | None) -> None:
+    """Put back the last metrics, and do the steps of schedules that came after the save.
+
+    `ended_epoch`: the save was at the end of this epoch. Lightning then updates the schedules that
+    follow a metric, and leaves it out when it goes on from there.
+    """
+    trainer._logger_connector._callback_metrics.update(metrics)
+    if ended_epoch is None:
+        return
+    for config in _following_metrics(trainer):
+        if (ended_epoch + 1) % config.frequency == 0 and config.monitor in metrics:
+            trainer.lightning_module.lr_scheduler_step(config.scheduler, metrics[config.monitor])
+
+
+def follow_metrics(trainer: Any) -> None:
+    """At the end of an epoch that was resumed: have these schedules updated as in any other.
+
+    Lightning leaves it out, since it has no metrics of before; they are here, if all are known.
+    """
+    known = trainer.callback_metrics
+    if all(config.monitor in known for config in _following_metrics(trainer)):
+        trainer.fit_loop._restarting = False
+
+
+def _following_metrics(trainer: Any) -> list[Any]:
+    if not trainer.lightning_module.automatic_optimization:
+        return []
+    configs = trainer.lr_scheduler_configs
+    return [each for each in configs if each.reduce_on_plateau and each.interval == "epoch"]
 
 
 class DataPlace:
@@ -128,30 +163,30 @@ class DataPlace:
 
     def restore(self, tell: Callable[[str], None]) -> None:
         """Begin the loader at the batch that comes, and put the random state back."""
-        seen = self._loop.epoch_loop.batch_progress.current.processed
-        is_inside = self._is_epoch_begun() and 0 < seen < self._loop.max_batches
-        is_inside = is_inside and not self._loop.epoch_loop.batch_progress.is_last_batch
-        stateful = [hasattr(loader, "state_dict") for loader in self._loaders]
-        if not any(stateful):
-            if is_inside:
-                self._skip(seen, tell)
-            elif self._now is not None and not self._is_epoch_begun():
-                self._begin_epoch(self._now)
-        elif is_inside and not all(stateful):
-            tell(f"{seen} batches are repeated: one of several loaders has a state_dict, not all")
-        if self._now is not None:
-            set_random_state(self._now, self._loaders)
-        else:
+        if self._now is None:
             tell("Lightning does not restore the random state (dropout, the order of the data)")
+        else:
+            set_random_state(self._now, self._loaders)
+        stateful = [hasattr(loader, "state_dict") for loader in self._loaders]
+        progress = self._loop.epoch_loop.batch_progress
+        seen = progress.current.processed
+        if not self._is_epoch_begun():
+            if self._now is not None and not any(stateful):
+                self._begin_epoch()
+        elif 0 < seen < self._loop.max_batches and not progress.is_last_batch:
+            if not any(stateful):
+                self._skip(seen, tell)
+            elif not all(stateful):
+                tell(f"{seen} batches are repeated: one of several loaders has a state_dict")
+            if self._now is not None:
+                set_random_state(self._now, self._loaders)
 
     def _is_epoch_begun(self) -> bool:
         current = self._loop.epoch_progress.current
         return any(value != current.processed for value in (current.ready, current.started))
 
-    def _begin_epoch(self, state: dict[str, Any] | None) -> None:
-        """Begin the loader's epoch as it was begun."""
-        if state is not None:
-            set_random_state(state, self._loaders)
+    def _begin_epoch(self) -> None:
+        """Begin the loader's epoch, with the random state that there is now."""
         set_epoch = sys.modules[type(self._loop).__module__]._set_sampler_epoch
         for loader in self._loaders:
             set_epoch(loader, self._loop.epoch_progress.current.processed)
@@ -164,7 +199,9 @@ class DataPlace:
                 " order they came"
             )
             return
-        self._begin_epoch(self._epoch)
+        if self._epoch is not None:
+            set_random_state(self._epoch, self._loaders)
+        self._begin_epoch()
         # With its length unknown a fetcher is one batch ahead; else it counts what it gave.
         source = (
             self._fetcher if getattr(self._fetcher, "batches", None) else self._fetcher.iterator

@@ -79,7 +79,9 @@ class Model(lightning.LightningModule):  # type: ignore[misc]
     def configure_optimizers(self) -> Any:
         """Return an optimizer with a schedule that validations drive."""
         optimizer = torch.optim.AdamW(self.parameters(), lr=0.01)
-        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, "max", factor=0.7, patience=0
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "monitor": "val_loss"},
