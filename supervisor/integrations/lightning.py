@@ -150,6 +150,9 @@ def _register_handlers(original: Any, connector: Any) -> None:
     """
     before = {number: signal.getsignal(number) for number in _STOPS}
     original(connector)
+    fit = lightning_fit.current(connector.trainer)
+    if fit is not None:
+        fit.is_restored()  # the only call between the load of a checkpoint and the loops
     if threading.current_thread() is not threading.main_thread():
         return
     for number, handler in before.items():

@@ -109,6 +109,17 @@ def restart_validation(loops: dict[str, Any]) -> None:
     progress["is_last_batch"] = False
 
 
+def begin_next_epoch(fit_loop: Any) -> None:
+    """After a save at the end of an epoch, begin the next one: with `max_steps` too.
+
+    Lightning then goes through the end of that epoch once more, and counts it twice.
+    """
+    fit_loop._restarting = False
+    for loop in vars(fit_loop).values():
+        if hasattr(loop, "restarting"):
+            loop.restarting = False
+
+
 def restore_schedules(trainer: Any, metrics: dict[str, Any], ended_epoch: int | None) -> None:
     """Put back the last metrics, and do the steps of schedules that came after the save.
 
@@ -172,7 +183,7 @@ class DataPlace:
         seen = progress.current.processed
         if not self._is_epoch_begun():
             if self._now is not None and not any(stateful):
-                self._begin_epoch()
+                self._begin_epoch(self._now)
         elif 0 < seen < self._loop.max_batches and not progress.is_last_batch:
             if not any(stateful):
                 self._skip(seen, tell)
@@ -185,8 +196,10 @@ class DataPlace:
         current = self._loop.epoch_progress.current
         return any(value != current.processed for value in (current.ready, current.started))
 
-    def _begin_epoch(self) -> None:
-        """Begin the loader's epoch, with the random state that there is now."""
+    def _begin_epoch(self, state: dict[str, Any] | None) -> None:
+        """Begin the loader's epoch as it was begun, or would have been."""
+        if state is not None:
+            set_random_state(state, self._loaders)
         set_epoch = sys.modules[type(self._loop).__module__]._set_sampler_epoch
         for loader in self._loaders:
             set_epoch(loader, self._loop.epoch_progress.current.processed)
@@ -199,9 +212,7 @@ class DataPlace:
                 " order they came"
             )
             return
-        if self._epoch is not None:
-            set_random_state(self._epoch, self._loaders)
-        self._begin_epoch()
+        self._begin_epoch(self._epoch)
         # With its length unknown a fetcher is one batch ahead; else it counts what it gave.
         source = (
             self._fetcher if getattr(self._fetcher, "batches", None) else self._fetcher.iterator
