@@ -1,6 +1,7 @@
 """The hook at the start of an interpreter: it is there, and nothing else is any different."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -177,11 +178,42 @@ def test_a_bare_venv_and_a_foreign_supervisor(installation: Installation) -> Non
 
 
 @pytest.mark.parametrize(
+    "gone",
+    ["following", "entry_points", "telling", "training", "attachment", "record", "factories"],
+)
+def test_files_that_are_removed_while_it_runs(installation: Installation, gone: str) -> None:
+    """An upgrade takes away what a living trainer imports later: the library works without it."""
+    installation.adapt(
+        """
+        def patch(module):
+            from .training import Training
+            Training("huggingface", "5", "out", 1).beat(1)
+        """
+    )
+    installation.adapt("def callbacks(): return []", "lightning_factory")
+    code = f"""
+    import importlib.metadata, os
+    os.unlink({str(installation.package / "integrations" / (gone + ".py"))!r})
+    from transformers.trainer import Trainer
+    names = [each.name for each in importlib.metadata.entry_points(group="console_scripts")]
+    for each in importlib.metadata.entry_points(group="lightning.pytorch.callbacks_factory"):
+        print(each.load()())
+    print(Trainer().train())
+    """
+    environment = installation.environment(
+        installation.library, SUPERVISOR_LAUNCHER=f"{os.getpid()}:0"
+    )
+    lines = installation.says(code, environment=environment).splitlines()
+    assert lines[-1] == "trained"
+    assert lines[:-1] == ([] if gone in ("entry_points", "factories") else ["[]"])
+
+
+@pytest.mark.parametrize(
     "damage", ["hook.py", "__init__.py", "startup/../../worker/adapters.py"], ids=str
 )
 @pytest.mark.parametrize("how", ["missing", "raises"])
 def test_damaged_files(installation: Installation, damage: str, how: str) -> None:
-    """An upgrade may take the files away at any moment: the program runs, and nothing is printed."""
+    """An upgrade may take the files away at any moment: the program runs as without the hook."""
     path = installation.package / "integrations" / damage
     path.unlink() if how == "missing" else path.write_text("raise SystemError('damaged')\n")
     said = installation.says("import transformers.trainer, sys; print('ran', len(sys.path) > 1)")
