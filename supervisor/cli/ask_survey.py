@@ -2,16 +2,20 @@
 
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from supervisor.checkpoint.pins import pinned
+from supervisor.checkpoint.records import Remembered
 from supervisor.cli.record import read_history, read_record
 from supervisor.cli.runtime_directories import snapshot_root
 from supervisor.cli.show.terminal import echo, strip_controls
 from supervisor.config.model import RunConfig
+from supervisor.core.history import History
 from supervisor.daemon.tell.checkpoint_verdicts import memory_of, recorded_of
+from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.rundir.described_places import described_places, named_bests
 from supervisor.rundir.lock import is_held
 from supervisor.rundir.paths import RunPaths
@@ -77,7 +81,7 @@ def _request(
         attempt_killed=history.ended_killed,
         attempt_step=history.ended_step,
         set_aside=paths.set_aside,
-        described=tuple(map(str, described_places(paths.run_dir, history.places, memory))),
+        described=tuple(map(str, _places(paths, history, memory, recorded))),
         bests=named_bests(paths.run_dir, history.bests.values()),
     )
 
@@ -88,7 +92,14 @@ def directories(paths: RunPaths) -> tuple[Path, ...]:
     if not is_run_directory(paths, directory):
         return (directory,)
     history, ledger = read_history(paths)
-    return (*described_places(paths.run_dir, history.places, memory_of(ledger)), directory)
+    return (*_places(paths, history, memory_of(ledger), recorded_of(ledger)), directory)
+
+
+def _places(
+    paths: RunPaths, history: History, memory: Mapping[str, Remembered], recorded: Recorded
+) -> tuple[Path, ...]:
+    known = (*memory, *(one.path for one in recorded.known()))
+    return described_places(paths.run_dir, history.places, known)
 
 
 def is_run_directory(paths: RunPaths, directory: Path) -> bool:

@@ -8,6 +8,9 @@ from pathlib import Path
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.prune import finish_removals
 from supervisor.core.entries.attempt import AttemptUnwatchedEntry, LeftProcess
+from supervisor.core.reactions.described import entry_of
+from supervisor.daemon.look.description_event import described_event
+from supervisor.daemon.look.description_file import DescriptionFile
 from supervisor.daemon.look.free_space import PREFIX
 from supervisor.daemon.run import Run
 from supervisor.launcher.termination import Survivors
@@ -62,6 +65,12 @@ def tell_end(run: Run, left: AttemptUnwatchedEntry | None) -> None:
 
     `left`: what `end_leftovers` found of it.
     """
+    number = run.history.attempt
+    said = DescriptionFile(run.runtime.heartbeat_dir(number), number).look()
+    if said is not None and said.is_attached:
+        # What the trainer said while no daemon lived: where its last saves are.
+        event = described_event(number, said, run.config, run.paths.run_dir)
+        run.journal.record(entry_of(number, event.description))
     told = left or AttemptUnwatchedEntry(how="gone")
     run.journal.record(replace(told, attempt=run.history.attempt, step=_last_step(run)))
 

@@ -101,7 +101,12 @@ class Surveyor:
         return (self._own, *(Path(place) for place in self._named_places()))
 
     def _named_places(self) -> tuple[str, ...]:
-        return () if self._named is None else self._named.to_look_into(self._memory)
+        if self._named is None:
+            return ()
+        # A verdict on files that had just changed is not remembered. But what an attempt was
+        # resumed from is on record.
+        known = (*self._memory, *(one.path for one in self.recorded.known()))
+        return self._named.to_look_into(known)
 
     @property
     def is_busy(self) -> bool:
