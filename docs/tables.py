@@ -20,7 +20,8 @@ from supervisor.config.model import RunConfig
 from supervisor.config.sections import Section, section_below
 from supervisor.core.entries.reading import KINDS
 from supervisor.core.json_object import KEY, JsonObject
-from supervisor.core.status import NoDaemon, Status, StillRunning
+from supervisor.core.status import Status
+from supervisor.core.unwatched_status import NoDaemon, StillRunning
 
 RUN_DIRECTORY, CONFIGURATION = map(
     Path(__file__).with_name, ("run-directory.md", "configuration.md")

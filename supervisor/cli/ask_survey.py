@@ -2,15 +2,21 @@
 
 import json
 import threading
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from supervisor.checkpoint.pins import pinned
+from supervisor.checkpoint.records import Remembered
 from supervisor.cli.record import read_history, read_record
 from supervisor.cli.runtime_directories import snapshot_root
 from supervisor.cli.show.terminal import echo, strip_controls
 from supervisor.config.model import RunConfig
+from supervisor.core.history import History
 from supervisor.daemon.tell.checkpoint_verdicts import memory_of, recorded_of
+from supervisor.daemon.tell.recorded_checkpoints import Recorded
+from supervisor.rundir.described_places import described_places, named_bests
 from supervisor.rundir.lock import is_held
 from supervisor.rundir.paths import RunPaths
 from supervisor.survey.answer import Survey
@@ -32,7 +38,8 @@ def request_of(run_dir: Path) -> SurveyRequest:
     paths = RunPaths(run_dir)
     directory, existing, pattern = settings(paths)
     quiet = not read_record(run_dir).live
-    return _request(paths, directory, existing, pattern, quiet=quiet, thorough=True)
+    request = _request(paths, directory, existing, pattern, quiet=quiet, thorough=True)
+    return request if is_run_directory(paths, directory) else replace(request, described=())
 
 
 def request_for(paths: RunPaths, config: RunConfig) -> SurveyRequest:
@@ -40,7 +47,8 @@ def request_for(paths: RunPaths, config: RunConfig) -> SurveyRequest:
     directory = Path(config.checkpoints.directory or paths.run_dir)
     existing, pattern = config.resume.existing, config.checkpoints.pattern
     quiet = not is_held(paths)
-    return _request(paths, directory, existing, pattern, quiet=quiet, thorough=False)
+    request = _request(paths, directory, existing, pattern, quiet=quiet, thorough=False)
+    return request if config.configured_directory is None else replace(request, described=())
 
 
 def _request(
@@ -53,11 +61,11 @@ def _request(
     thorough: bool,
 ) -> SurveyRequest:
     history, ledger = read_history(paths)
-    recorded = recorded_of(ledger)
+    recorded, memory = recorded_of(ledger), memory_of(ledger)
     return SurveyRequest(
         directory=directory,
         run_id=history.run_id,
-        memory=memory_of(ledger),
+        memory=memory,
         existing=existing,
         quiet=quiet,
         pins=pinned(paths.pins),
@@ -73,7 +81,30 @@ def _request(
         attempt_killed=history.ended_killed,
         attempt_step=history.ended_step,
         set_aside=paths.set_aside,
+        described=tuple(map(str, _places(paths, history, memory, recorded))),
+        bests=named_bests(paths.run_dir, history.bests.values()),
     )
+
+
+def directories(paths: RunPaths) -> tuple[Path, ...]:
+    """The directories that hold a run's checkpoints, the one that it looks into first leading."""
+    directory = settings(paths)[0]
+    if not is_run_directory(paths, directory):
+        return (directory,)
+    history, ledger = read_history(paths)
+    return (*_places(paths, history, memory_of(ledger), recorded_of(ledger)), directory)
+
+
+def _places(
+    paths: RunPaths, history: History, memory: Mapping[str, Remembered], recorded: Recorded
+) -> tuple[Path, ...]:
+    known = (*memory, *(one.path for one in recorded.known()))
+    return described_places(paths.run_dir, history.places, known)
+
+
+def is_run_directory(paths: RunPaths, directory: Path) -> bool:
+    """Whether the configuration names no checkpoint directory, so that the trainer may."""
+    return directory == paths.run_dir
 
 
 def settings(paths: RunPaths) -> tuple[Path, Existing, str | None]:

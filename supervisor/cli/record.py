@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.cli.show.formatting import age_text, wall_of
 from supervisor.core.json_form import from_json, to_json
-from supervisor.core.status import NoDaemon, Pids, SnapshotStatus, Status, StillRunning
+from supervisor.core.status import Pids, SnapshotStatus, Status
+from supervisor.core.unwatched_status import NoDaemon, StillRunning
 from supervisor.core.vocabulary import TERMINAL, Intent, RunState
 from supervisor.daemon.look.frozen_launcher import is_frozen
 from supervisor.rundir.intent import read_intent
@@ -55,6 +56,9 @@ _KEYS = (
     "step_rate",
     "epoch",
     "loss",
+    "adapter",
+    "total_steps",
+    "eta_s",
     "heartbeat_age_s",
     "log_age_s",
     "launcher_frozen",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from supervisor.core.entries.reading import read_entry
 from supervisor.core.entries.run import RunCreatedEntry
-from supervisor.core.status import StillRunning
+from supervisor.core.unwatched_status import StillRunning
 from supervisor.launcher import process_tree
 from supervisor.rundir.ledger import iterate_ledger
 from supervisor.rundir.paths import RunPaths

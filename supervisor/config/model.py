@@ -99,6 +99,15 @@ class RunConfig(Section):
             return tuple(n.removeprefix("SIG") if isinstance(n, str) else n for n in names)
         return names
 
+    @property
+    def configured_directory(self) -> str | None:
+        """The checkpoint directory that the user gave; None if it is the run directory.
+
+        The run directory is the default. It says nothing of where the trainer saves.
+        """
+        directory = self.checkpoints.directory
+        return None if directory == self.run_dir else directory
+
     def resolved(self, directory: Path) -> Self:
         """The same with absolute paths, relative ones being relative to `directory`."""
         run_dir = absolute_run_dir(self.run_dir, self.name, directory)

@@ -9,6 +9,7 @@ from supervisor.core.look_facts import RankSeen, RanksGone
 from supervisor.core.rules.warm_launch import Parked
 from supervisor.core.snapshot_facts import MemorySnapshot
 from supervisor.core.states import Checkpoint
+from supervisor.core.trainer_description import Described
 from supervisor.core.vocabulary import ExitCode, Failure, Intent, Phase, RunState, StopSource
 
 
@@ -275,6 +276,7 @@ Event = (
     | LeftSeen
     | Unkillable
     | Observed
+    | Described
     | Looked
     | BeginsAnew
     | GoesOn

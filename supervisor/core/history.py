@@ -1,14 +1,17 @@
 """The history of a run, summed up from its ledger: budgets and verdicts survive the daemon."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from supervisor.core.ending import Doubt
+from supervisor.core.entries.trainer import DescribedEntry
 from supervisor.core.last_good import LastGood
 from supervisor.core.look_facts import HungAt
 from supervisor.core.point_in_time import Moment
 from supervisor.core.rules.step_counters import CountersBySource
 from supervisor.core.rules.warm_launch import Launched, LaunchTimes, WarmTrust
 from supervisor.core.states import Account, Budget, Checkpoint, Learned
+from supervisor.core.trainer_description import TrainingIdentity
 from supervisor.core.vocabulary import Action, Failure, RunState, StopSource
 
 
@@ -23,6 +26,15 @@ class Pause:
     action: Action | None
     reason: str
     place: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPlace:
+    """A checkpoint directory that a trainer named; a relative path is below the run directory."""
+
+    path: str
+    attempt: int
+    """The last attempt that named it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +138,19 @@ class History:
     """The user said `supervisor resume` after the run was held for an ignored resume."""
     resumed_from: str | None = None
     """The checkpoint on the disk that the last attempt was told to go on from."""
+    described: DescribedEntry | None = None
+    """What the last attempt's trainer said of itself last. None: nothing."""
+    described_entries: int = 0
+    places: tuple[NamedPlace, ...] = ()
+    """The directories that trainers of this run named, the last named first."""
+    training_places: tuple[tuple[TrainingIdentity, str], ...] = ()
+    """Where each training of the last attempt saves."""
+    bests: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """The checkpoint that a trainer called its best last, by the directory that it is in."""
+    trainer_told: tuple[str, ...] = ()
+    """The trainer's sentences of the last attempt that are on record."""
+    told_elsewhere: tuple[str, ...] = ()
+    """What was told of trainers that save into another directory than the configured one."""
     counters: CountersBySource = field(default_factory=dict, hash=False)
     """What each source of steps has shown."""
     failed_save_at: float = 0.0

@@ -48,10 +48,12 @@ from supervisor.core.entries.saves import (
     SaveSeenEntry,
     SavesElsewhereEntry,
 )
+from supervisor.core.entries.trainer import DescribedEntry, TrainerToldEntry
 from supervisor.core.history import History, Pause
 from supervisor.core.job import IdleStops
+from supervisor.core.replayed_description import with_description, with_told
 from supervisor.core.replayed_end import charged, with_end
-from supervisor.core.rules.budget import cleared, with_headway
+from supervisor.core.rules.budget import cleared, with_headway, with_place
 from supervisor.core.rules.patience import beyond
 from supervisor.core.rules.step_counters import fold_counters
 from supervisor.core.rules.warm_launch import Launched, WarmTrust, trust_at_first_step
@@ -133,8 +135,12 @@ def fold_entry(past: History, noted: Stamped) -> History:
             return with_end(past, noted, entry)
         case ChangedEntry():
             return replace(past, last_good=past.last_good.with_change(entry))
+        case DescribedEntry():
+            return with_description(past, entry)
+        case TrainerToldEntry():
+            return with_told(past, entry)
         case ProgressEntry(step=step, written=written):
-            budget = with_headway(past.budget)
+            budget = with_place(with_headway(past.budget), entry.place, step)
             return replace(
                 past,
                 budget=replace(budget, progress_step=step, progress_written=written),
@@ -152,6 +158,7 @@ def fold_entry(past: History, noted: Stamped) -> History:
         case BeginAgainEntry():
             # The run begins again from nothing, so that steps count anew.
             budget = replace(cleared(past.budget), progress_step=None, progress_written=None)
+            budget = replace(budget, progress_places=())
             return replace(
                 past, begin_again=True, held=None, pause=None, budget=budget,
                 reached_step=None, doubt=None, rollback=False, back_to=None,
@@ -207,6 +214,7 @@ def _with_start(past: History, entry: AttemptStartedEntry, wall: float) -> Histo
         unseen=past.unseen if is_fresh else None, rollback=False, back_to=None, held=None,
         stop_by=None, stop_late=False, hung=None, pause=None,
         begun_at=fresh_at if source is None else source.step, ranks_gone=False,
+        described=None, described_entries=0, trainer_told=(), training_places=(),
     )  # fmt: skip
 
 

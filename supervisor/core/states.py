@@ -10,6 +10,7 @@ from supervisor.core.look_facts import HungAt, Looks
 from supervisor.core.policy import Policy
 from supervisor.core.rules.warm_launch import Launched, LaunchTimes, Parked, WarmTrust
 from supervisor.core.snapshot_facts import MemorySnapshot, RescueWait
+from supervisor.core.trainer_description import TrainerDescription, TrainingIdentity
 from supervisor.core.vocabulary import Action, Failure, Intent, Phase, RunState, StopSource, Tier
 
 
@@ -37,6 +38,8 @@ class Checkpoint:
     """It names the run that wrote it. Otherwise any trainer that saves here may have written it."""
     proof: str | None = None
     """How it was proven good: `hashes`, `structure` or `files`. None: not on record."""
+    place: str | None = None
+    """The directory that the trainer named, if it is there. None: where the run always looks."""
 
     def as_source(self) -> Source:
         """The checkpoint as an attempt's ledger entry names it."""
@@ -58,6 +61,8 @@ class Budget:
     """The highest validated step that this run has reached."""
     progress_written: float | None = None
     """When the newest checkpoint without a step was written, if it counted as progress."""
+    progress_places: tuple[tuple[str, int], ...] = ()
+    """The highest validated step in each directory that the trainer named: stages count anew."""
     progressed: bool = False
     """Whether durable progress was made since the last failure."""
     idle_stops: IdleStops = field(default_factory=IdleStops)
@@ -231,6 +236,20 @@ class State:
     """Why the last attempt's exit with 0 was not taken for the end of training."""
     begun_at: int | None = None
     """The step that the current attempt was resumed from; 0: from nothing. None: unknown."""
+    description: TrainerDescription | None = None
+    """What the current or last attempt's trainer says of itself."""
+    training_places: tuple[tuple[TrainingIdentity, str], ...] = ()
+    """Where each training of this attempt saves, the newest last: a nested one ends, and the outer
+    one goes on."""
+    named_place: str | None = None
+    """The directory that the trainer named last, as it named it."""
+    described_entries: int = 0
+    """How many entries on its description this attempt has in the ledger."""
+    trainer_told: tuple[str, ...] = ()
+    """The trainer's sentences of this attempt that were told."""
+    elsewhere: str | None = None
+    """The trainer saves into another directory than the configured one."""
+    told_elsewhere: tuple[str, ...] = ()
     hung_at: HungAt | None = None
     end_unseen: bool = False
     """The last attempt's end is on no record: it may have come further than any step seen."""

@@ -222,6 +222,13 @@ class Status:
     """Whether the running attempt sends heartbeats."""
     world_size: int | None = None
     """Of the running attempt, only if it attached."""
+    adapter: str | None = None
+    """The trainer's library, if an adapter or the trainer named it: `huggingface 5.24`. `none` with
+    the reason in brackets, where an adapter is known to be off. Null: not known."""
+    total_steps: int | None = None
+    """How many steps the trainer said that it makes, in the training that it is in."""
+    eta_s: float | None = None
+    """Seconds until the last of these steps, at `step_rate`."""
     checkpoint: CheckpointStatus | None = None
     """The newest valid one known."""
     snapshot: SnapshotStatus | None = None
@@ -275,25 +282,3 @@ class Status:
     """Of the supervisor; a new daemon does not change it."""
     updated_at: str | None = None
     """When it was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoDaemon:
-    """No daemon starts, as the launcher reports it; null if a daemon lives."""
-
-    since: str | None = None
-    at: str | None = None
-    failures: int | None = None
-    why: str | None = None
-    next_at: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StillRunning:
-    """The processes that train on although their supervisor has died: a list."""
-
-    pid: int
-    attempt: int | None = None
-    command: str = ""
-    step: int | None = None
-    heartbeat_age_s: float | None = None

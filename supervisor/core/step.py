@@ -36,6 +36,7 @@ from supervisor.core.reactions.attempts import (
     on_started,
     on_unkillable,
 )
+from supervisor.core.reactions.described import on_described
 from supervisor.core.reactions.hang_looks import on_looked
 from supervisor.core.reactions.ignored_resume import on_begins_anew, on_goes_on
 from supervisor.core.reactions.kill import on_stacks_taken
@@ -54,6 +55,7 @@ from supervisor.core.reactions.wait import on_probed
 from supervisor.core.rules.goodput import spend
 from supervisor.core.states import State
 from supervisor.core.table import target
+from supervisor.core.trainer_description import Described
 from supervisor.core.vocabulary import TERMINAL
 
 
@@ -107,6 +109,8 @@ def _react(state: State, event: Event, now: float) -> Reaction:
             return on_unkillable(state, event, now)
         case Observed():
             return on_observed(state, event, now)
+        case Described():
+            return on_described(state, event)
         case Looked():
             return on_looked(state, event, now)
         case BeginsAnew():

@@ -30,6 +30,7 @@ from supervisor.core.events import (
     Unkillable,
 )
 from supervisor.core.left_behind_events import LeftSeen, MainEnded
+from supervisor.core.trainer_description import Described
 from supervisor.core.vocabulary import RunState
 
 L, R, D, K = RunState.LAUNCHING, RunState.RUNNING, RunState.DRAINING, RunState.KILLING
@@ -128,6 +129,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(R, Observed, "lingering", K, "it said how it ends, lives on; no look was answered"),
     Transition(R, Observed, "ranks gone", K, "all ranks died; the main process is idle for 60 s"),
     Transition(None, Observed, "noted", None, "only a running attempt is judged"),
+    Transition(None, Described, "noted", None, "what the trainer says of itself"),
     Transition(R, Looked, "hung", K, "the attempt hangs: stacks, SIGTERM, SIGKILL 15 s later"),
     Transition(R, Looked, "lingering", K, "the trainer has said how it ends, and lives on"),
     Transition(R, Looked, "silent", R, "stacks are taken and the user is told, once"),

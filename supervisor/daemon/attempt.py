@@ -5,11 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from signal import SIGUSR2
 
+from supervisor.config.model import RunConfig
 from supervisor.core import effects
 from supervisor.core.ending import Ending
-from supervisor.core.events import Looked
+from supervisor.core.entries.attempt import AttemptStartedEntry
+from supervisor.core.events import Event, Looked
+from supervisor.core.states import Checkpoint
+from supervisor.core.trainer_description import Described, TrainerDescription
 from supervisor.daemon.launcher_link import Send
+from supervisor.daemon.look.adapter_absence import AdapterAbsence
 from supervisor.daemon.look.counters import Counters, CounterSample, stood_still
+from supervisor.daemon.look.description_event import described_event
 from supervisor.daemon.look.endings import AttemptFacts, SeenEnd, ending_of
 from supervisor.daemon.look.exit_code_owner import runs_python
 from supervisor.daemon.look.hang_looks import HangLooks
@@ -57,6 +63,8 @@ class RunningAttempt:
         self.last_loss: float | None = None
         self.look: Observation | None = None
         self.step_time = StepTime()
+        self.adapter_absence = AdapterAbsence(run.run_id, number)
+        self._told: TrainerDescription | None = None
         self._run = run
         self.printed = printed or PrintedLog(run.paths.train_log)
         self._facts = AttemptFacts(number, self.printed, now)
@@ -110,10 +118,24 @@ class RunningAttempt:
         if gone is not None:
             look = replace(look, observed=replace(look.observed, gone=gone))
         self.look = look
+        self.adapter_absence.note_look(look)
         self.step_time.note(now, look.observed.step)
         self.last_save_s = look.last_save_s if look.last_save_s is not None else self.last_save_s
         self.last_loss = look.loss if look.loss is not None else self.last_loss
         return look
+
+    def look_events(self, now: float) -> tuple[Event, ...]:
+        """Look at the attempt: what is seen, and what the trainer newly says of itself."""
+        observed = self.observe(now).observed
+        return (*self.described(), observed)
+
+    def described(self) -> tuple[Described, ...]:
+        """The event that tells what the last look at the trainer's description brought."""
+        said = None if self.look is None else self.look.description
+        if said is None or said == self._told:
+            return ()
+        self._told = said
+        return (described_event(self.number, said, self._run.config, self._run.paths.run_dir),)
 
     def failed_saves(self) -> list[str]:
         """Lines of the last look that report a failed save."""
@@ -254,3 +276,23 @@ class RunningAttempt:
             self._looking.close()
             self._looking = None
         self._observer.close()
+
+
+def started_entry(
+    attempt: RunningAttempt, checkpoint: Checkpoint | None, config: RunConfig
+) -> AttemptStartedEntry:
+    """The ledger's entry for the start of an attempt, from `checkpoint` or from nothing."""
+    return AttemptStartedEntry(
+        attempt=attempt.number,
+        pid=attempt.pid,
+        start_ticks=attempt.main.start_ticks if attempt.main else None,
+        command=tuple(config.command),
+        checkpoint=None if checkpoint is None else checkpoint.as_source(),
+        resumes_by=config.resume.by,
+        log_offset=attempt.printed.offset,
+        log_inode=attempt.printed.inode,
+        launch="warm" if attempt.is_warm else "cold",
+        why_cold=attempt.why_cold,
+        moments=attempt.moments,
+        cgroup=attempt.cgroup,
+    )

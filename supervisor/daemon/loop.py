@@ -205,7 +205,7 @@ class Daemon:
         # too often, and the account would book too much time as saving.
         if attempt is not None and self.state.alive and now >= self._observe_at:
             self._observe_at = now + pause_s(self.state, now)
-            self._queue.append(attempt.observe(now).observed)
+            self._queue.extend(attempt.look_events(now))
             self._house.note_look(attempt)
             self.parts.changes.note_look(attempt, now)
             self._left.look(self.state, now)
@@ -246,7 +246,7 @@ class Daemon:
             by = self.parts.scheduler.told_to_stop(ending.effective_code, ending.signal)
             if by is not None:
                 self._queue.append(StopAsked(by))
-        self._queue.append(Exited(ending))
+        self._queue.extend((*attempt.described(), Exited(ending)))
 
     def _on_signal(self, name: str, came_at: float | None) -> None:
         # A signal to a whole job reached the trainer at the same moment as the launcher.

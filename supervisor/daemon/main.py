@@ -24,10 +24,11 @@ from supervisor.core.replay import fold
 from supervisor.core.rules.resumption import initial_state
 from supervisor.core.vocabulary import ExitCode
 from supervisor.daemon.act.clear_before_launch import end_leftovers, tell_end, tidy
-from supervisor.daemon.act.directory_claim import DirectoryClaim
+from supervisor.daemon.act.directory_claims import claims_of
 from supervisor.daemon.act.trainer_environment import policy_of
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.launcher_link import LauncherLink
+from supervisor.daemon.look.described_directories import DescribedDirectories
 from supervisor.daemon.look.file_notifications import WakeUps
 from supervisor.daemon.look.operator_intent import OperatorIntent
 from supervisor.daemon.look.printed_log import PrintedLog
@@ -55,7 +56,6 @@ from supervisor.launcher.protocol import Heard, Unfit
 from supervisor.rundir.incidents import IncidentFolders
 from supervisor.rundir.ledger import LedgerWriter
 from supervisor.rundir.ledger_entries import iterate_entries, run_created
-from supervisor.rundir.ownership import Claimant
 from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.runtime_directory import RuntimeDirectory
 from supervisor.system.clock import monotonic_s, wall_s
@@ -139,6 +139,10 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console, rules: UserR
         journal.record(created)
     runtime = RuntimeDirectory(run_id, paths.state_dir)
     runtime.claim(paths.state_dir)
+    named = DescribedDirectories(
+        paths.run_dir, history, are_followed=config.configured_directory is None
+    )
+    journal.listeners.append(named.note)
     surveyor = Surveyor(
         Path(config.checkpoints.directory or paths.run_dir),
         runtime.root,
@@ -149,14 +153,13 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console, rules: UserR
         snapshots=runtime.snapshot_dir,
         recorded=recorded,
         set_aside=paths.set_aside,
+        named=named,
     )
     incidents = IncidentFolders(paths.incidents, paths.run_dir)
-    claimant = Claimant(run_id, config.name, paths.run_dir, config.resume.existing == "use")
-    begun = history.attempt > 0
-    owned = DirectoryClaim(surveyor.directory, claimant, journal, console, has_begun=begun)
+    owned = claims_of(config, run_id, paths.run_dir, history, named, journal, console)
     return Run(
         paths, config, run_id, history, journal, console, runtime, surveyor, incidents, owned,
-        ProgressReader(config.watch.progress) if config.watch.progress else None, rules,
+        named, ProgressReader(config.watch.progress) if config.watch.progress else None, rules,
     )  # fmt: skip
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from supervisor.config.model import RunConfig
 from supervisor.core.history import History
-from supervisor.daemon.act.directory_claim import DirectoryClaim
+from supervisor.daemon.act.directory_claims import DirectoryClaims
+from supervisor.daemon.look.described_directories import DescribedDirectories
 from supervisor.daemon.look.progress import ProgressReader
 from supervisor.daemon.look.surveyor import Surveyor
 from supervisor.daemon.tell.console import Console
@@ -28,7 +29,8 @@ class Run:
     runtime: RuntimeDirectory
     surveyor: Surveyor
     incidents: IncidentFolders
-    directory_claim: DirectoryClaim
+    directory_claim: DirectoryClaims
+    named: DescribedDirectories
     progress: ProgressReader | None
     """Reads steps from the log; None where the user gave no `watch.progress`."""
     rules: UserRules = NO_RULES

@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,7 +85,9 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
 
 def shelves(request: SurveyRequest) -> Iterator[Candidate]:
     """The checkpoints that were set aside, in all places for them. Raises OSError."""
-    for root in set_aside.roots_of(request.directory, request.set_aside):
+    places = (request.directory, *map(Path, request.described))
+    roots = [set_aside.roots_of(place, request.set_aside) for place in places]
+    for root in dict.fromkeys(chain.from_iterable(roots)):
         for name in (set_aside.SUPERSEDED, set_aside.INVALID):
             # Another user's folder of that name may be closed to us. It must not stop a launch.
             with suppress(PermissionError, NotADirectoryError):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from supervisor.checkpoint.records import CheckpointEntry, Known, Missing
 from supervisor.core.vocabulary import Tier
+from supervisor.survey.places import place_of
 from supervisor.survey.request import SurveyRequest
 from supervisor.system.mounts import mount_points
 
@@ -53,6 +54,7 @@ def _which(lost: Sequence[Known]) -> str:
 def _where(request: SurveyRequest, lost: Sequence[Known]) -> str:
     """What is in the first one's place now, and where the checkpoints can be found."""
     first, folder = lost[0], Path(lost[0].path).parent
+    directory = place_of(request, folder)
     seen = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first.seen))
     last = f"on record since {seen}"
     if Path(first.path).is_symlink():
@@ -62,27 +64,27 @@ def _where(request: SurveyRequest, lost: Sequence[Known]) -> str:
             f"{first.path} ({last}) is a link to {target}{there}; links are not followed,"
             f" so write `checkpoints: {{directory: {Path(target).parent}}}`"
         )
-    if not _is_same(folder, request.directory):
+    if not _is_same(folder, directory):
         if os.path.lexists(first.path):
             return (
                 f"they were saved in {folder} ({last}) and are there, but the supervisor now looks"
-                f" into {request.directory}: start the run in the directory where it was started"
+                f" into {directory}: start the run in the directory where it was started"
                 " before, or correct `checkpoints.directory`"
             )
         return (
             f"they were saved in {folder} ({last}), but the supervisor now looks into"
-            f" {request.directory}, and neither directory holds them"
+            f" {directory}, and neither directory holds them"
         )
     if os.path.lexists(first.path):
         return (
             f"{first.path} is there ({last}), but by its name it is no checkpoint now; write"
             " `checkpoints: {pattern: ...}`"
         )
-    if not request.directory.exists():
-        return f"{request.directory} does not exist ({last})"
-    is_empty = next(request.directory.iterdir(), None) is None
+    if not directory.exists():
+        return f"{directory} does not exist ({last})"
+    is_empty = next(directory.iterdir(), None) is None
     them = "it" if len(lost) == 1 else "them"
-    return f"{request.directory} {'is empty' if is_empty else f'does not hold {them}'} ({last})"
+    return f"{directory} {'is empty' if is_empty else f'does not hold {them}'} ({last})"
 
 
 def _is_same(folder: Path, directory: Path) -> bool:

@@ -27,6 +27,8 @@ class SurveyRequest:
     `ended_wall`: when that attempt ended. `search`: the attempt whose saves are looked for
     elsewhere if this run shows no checkpoint. `set_aside`: the folder in the run directory that
     holds checkpoints set aside. `reads_clock`: measure how far the file system's clock is ahead.
+    `described`: the directories that this run's trainers named, the one to look at first being the
+    first. `bests`: paths of checkpoints that they called their best.
     """
 
     directory: Path
@@ -49,6 +51,8 @@ class SurveyRequest:
     search: SaveSearch | None = None
     set_aside: Path | None = None
     reads_clock: bool = False
+    described: tuple[str, ...] = ()
+    bests: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -73,6 +77,8 @@ class SurveyRequest:
             set_aside=Path,
             pins=frozenset,
             search=SaveSearch.from_json,
+            described=tuple,
+            bests=tuple,
             known=lambda known: tuple(read_record(Known, one) for one in known),
             memory=lambda memory: {
                 path: read_record(Remembered, known) for path, known in memory.items()

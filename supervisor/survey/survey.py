@@ -20,6 +20,7 @@ from supervisor.survey.candidates import Candidate
 from supervisor.survey.elsewhere.sightings import look_in_time
 from supervisor.survey.file_clock import clock_ahead_s
 from supervisor.survey.missing import find_missing
+from supervisor.survey.places import joined, newest_place, read_places
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.torn_first import find_torn_first
 from supervisor.system.mounts import mount_point
@@ -42,15 +43,16 @@ def survey(request: SurveyRequest, looked: OnRead | None = None) -> Survey:
     called before each checkpoint with how many were looked at, and of how many. Raises OSError if
     the directory cannot be read.
     """
-    found = _on_disk(request, looked)
+    groups = read_places(request, lambda asked: _on_disk(asked, looked))
     shelved = [_entry(request, one, _shelved(one)) for one in candidates.shelves(request)]
-    marked = mark_best([*found, *shelved])
-    on_disk, shelved = marked[: len(found)], marked[len(found) :]
+    on_disk = joined(request, groups, shelved)
+    shelved = mark_best([*on_disk, *shelved])[len(on_disk) :]
     durable = {e.step for e in on_disk if e.step is not None and e.candidate and is_resumable(e)}
     entries = memory_tier.merge(on_disk, memory_tier.find_snapshots(request), durable)
     newest_valid = next((e for e in entries if e.candidate and is_resumable(e)), None)
     entries += shelved
-    mount = mount_point(request.directory)
+    place = newest_place(request, entries)
+    mount = mount_point(place)
     exists = any(_is_something(request, entry) for entry in entries)
     missing = find_missing(request, entries)
     search = request.search if not exists and missing is None else None
@@ -62,11 +64,14 @@ def survey(request: SurveyRequest, looked: OnRead | None = None) -> Survey:
         torn_first=find_torn_first(request, entries),
         mount=None if mount is None else str(mount),
         sightings=None if search is None else look_in_time(search),
-        clock_ahead_s=clock_ahead_s(request.directory) if request.reads_clock else None,
+        clock_ahead_s=clock_ahead_s(place) if request.reads_clock else None,
         undecided=tuple(
             entry.path
             for entry in entries
-            if request.existing is None and not entry.own_run and entry.tier == Tier.DISK
+            if request.existing is None
+            and not entry.own_run
+            and entry.tier == Tier.DISK
+            and entry.path.parent == request.directory
         ),
     )
 

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from supervisor.cli.record import _KEYS, read_record
 from supervisor.cli.show.summary import summary_lines
 from supervisor.core.json_form import from_json, to_json
-from supervisor.core.status import NoDaemon, Status
+from supervisor.core.status import Status
+from supervisor.core.unwatched_status import NoDaemon
 from supervisor.launcher.children.daemon_down import FILE as ABSENCE_FILE
 from supervisor.launcher.children.daemon_down import LOUD_FROM, DaemonDown
 from supervisor.rundir.paths import RunPaths

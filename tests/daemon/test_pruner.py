@@ -37,7 +37,7 @@ class Scene:
             surveyor=SimpleNamespace(forget=self.forgotten.append),
             journal=SimpleNamespace(record=self.record),
             paths=SimpleNamespace(pins=folder / "pins.json", set_aside=folder / "set-aside"),
-            directory_claim=SimpleNamespace(refusal=lambda: None),
+            directory_claim=SimpleNamespace(refusal=lambda _directory: None),
         )
         self.pruner = Pruner(self.run)
 

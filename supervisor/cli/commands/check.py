@@ -8,7 +8,14 @@ import click
 
 from supervisor.checkpoint.records import CheckpointEntry, Missing
 from supervisor.cli.ask_survey import request_for, survey_aloud
-from supervisor.cli.preflight import descriptors, findings, pattern_trial, shared_memory, slurm_site
+from supervisor.cli.preflight import (
+    adapter,
+    descriptors,
+    findings,
+    pattern_trial,
+    shared_memory,
+    slurm_site,
+)
 from supervisor.cli.preflight.finding import Finding, Level
 from supervisor.cli.record import read_history
 from supervisor.cli.record_access import problem
@@ -67,6 +74,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     yield Finding("configuration", Level.OK, f"{path} (run {config.name!r})")
     host = list(findings.host_findings(config, run_dir))
     yield from host
+    yield from adapter.adapter(config)
     yield from pattern_trial.findings(config, run_dir)
     try:
         refuse_bad_place(run_dir, directory)
@@ -86,7 +94,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     undecided = findings.existing(config, directory, history.attempt)
     if undecided is not None:
         yield undecided
-    yield directory_owner.finding(config, paths, history)
+    yield from directory_owner.findings(config, paths, history)
     request = request_for(paths, config)
     found = survey_aloud(request, silent=silent)
     on_disk = [entry for entry in found.entries if entry.tier == Tier.DISK]

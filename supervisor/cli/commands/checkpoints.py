@@ -9,7 +9,7 @@ import click
 from supervisor.checkpoint.export import export
 from supervisor.checkpoint.pins import pin, unpin
 from supervisor.checkpoint.records import CheckpointEntry
-from supervisor.cli.ask_survey import request_of, settings, survey_aloud
+from supervisor.cli.ask_survey import directories, request_of, survey_aloud
 from supervisor.cli.registry import live_runs
 from supervisor.cli.show.advice import shown_path
 from supervisor.cli.show.formatting import count_text, size_text
@@ -160,14 +160,15 @@ def _of_run(path: str) -> tuple[Path, RunPaths]:
     """A checkpoint by path or name, and the run it belongs to. Raises SupervisorError."""
     given = Path(path).expanduser()
     if "/" not in path.rstrip("/") and not given.exists():
-        run_dir = find_run(None)
-        return settings(RunPaths(run_dir))[0] / path, RunPaths(run_dir)
+        paths = RunPaths(find_run(None))
+        named = [directory / path for directory in directories(paths)]
+        return next((one for one in named if os.path.lexists(one)), named[-1]), paths
     checkpoint = Path(os.path.abspath(given))  # noqa: PTH100 -- keeps links
     for parent in checkpoint.parents:
         if is_run(parent):
             return checkpoint, RunPaths(parent)
     for run_dir in [*runs_below(Path()), *(record.paths.run_dir for record in live_runs())]:
-        if settings(RunPaths(run_dir))[0] == checkpoint.parent:
+        if checkpoint.parent in directories(RunPaths(run_dir)):
             return checkpoint, RunPaths(run_dir)
     raise SupervisorError(
         f"{checkpoint}: belongs to no run that is known here",

@@ -8,6 +8,7 @@ from rich.text import Text
 from supervisor.cli.record import RunRecord, no_daemon_text
 from supervisor.cli.show.advice import intent_text, next_steps
 from supervisor.cli.show.formatting import age_text, wall_of
+from supervisor.cli.show.progress import progress_text
 from supervisor.cli.show.summary import (
     STATE_COLOURS,
     checkpoint_text,
@@ -15,7 +16,6 @@ from supervisor.cli.show.summary import (
     goodput_text,
     is_remarkable,
     next_text,
-    progress_text,
     stopping_text,
 )
 from supervisor.cli.show.terminal import strip_controls

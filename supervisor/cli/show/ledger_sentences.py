@@ -5,8 +5,9 @@ import signal
 from typing import Any, TypeVar
 
 from supervisor.cli.show.formatting import count_text, size_text
+from supervisor.cli.show.trainer_sentences import trainer_sentence
 from supervisor.config.durations import format_duration
-from supervisor.core.entries import attempt, decision, resuming, run, saves
+from supervisor.core.entries import attempt, decision, resuming, run, saves, trainer
 from supervisor.core.entries.entry import Entry, UnknownEntry
 from supervisor.core.vocabulary import Failure, RunState, Tier
 from supervisor.daemon.tell.change_words import changed_text
@@ -231,6 +232,8 @@ def _told(entry: Entry) -> str | None:
             return f"{what}, and what it left behind trains on ({_said(entry.sign)})."
         case attempt.FirstStepEntry():
             return _first_step(entry)
+        case trainer.DescribedEntry() | trainer.TrainerToldEntry():
+            return trainer_sentence(entry)
         case attempt.AttemptEndedEntry():
             return _attempt_ended(entry)
         case attempt.ChangedEntry():

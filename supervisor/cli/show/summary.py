@@ -9,6 +9,7 @@ from supervisor.cli.show.advice import advice_text, intent_text, next_steps
 from supervisor.cli.show.formatting import age_text, count_text, wall_of
 from supervisor.cli.show.launching import launch_text
 from supervisor.cli.show.memory_tier import persister_text, snapshot_text
+from supervisor.cli.show.progress import progress_text
 from supervisor.cli.show.terminal import paint, strip_controls
 from supervisor.config.durations import format_duration
 from supervisor.core.status import (
@@ -16,8 +17,8 @@ from supervisor.core.status import (
     CheckpointStatus,
     GoodputStatus,
     Status,
-    StillRunning,
 )
+from supervisor.core.unwatched_status import StillRunning
 from supervisor.core.vocabulary import Action, Failure, Nature, RunState
 from supervisor.core.wording import counted
 from supervisor.daemon.look.frozen_launcher import frozen_text
@@ -97,6 +98,8 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
         yield "why", status.reason
     if progress := progress_text(status if record.live else replace(status, step_rate=None)):
         yield "progress", progress
+    if record.live and status.adapter:
+        yield "adapter", status.adapter
     if record.live and status.phase:
         yield "phase", _phase_text(status, record.age_s or 0.0)
     if checkpoint := checkpoint_text(status.checkpoint):
@@ -153,24 +156,6 @@ def running_text(found: StillRunning) -> str:
     if found.step is not None:
         facts.append(f"step {found.step:,}")
     return f"{found.command} ({', '.join(facts)})"
-
-
-def progress_text(status: Status) -> str:
-    """Step, rate, epoch and loss as far as known."""
-    parts = []
-    if status.step is not None:
-        speed = f" at {rate_text(status.step_rate)}" if status.step_rate else ""
-        parts.append(f"step {count_text(status.step)}{speed}")
-    if status.epoch is not None:
-        parts.append(f"epoch {status.epoch}")
-    if status.loss is not None:
-        parts.append(f"loss {status.loss:.4g}")
-    return ", ".join(parts)
-
-
-def rate_text(rate: float) -> str:
-    """Steps a second, or seconds a step where it is slow."""
-    return f"{rate:.3g} steps/s" if rate >= 0.5 else f"{1 / rate:.3g} s/step"
 
 
 def _phase_text(status: Status, since_s: float) -> str:

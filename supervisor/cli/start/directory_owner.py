@@ -1,6 +1,8 @@
 """Whose checkpoint directory it is. `run` refuses it or takes it over; `check` reports it."""
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from supervisor.checkpoint import owner_mark
@@ -25,12 +27,11 @@ def refuse_others_directory(
     `unseen_passes`: accept the directory if that run cannot be seen from here. Raises
     SupervisorError (78) that names both runs.
     """
-    claimant = _claimant(config, paths, history.run_id)
-    found = look(_directory(config, paths), claimant)
-    refused = refusal(found, claimant)
-    if refused is None or (unseen_passes and found.standing is Standing.UNSEEN):
-        return
-    raise SupervisorError(refused.message, hint=refused.hint, code=ExitCode.CONFIGURATION)
+    for directory, claimant in _claimed(config, paths, history):
+        found = look(directory, claimant)
+        refused = refusal(found, claimant)
+        if refused is not None and not (unseen_passes and found.standing is Standing.UNSEEN):
+            raise SupervisorError(refused.message, hint=refused.hint, code=ExitCode.CONFIGURATION)
 
 
 def take_over_unseen(
@@ -41,15 +42,26 @@ def take_over_unseen(
     Only the holder of the run's lock may call it. Returns the entries to record. A run that never
     started gets its id here, since the mark names that id. Raises SupervisorError.
     """
-    directory = _directory(config, paths)
-    if look(directory, _claimant(config, paths, history.run_id)).standing is not Standing.UNSEEN:
+    unseen = [
+        directory
+        for directory, claimant in _claimed(config, paths, history)
+        if look(directory, claimant).standing is Standing.UNSEEN
+    ]
+    if not unseen:
         return []
     entries: list[Entry] = []
     run_id = history.run_id
     if run_id is None:
         created = run_created(config.name)
         entries, run_id = [created], created.run_id
-    claimant = _claimant(config, paths, run_id)
+    for directory in unseen:
+        entries += _take(directory, config, _claimant(config, paths, run_id), quiet=quiet)
+    return entries
+
+
+def _take(
+    directory: Path, config: RunConfig, claimant: Claimant, *, quiet: bool
+) -> Iterator[Entry]:
     made = claim(directory, claimant, has_checkpoint=False, by_force=True)
     refused = refusal(look(directory, claimant), claimant)
     if refused is not None:
@@ -57,16 +69,19 @@ def take_over_unseen(
         message = f"{refused.message}; its mark cannot be replaced{why}"
         raise SupervisorError(message, hint=refused.hint, code=ExitCode.CONFIGURATION)
     for entry, line in took_over(made):
-        entries.append(entry)
+        yield entry
         if not quiet:
             echo(f"{config.name}: {line}")
-    return entries
 
 
-def finding(config: RunConfig, paths: RunPaths, history: History) -> Finding:
-    """Whose the checkpoint directory is, as a finding of the preflight."""
-    claimant = _claimant(config, paths, history.run_id)
-    found = look(_directory(config, paths), claimant)
+def findings(config: RunConfig, paths: RunPaths, history: History) -> Iterator[Finding]:
+    """Whose each checkpoint directory is, as findings of the preflight."""
+    for directory, claimant in _claimed(config, paths, history):
+        yield _finding(directory, claimant)
+
+
+def _finding(directory: Path, claimant: Claimant) -> Finding:
+    found = look(directory, claimant)
     refused = refusal(found, claimant)
     if refused is not None:
         return Finding("owner", Level.FAIL, refused.message, refused.hint)
@@ -100,5 +115,14 @@ def _claimant(config: RunConfig, paths: RunPaths, run_id: str | None) -> Claiman
     return Claimant(run_id, config.name, paths.run_dir, config.resume.existing == "use")
 
 
-def _directory(config: RunConfig, paths: RunPaths) -> Path:
-    return Path(config.checkpoints.directory or paths.run_dir)
+def _claimed(
+    config: RunConfig, paths: RunPaths, history: History
+) -> Iterator[tuple[Path, Claimant]]:
+    """The run's own directory, and the one that its trainer named last, each with the claimant."""
+    own = Path(config.checkpoints.directory or paths.run_dir)
+    claimant = _claimant(config, paths, history.run_id)
+    yield own, claimant
+    if config.configured_directory is None and history.places:
+        named = paths.run_dir / history.places[0].path
+        if named != own:
+            yield named, replace(claimant, goes_on_from_others=True)

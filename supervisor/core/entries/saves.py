@@ -86,6 +86,8 @@ class ProgressEntry(Entry, kind="progress"):
     """The highest of a validated checkpoint. May be null."""
     written: float | None = None
     """When the newest checkpoint without a step was written, seconds since 1970. May be null."""
+    place: str | None = left_out(None)
+    """The directory of that step, if the trainer named it: each stage counts from 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,7 +92,12 @@ def _advice(state: State, ending: Ending | None, decision: Decision) -> Advice |
 def _progress(before: Budget, after: Budget) -> tuple[Effect, ...]:
     if after == before:
         return ()
-    entry = ProgressEntry(step=after.progress_step, written=after.progress_written)
+    new = [one for one in after.progress_places if one not in before.progress_places]
+    entry = ProgressEntry(
+        step=after.progress_step,
+        written=after.progress_written,
+        place=new[0][0] if new else None,
+    )
     return (Record(entry),)
 
 
@@ -169,6 +174,12 @@ def _launch(
         checkpoint=chosen,
         newest=newest_durable(survey.candidates, decision.later),
         activity=Activity(started_at=now),
+        description=None,
+        described_entries=0,
+        training_places=(),
+        named_place=None,
+        trainer_told=(),
+        elsewhere=None,
         reached_before=state.reached_step,
         progress_before=(state.budget.progress_step, state.budget.progress_written),
         resumed_step=max(resumed, default=None),

@@ -19,12 +19,15 @@ def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...], *, ahead: 
     """The budget after a survey: refilled when a validated step lies above all earlier ones.
 
     Where a checkpoint does not tell its step (`ckpt.pt`, rewritten in place), a newer one counts
-    if training was seen `ahead` of all earlier attempts.
+    if training was seen `ahead` of all earlier attempts. In a directory that the trainer named,
+    the step lies above the earlier ones of that directory: a second stage counts from 1 again.
     """
     # A snapshot in memory never counts: a power cut would destroy it.
     mine = [c for c in candidates if c.own_run and c.tier != Tier.MEMORY]
-    newest = max((c.step for c in mine if c.step is not None), default=None)
-    higher = newest is not None and (budget.progress_step is None or newest > budget.progress_step)
+    furthest = max((c for c in mine if c.step is not None), key=_step, default=None)
+    newest, place = (None, None) if furthest is None else (furthest.step, furthest.place)
+    reached = budget.progress_step if place is None else dict(budget.progress_places).get(place)
+    higher = newest is not None and (reached is None or newest > reached)
     times = [c.written for c in mine if c.step is None and c.written is not None]
     latest = max(times, default=None)
     before = budget.progress_written
@@ -32,10 +35,22 @@ def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...], *, ahead: 
     if not higher and not later:
         return budget
     return replace(
-        with_headway(budget),
+        with_place(with_headway(budget), place if higher else None, newest),
         progress_step=newest if higher else budget.progress_step,
         progress_written=latest if later else before,
     )
+
+
+def _step(checkpoint: Checkpoint) -> int:
+    return -1 if checkpoint.step is None else checkpoint.step
+
+
+def with_place(budget: Budget, place: str | None, step: int | None) -> Budget:
+    """The budget that knows the highest step in a directory that the trainer named."""
+    if place is None or step is None:
+        return budget
+    known = {**dict(budget.progress_places), place: step}
+    return replace(budget, progress_places=tuple(known.items()))
 
 
 def with_headway(budget: Budget) -> Budget:

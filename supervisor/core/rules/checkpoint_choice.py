@@ -26,6 +26,8 @@ def doubt(chosen: Checkpoint, state: State) -> str | None:
     """Why the checkpoint that is resumed from may be another run's; None where nothing says so."""
     if chosen.says_who or not chosen.own_run or chosen.step is None:
         return None
+    if chosen.place is not None:
+        return None  # an earlier stage may have more steps than the stage that was seen last
     if state.reached_step is None or state.end_unseen:
         return None  # how far the run has come is not known
     if chosen.step <= max(state.reached_step, state.resumed_step or 0):

@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 
 from supervisor.core.ending import Doubt, Ending
 from supervisor.core.events import Surveyed
+from supervisor.core.rules.described_training import cut_short, unfinished_words
 from supervisor.core.states import State
 from supervisor.core.vocabulary import Action, Failure, Tier
 
 TRACEBACK, RECORD, UNSEEN = "traceback", "record", "unseen"
-VANISHED = "vanished"
+VANISHED, DESCRIBED = "vanished", "described"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,10 @@ def weigh_exit(state: State, survey: Surveyed, ending: Ending) -> Belief:
     record counts all steps. An exit with 0 may not be believed. If the next attempt then makes no
     step and exits with 0 again, there was nothing left to do.
     """
-    against = _against(ending, survey)
+    against = _against(state, ending, survey)
     if against is None:
-        return Belief(None, _no_step_again(state, survey, ending, None) or "")
+        told = _no_step_again(state, survey, ending, None) or unfinished_words(state, ending)
+        return Belief(None, told)
     proof = _proof(ending)
     if proof is not None:
         return Belief(None, f"; {against.words}, but {proof}")
@@ -60,7 +62,7 @@ def failure_of(
     return Failure.UNKNOWN, Action.RESTART, f"the trainer exited with 0, but {why}"
 
 
-def _against(ending: Ending, survey: Surveyed) -> Doubt | None:
+def _against(state: State, ending: Ending, survey: Surveyed) -> Doubt | None:
     """What speaks against the end of training; None for nothing."""
     step = _last_step(ending)
     last_words = ending.last_words
@@ -71,6 +73,11 @@ def _against(ending: Ending, survey: Surveyed) -> Doubt | None:
         return Doubt(UNSEEN, words, step)
     if ending.vanished is not None:
         return Doubt(VANISHED, f"{ending.vanished} ended without a word, as if killed", step)
+    cut = cut_short(state, ending)
+    if cut is not None:
+        return Doubt(DESCRIBED, cut, step)
+    if state.description is not None and state.description.is_over:
+        return None  # its training ended by itself, be it before the last step
     record = ending.record
     if record is not None and record.is_end and record.step < record.total:
         # A record that a checkpoint is ahead of comes from an earlier training.

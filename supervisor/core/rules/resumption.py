@@ -5,6 +5,7 @@ from dataclasses import replace
 from supervisor.core.history import History
 from supervisor.core.point_in_time import Moment
 from supervisor.core.policy import Policy
+from supervisor.core.replayed_description import description_of
 from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState
 
@@ -58,6 +59,11 @@ def initial_state(
         doubt=past.doubt,
         begun_at=past.begun_at,
         hung_at=past.hung_at,
+        description=description_of(past.described),
+        described_entries=past.described_entries,
+        training_places=past.training_places,
+        trainer_told=past.trainer_told,
+        told_elsewhere=past.told_elsewhere,
         end_unseen=past.last_attempt_open and not alive,
         failure=past.failure,
         action=past.action,

@@ -3,10 +3,14 @@
 import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.prune import finish_removals
 from supervisor.core.entries.attempt import AttemptUnwatchedEntry, LeftProcess
+from supervisor.core.reactions.described import entry_of
+from supervisor.daemon.look.description_event import described_event
+from supervisor.daemon.look.description_file import DescriptionFile
 from supervisor.daemon.look.free_space import PREFIX
 from supervisor.daemon.run import Run
 from supervisor.launcher.termination import Survivors
@@ -61,6 +65,12 @@ def tell_end(run: Run, left: AttemptUnwatchedEntry | None) -> None:
 
     `left`: what `end_leftovers` found of it.
     """
+    number = run.history.attempt
+    said = DescriptionFile(run.runtime.heartbeat_dir(number), number).look()
+    if said is not None:
+        # What the trainer said while no daemon lived: where its last saves are.
+        event = described_event(number, said, run.config, run.paths.run_dir)
+        run.journal.record(entry_of(number, event.description))
     told = left or AttemptUnwatchedEntry(how="gone")
     run.journal.record(replace(told, attempt=run.history.attempt, step=_last_step(run)))
 
@@ -73,14 +83,21 @@ def _last_step(run: Run) -> int | None:
 
 def tidy(run: Run) -> None:
     """Finish interrupted removals and remove half-written saves. Nothing may be running."""
-    directory = run.surveyor.directory
-    refused = run.directory_claim.refusal()
+    own, *named = run.surveyor.directories
+    _tidy_in(own, run, is_own=True)
+    for directory in named:
+        _tidy_in(directory, run, is_own=False)
+
+
+def _tidy_in(directory: Path, run: Run, *, is_own: bool) -> None:
+    """`is_own`: no trainer named it, so that half-written saves there are this run's."""
+    refused = run.directory_claim.refusal(directory)
     if refused is not None:
         run.journal.log.warning("not_tidied", directory=str(directory), error=refused)
         return
     try:
         removed = [
-            *clean_staging(directory, quiet=True),
+            *(clean_staging(directory, quiet=True) if is_own else ()),
             *finish_removals(directory, run.paths.set_aside),
         ]
     except OSError as error:

@@ -26,7 +26,7 @@ class DirectoryClaim:
         has_begun: bool,
     ) -> None:
         """`has_begun`: an attempt of this run was launched before."""
-        self._directory = directory
+        self.directory = directory
         self._claimant = claimant
         self._journal = journal
         self._console = console
@@ -47,24 +47,27 @@ class DirectoryClaim:
 
     def note_survey(self, survey: Survey) -> None:
         """Claim again after a survey: the directory may be new, or another run's by now."""
-        self._has_checkpoint = any(entry.tier == Tier.DISK for entry in survey.entries)
+        self._has_checkpoint = any(
+            entry.tier == Tier.DISK and entry.path.parent == self.directory
+            for entry in survey.entries
+        )
         if self._has_begun:  # no mark before the first launch, which may never come
             self._look_again()
 
     def poll(self) -> None:
         """Claim the directory as soon as its parent exists."""
-        if self._waits_for_parent and _is_there(self._directory):
+        if self._waits_for_parent and _is_there(self.directory):
             self._look_again()
 
     def conflict(self) -> str | None:
         """Why this run may not use the directory, and what to do; else None. It writes nothing."""
-        found = look(self._directory, self._claimant)
+        found = look(self.directory, self._claimant)
         refused = None if self._is_only_spoilt(found) else refusal(found, self._claimant)
         return None if refused is None else f"{refused.message}; {refused.hint}"
 
     def refusal(self) -> str | None:
         """Why the directory must be left as it is; None where the run may change it."""
-        found = look(self._directory, self._claimant)
+        found = look(self.directory, self._claimant)
         if self._is_only_spoilt(found):
             return None
         refused = refusal(found, self._claimant)
@@ -103,7 +106,7 @@ class DirectoryClaim:
 
     def _try(self, *, by_force: bool) -> Claim:
         return claim(
-            self._directory,
+            self.directory,
             self._claimant,
             has_checkpoint=self._has_checkpoint,
             by_force=by_force,

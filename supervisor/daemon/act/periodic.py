@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from supervisor.checkpoint.pins import pinned
-from supervisor.core.entries.attempt import AttemptStartedEntry
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.saves import CheckpointRemovedEntry
 from supervisor.core.events import Event, Surveyed, SurveyFailed
@@ -18,7 +17,7 @@ from supervisor.core.vocabulary import RunState, Tier
 from supervisor.daemon.act.performer import Performer
 from supervisor.daemon.act.pruner import Pruner
 from supervisor.daemon.act.save_failures import SaveFailures
-from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.attempt import RunningAttempt, started_entry
 from supervisor.daemon.look.memory_tier import PersistFailure
 from supervisor.daemon.look.slow_patterns import SlowPatterns
 from supervisor.daemon.look.surveyor import Answer
@@ -82,22 +81,7 @@ class PeriodicWork:
         pid = attempt.pid
         self._facts.trainer_pid = pid
         self._facts.restarts += 1 if attempt.number > 1 else 0
-        run.journal.record(
-            AttemptStartedEntry(
-                attempt=attempt.number,
-                pid=pid,
-                start_ticks=attempt.main.start_ticks if attempt.main else None,
-                command=tuple(run.config.command),
-                checkpoint=None if checkpoint is None else checkpoint.as_source(),
-                resumes_by=run.config.resume.by,
-                log_offset=attempt.printed.offset,
-                log_inode=attempt.printed.inode,
-                launch="warm" if attempt.is_warm else "cold",
-                why_cold=attempt.why_cold,
-                moments=attempt.moments,
-                cgroup=attempt.cgroup,
-            )
-        )
+        run.journal.record(started_entry(attempt, checkpoint, run.config))
         # A trainer that looks for its checkpoint itself may find one that the daemon cannot name.
         is_its_own = checkpoint is None and run.config.resume.by == "trainer"
         origin = "which finds its checkpoint itself" if is_its_own else "from nothing"
@@ -268,8 +252,10 @@ class PeriodicWork:
         self._facts.persister = self._parts.snapshots.persister_status()
         self._facts.launch = self._parts.standby.status(state)
         elsewhere = self._parts.saves.warning if state.alive else None
+        self._facts.no_adapter = None if attempt is None else attempt.adapter_absence.why
         told = (
-            self._run.directory_claim.warning, self._performer.doubt, elsewhere, state.resume_doubt,
+            self._run.directory_claim.warning, self._performer.doubt, elsewhere, state.elsewhere,
+            state.resume_doubt,
         )  # fmt: skip
         self._facts.doubts = tuple(line for line in told if line is not None)
         self._facts.slurm = self._parts.scheduler.status(wall)

@@ -30,16 +30,15 @@ class Pruner:
             return
         settings = self._run.config.checkpoints
         beyond = [
-            *plan(survey.entries, settings.keep, pins, include_foreign=settings.keep_set),
+            *(one for group in _by_directory(survey) for one in self._beyond(group, pins)),
             *_shelved(survey, settings.keep, pins),
         ]
         # The removal before may have taken some of them since they were surveyed.
         doomed = [entry for entry in beyond if os.path.lexists(entry.path)]
         if not doomed:
             return
-        refused = self._run.directory_claim.refusal()
-        if refused is not None:
-            self._run.journal.log.warning("not_pruned", reason=refused)
+        doomed = [entry for entry in doomed if self._may_remove(entry)]
+        if not doomed:
             return
         place = self._run.paths.set_aside
         asked = self._run.runtime.root / "remove-request.json"
@@ -61,6 +60,19 @@ class Pruner:
             *(CheckpointRemovedEntry(path=str(one.path), why="pruned") for one in doomed)
         )
 
+    def _beyond(
+        self, group: list[CheckpointEntry], pins: frozenset[str]
+    ) -> tuple[CheckpointEntry, ...]:
+        """The checkpoints of one directory beyond `keep`: each directory keeps as many."""
+        settings = self._run.config.checkpoints
+        return plan(group, settings.keep, pins, include_foreign=settings.keep_set)
+
+    def _may_remove(self, entry: CheckpointEntry) -> bool:
+        refused = self._run.directory_claim.refusal(entry.path.parent)
+        if refused is not None:
+            self._run.journal.log.warning("not_pruned", reason=refused)
+        return refused is None
+
     def finish(self, timeout_s: float) -> None:
         """Wait for a removal under way; the next daemon finishes it if the time is over."""
         if self._child is not None:
@@ -68,6 +80,15 @@ class Pruner:
                 self._child.wait(timeout_s)
             except subprocess.TimeoutExpired:
                 self._run.journal.log.warning("pruning_unfinished")
+
+
+def _by_directory(survey: Survey) -> list[list[CheckpointEntry]]:
+    """The checkpoints on the disk, the list of each directory newest first."""
+    groups: dict[Path, list[CheckpointEntry]] = {}
+    for entry in survey.entries:
+        if entry.tier == Tier.DISK:
+            groups.setdefault(entry.path.parent, []).append(entry)
+    return list(groups.values())
 
 
 def _shelved(survey: Survey, keep: int | None, pins: frozenset[str]) -> list[CheckpointEntry]:

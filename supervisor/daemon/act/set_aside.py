@@ -28,6 +28,10 @@ def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
         run.journal.log.warning("nothing_set_aside", reason=refused)
         return
     for path, shelf, why in moves:
+        refused = run.directory_claim.refusal(Path(path).parent)
+        if refused is not None:  # a directory of an earlier attempt is another run's by now
+            run.journal.log.warning("not_set_aside", path=path, reason=refused)
+            continue
         try:
             place = _put_aside(path, shelf, why, run, snapshots)
         except FileNotFoundError:
@@ -60,9 +64,14 @@ def correct_pointers(run: Run, chosen: Checkpoint | None, cwd: str) -> None:
     Done before each launch, not only after a move: a daemon may be killed between move and
     correction. A pointer that cannot be corrected is reported, and stays.
     """
-    directory = run.surveyor.directory
+    for directory in run.surveyor.directories:
+        is_there = chosen is not None and chosen.place in (None, str(directory))
+        target = Path(chosen.path) if chosen is not None and is_there else None
+        _correct_in(directory, target, run, cwd)
+
+
+def _correct_in(directory: Path, target: Path | None, run: Run, cwd: str) -> None:
     roots = roots_of(directory, run.paths.set_aside)
-    target = None if chosen is None else Path(chosen.path)
     try:
         found = find_pointers(directory, roots, Path(cwd), target)
     except OSError as error:

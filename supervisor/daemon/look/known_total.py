@@ -1,10 +1,11 @@
-"""Whether a trainer that beats has done its last step, as a full progress bar shows.
+"""Whether a trainer that beats has done its last step, as a full progress bar or it itself says.
 
 The bar must be full at the step that the beats show. A bar of one epoch is full at another number.
 """
 
 from collections.abc import Sequence
 
+from supervisor.core.trainer_description import TrainerDescription
 from supervisor.diagnosis.line_prefix import split_prefix
 from supervisor.diagnosis.log_line import clean
 from supervisor.diagnosis.step_line import read_step
@@ -31,6 +32,11 @@ class KnownTotal:
             if any(line.count(str(end)) > 1 for end in ends) and (full := _full_at(line)) in ends:
                 self._reached = full
         return self._reached in ends
+
+
+def is_at_last_step(said: TrainerDescription | None, step: int | None) -> bool:
+    """Whether the trainer's own description says that no further step is expected."""
+    return said is not None and (said.is_over or said.steps_left(step) == 0)
 
 
 def _full_at(line: str) -> int | None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.core.events import Observed
+from supervisor.core.trainer_description import TrainerDescription
 from supervisor.core.vocabulary import Phase
-from supervisor.daemon.look.known_total import KnownTotal
+from supervisor.daemon.look.description_file import DescriptionFile
+from supervisor.daemon.look.known_total import KnownTotal, is_at_last_step
 from supervisor.daemon.look.logtail import LogTail
 from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.daemon.look.progress import LogStep, ProgressReader
@@ -91,6 +93,10 @@ class Observation:
     """The highest step of all beats. (`observed.step` is of the slowest rank, which may change.)"""
     printed: tuple[LogStep, ...] = ()
     """Steps in the lines."""
+    description: TrainerDescription | None = None
+    """What the trainer says of itself."""
+    beat_training: tuple[str | None, int] | None = None
+    """The training that `beat_step` is of, by directory and ordinal; None if it named none."""
 
 
 class Observer:
@@ -110,6 +116,7 @@ class Observer:
         self.attempt = attempt
         self.heartbeat_dir = heartbeat_dir
         self._pages = PageSet(heartbeat_dir)
+        self._description = DescriptionFile(heartbeat_dir, attempt)
         self._tail = LogTail(printed.train_log, offset=printed.offset, where=printed.where)
         self._progress = progress
         self._step: int | None = None
@@ -143,7 +150,8 @@ class Observer:
         if self._progress is not None and chunk.lines:
             printed = self._progress.feed(chunk.lines)
             self._step = printed[-1].step if printed else self._step
-        pages = self._pages.read()
+        before, pages, said = self._description.look(), self._pages.read(), self._description.look()
+        training = _training(said)
         there = self.presence.look(pages, now)
         working = [page for page in there if page.outcome is None]
         slowest = min(working, key=_last_sign_ns, default=None)
@@ -166,7 +174,8 @@ class Observer:
             log_age_s=max(now - self._log_grew_at, 0.0),
             ended_age_s=self._ended_age_s(pages, there, now),
             stood_still=stood_still,
-            is_at_total=self._total.is_reached(chunk.lines, self._tail.partial(), self._step),
+            is_at_total=self._total.is_reached(chunk.lines, self._tail.partial(), self._step)
+            or is_at_last_step(said, self._step),
         )
         saves = [page.last_save_ms for page in pages if page.last_save_ms is not None]
         return Observation(
@@ -179,8 +188,11 @@ class Observer:
             heartbeat_age_s=age,
             last_save_s=max(saves) / 1000 if saves else None,
             world_size=shown.world_size if shown else None,
-            beat_step=max(steps, default=None),
+            # While the next training begins, it is not known which of the two a beat is of.
+            beat_step=max(steps, default=None) if _training(before) == training else None,
             printed=printed,
+            description=said,
+            beat_training=None if training is None else training[:2],
         )
 
     def _gap_s(self, page: Page | None) -> float | None:
@@ -221,6 +233,12 @@ class Observer:
         """Close what was opened for looking."""
         self._pages.close()
         self._tail.close()
+
+
+def _training(said: TrainerDescription | None) -> tuple[str | None, int, int] | None:
+    """The training that the process is in: directory, ordinal, and its number in the process."""
+    training = None if said is None else said.training
+    return None if training is None else (*training.identity, training.began)
 
 
 def _first_step_at(pages: list[Page]) -> float | None:

@@ -36,7 +36,8 @@ class SaveWatch:
         self._has_taken_stock = False
         self._due_at = float("inf")
         self._pause_s = FIRST_LOOKS_S
-        self.found: str | None = run.history.unseen
+        # A directory that a trainer named is looked into, so that an older finding is over.
+        self.found: str | None = None if run.named.current is not None else run.history.unseen
         """Where the trainer saves, with the lines to write; None where nothing was found."""
 
     def begin(self, main_pid: int | None, *, is_resumed: bool) -> None:

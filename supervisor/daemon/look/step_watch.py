@@ -46,6 +46,10 @@ class _Source:
         """The step shown at this time; None if it is before the samples kept."""
         return next((step for when, step in reversed(self.samples) if when <= wall), None)
 
+    def seen_at(self, wall: float) -> float:
+        """When it last showed a step up to this time; before all times if it had not."""
+        return next((when for when, _ in reversed(self.samples) if when <= wall), float("-inf"))
+
 
 class StepWatch:
     """Called from the periodic work; there is one for each daemon."""
@@ -81,7 +85,8 @@ class StepWatch:
         if look.observed.attempt != self._attempt:
             return
         if look.beat_step is not None and look.observed.beating:
-            self._take(self._beats, look.beat_step, now, wall, look.epoch)
+            key = self._beats + _training_key(look.beat_training)
+            self._take(key, look.beat_step, now, wall, look.epoch)
         steps = look.printed
         if len(steps) > 2 * _PRINTED_MAX:  # a loop gone wild: both ends are enough
             steps = (*steps[:_PRINTED_MAX], *steps[-_PRINTED_MAX:])
@@ -112,7 +117,12 @@ class StepWatch:
         return self._known.get(key, Counter()).saves.get(path) != said.at
 
     def _at_save(self, written: float) -> Iterator[tuple[str, SourceAtSave]]:
+        # Beats of an earlier training of the process have nothing to do with this save.
+        beats = {key: one for key, one in self._sources.items() if self._is_beat(key)}
+        latest = max(beats, key=lambda key: beats[key].seen_at(written), default=None)
         for key, source in self._sources.items():
+            if key in beats and key != latest:
+                continue
             step = source.at(written)
             if step is None:
                 continue
@@ -153,8 +163,8 @@ class StepWatch:
 
     def _judge(self, path: str) -> None:
         # Beats are trusted over printed steps: a bar may count each attempt's own steps.
-        beats = self._beats in self._sources or self._beats in self._known
-        keys = [k for k in self._sources if k == self._beats or not (beats or _PER_EPOCH in k)]
+        beats = any(map(self._is_beat, (*self._sources, *self._known)))
+        keys = [k for k in self._sources if self._is_beat(k) or not (beats or _PER_EPOCH in k)]
         suspected: str | None = None
         for key in keys:
             seen = self._sources[key].seen
@@ -177,14 +187,26 @@ class StepWatch:
                 counter.saves[path],
                 seen.first,
                 seen.last,
-                is_beat=suspected == self._beats,
+                is_beat=self._is_beat(suspected),
                 writes_over=writes_over(counter, seen.last, self._on_disk),
             )
         )
 
+    def _is_beat(self, key: str) -> bool:
+        """Whether the source is this command's beats, of whichever of its trainings."""
+        return key == self._beats or key.startswith(f"{self._beats}:")
+
     def _record(self, entry: Entry) -> None:
         self._known = fold_counters(self._known, entry)
         self._run.journal.record(entry)
+
+
+def _training_key(training: tuple[str | None, int] | None) -> str:
+    """Tells trainings of one process apart: the steps of each begin at 1."""
+    if training is None:
+        return ""
+    directory, ordinal = training
+    return f":{zlib.crc32((directory or '').encode(errors='surrogateescape')):08x}-{ordinal}"
 
 
 def _is_save(entry: CheckpointEntry) -> bool:

@@ -14,10 +14,11 @@ from supervisor.checkpoint.name_pattern import Patience, slow_name
 from supervisor.checkpoint.names import may_be_checkpoint, parse_name
 from supervisor.checkpoint.records import CheckpointEntry, Remembered
 from supervisor.core.events import Surveyed, SurveyFailed
-from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Tier
 from supervisor.daemon.look.attempt_times import AttemptTimes
+from supervisor.daemon.look.described_directories import DescribedDirectories
 from supervisor.daemon.look.survey_child import SurveyChild
+from supervisor.daemon.look.survey_event import survey_event
 from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.survey.answer import Survey
 from supervisor.survey.elsewhere.sightings import SaveSearch
@@ -63,8 +64,11 @@ class Surveyor:
         snapshots: Path | None = None,
         recorded: Recorded | None = None,
         set_aside: Path | None = None,
+        named: DescribedDirectories | None = None,
     ) -> None:
-        self.directory = directory
+        self._own = directory
+        self._named = named
+        self._looked_into: tuple[str, ...] = ()
         self._run_id = run_id
         self._existing = existing
         self._memory = memory
@@ -84,6 +88,25 @@ class Surveyor:
     def fileno(self) -> int:
         """For the selector: readable when an answer may have come."""
         return self._child.fileno()
+
+    @property
+    def directory(self) -> Path:
+        """Where the trainer saves: the directory that it named last, else the run's own."""
+        current = None if self._named is None else self._named.current
+        return self._own if current is None else current
+
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        """All directories that surveys look into, the run's own first."""
+        return (self._own, *(Path(place) for place in self._named_places()))
+
+    def _named_places(self) -> tuple[str, ...]:
+        if self._named is None:
+            return ()
+        # A verdict on files that had just changed is not remembered. But what an attempt was
+        # resumed from is on record.
+        known = (*self._memory, *(one.path for one in self.recorded.known()))
+        return self._named.to_look_into(known)
 
     @property
     def is_busy(self) -> bool:
@@ -110,8 +133,9 @@ class Surveyor:
 
     def _ask(self, question: _Question) -> SurveyFailed | None:
         self._deciding = question.deciding
+        self._looked_into = self._named_places()
         request = SurveyRequest(
-            directory=self.directory,
+            directory=self._own,
             run_id=self._run_id,
             memory=self._memory,
             existing=self._existing,
@@ -131,6 +155,8 @@ class Surveyor:
             snapshots=self._snapshots if question.deciding else None,
             set_aside=self._set_aside,
             reads_clock=question.reads_clock,
+            described=self._looked_into,
+            bests=() if self._named is None else self._named.bests,
         )
         try:
             self._child.ask(request.to_json())
@@ -151,18 +177,22 @@ class Surveyor:
 
     def listing(self) -> tuple[tuple[str, int], ...]:
         """What a glance at the directory shows: it differs when a survey may bring news."""
-        found: list[tuple[str, int]] = []
         patience = Patience(self._pattern)
+        found = [one for folder in self.directories for one in self._glance(folder, patience)]
+        return tuple(sorted(found))
+
+    def _glance(self, directory: Path, patience: Patience) -> list[tuple[str, int]]:
+        found: list[tuple[str, int]] = []
         try:
-            with os.scandir(self.directory) as entries:
+            with os.scandir(directory) as entries:
                 for entry in entries:
                     # A name that was not tried for want of time may be a checkpoint's: a later look
                     # will try it.
                     if patience.is_over or may_be_checkpoint(entry.name, self._pattern):
                         found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns))
         except OSError:
-            return ()
-        return tuple(sorted(found))
+            return []
+        return found
 
     def unrecognised(self, since_wall: float) -> tuple[str, ...]:
         """Files that look like weights, written since then, whose names are not recognised."""
@@ -213,13 +243,22 @@ class Surveyor:
             self.unmounted = None if missing is None else missing.unmounted
             # Missing checkpoints may come back unchanged, with their mount: they stay remembered.
             gone = tuple(p for p in self._memory if p not in there) if missing is None else ()
+            gone = tuple(p for p in gone if not self._is_elsewhere(p))
             for path in gone:
                 del self._memory[path]
-            answer = Answer(_event(survey, deciding=self._deciding), survey, news, gone)
+            named = frozenset(self._looked_into) - {str(self._own)}
+            event = survey_event(survey, named, deciding=self._deciding)
+            answer = Answer(event, survey, news, gone)
         question, self._waiting = self._waiting, None
         if question is not None:
             self._failed = self._ask(question)
         return answer
+
+    def _is_elsewhere(self, path: str) -> bool:
+        """Whether the checkpoint is in a named directory that the survey did not look into."""
+        folder = str(Path(path).parent)
+        named = frozenset[str]() if self._named is None else self._named.all()
+        return folder in named and folder not in self._looked_into and folder != str(self._own)
 
     def _remember(self, entries: Iterable[CheckpointEntry]) -> Iterable[CheckpointEntry]:
         for entry in entries:
@@ -242,28 +281,3 @@ class Surveyor:
         """Give up the survey under way."""
         self._waiting = self._failed = None
         self._child.cancel()
-
-
-def _event(survey: Survey, *, deciding: bool) -> Surveyed:
-    there = [entry for entry in survey.entries if entry.tier != Tier.SET_ASIDE]
-    usable = [e for e in there if e.valid and e.candidate and e.finite is not False]
-    return Surveyed(
-        candidates=tuple(
-            Checkpoint(
-                str(e.path), e.step, e.epoch, e.kind, e.own_run, e.mtime, e.tier, e.ours, e.proof
-            )
-            for e in usable
-        ),
-        exists=survey.exists,
-        invalid=tuple(
-            (str(e.path), e.reason or "invalid")
-            for e in there
-            if e.valid is False and (e.candidate or e.own_run)
-        ),
-        undecided=tuple(str(path) for path in survey.undecided),
-        missing=None if survey.missing is None else survey.missing.sentence,
-        unmounted=None if survey.missing is None else survey.missing.unmounted,
-        torn_first=survey.torn_first,
-        clock_ahead_s=survey.clock_ahead_s,
-        deciding=deciding,
-    )

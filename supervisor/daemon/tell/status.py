@@ -45,6 +45,8 @@ class StatusFacts:
     slurm: SlurmStatus | None = None
     changed: ChangedStatus | None = None
     warnings: tuple[str, ...] = ()
+    no_adapter: str | None = None
+    """Why the running attempt has no adapter, if that is known."""
     missing: str | None = None
     """The sentence on missing checkpoints, as long as they are missing."""
     frozen: str | None = None
@@ -89,6 +91,9 @@ def status_of(
         log_age_s=_rounded(seen.log_age_s) if seen else None,
         attached=activity.attached if alive else None,
         world_size=shown.world_size if shown else None,
+        adapter=_adapter(state, facts),
+        total_steps=None if state.description is None else state.description.total_steps,
+        eta_s=_eta_s(state, shown.step_rate) if shown else None,
         checkpoint=None
         if newest is None
         else CheckpointStatus(newest.path, newest.step, newest.kind),
@@ -147,6 +152,20 @@ def status_of(
         started_at=rfc3339(facts.started_wall),
         updated_at=rfc3339(wall),
     )
+
+
+def _adapter(state: State, facts: StatusFacts) -> str | None:
+    said = None if state.description is None else state.description.framework
+    if said is None and facts.no_adapter is not None and state.alive:
+        return f"none ({facts.no_adapter})"
+    return said
+
+
+def _eta_s(state: State, step_rate: float | None) -> float | None:
+    """Seconds until the last step that the trainer named; None where that is not known."""
+    said = state.description
+    left = None if said is None or said.is_over else said.steps_left(state.activity.step)
+    return round(left / step_rate, 1) if left is not None and step_rate else None
 
 
 def _absent(sentence: str | None) -> tuple[str, ...]:

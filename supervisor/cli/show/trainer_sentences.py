@@ -1,0 +1,31 @@
+"""Tells in sentences what the ledger has of the trainer's own words."""
+
+from supervisor.cli.show.formatting import count_text
+from supervisor.core.entries.trainer import DescribedEntry, TrainerToldEntry
+
+
+def trainer_sentence(entry: DescribedEntry | TrainerToldEntry) -> str:
+    """An entry as a sentence."""
+    match entry:
+        case DescribedEntry():
+            return _described(entry)
+        case TrainerToldEntry(is_ours=True):
+            return _whole(entry.sentence)
+        case TrainerToldEntry():
+            return f"The trainer of attempt {entry.attempt} says: {_whole(entry.sentence)}"
+
+
+def _described(entry: DescribedEntry) -> str:
+    facts = [f"it trains with {entry.framework}"] if entry.framework else []
+    facts += [f"saves into {entry.directory}"] if entry.directory else []
+    facts += [f"makes {count_text(entry.total_steps)} steps"] if entry.total_steps else []
+    if entry.best:
+        facts.append(f"calls {entry.best.rpartition('/')[2]} its best checkpoint")
+    if entry.training is not None and entry.training.ordinal > 1:
+        facts.append(f"this is training {entry.training.ordinal} with that directory")
+    return f"The trainer of attempt {entry.attempt} says: {', '.join(facts) or 'it trains'}."
+
+
+def _whole(sentence: str) -> str:
+    words = sentence.strip().rstrip(".")
+    return f"{words[:1].upper()}{words[1:]}."

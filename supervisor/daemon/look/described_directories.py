@@ -1,0 +1,48 @@
+"""The checkpoint directories that this run's trainers named, from the ledger and as they come.
+
+They count only if the configuration names no directory.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.trainer import DescribedEntry
+from supervisor.core.history import History
+from supervisor.core.replayed_description import with_description
+from supervisor.rundir.described_places import described_places, named_bests
+
+
+class DescribedDirectories:
+    """Fed with the ledger's entries as they are written; it begins with the history's."""
+
+    def __init__(self, run_dir: Path, history: History, *, are_followed: bool) -> None:
+        self._run_dir = run_dir
+        self._history = history
+        self._are_followed = are_followed
+
+    def note(self, entry: Entry) -> None:
+        """Take in one entry."""
+        if isinstance(entry, DescribedEntry):
+            self._history = with_description(self._history, entry)
+
+    @property
+    def current(self) -> Path | None:
+        """The directory that was named last; None if none was, or the configuration names one."""
+        places = self._history.places if self._are_followed else ()
+        return self._run_dir / places[0].path if places else None
+
+    def to_look_into(self, known: Iterable[str]) -> tuple[str, ...]:
+        """The directories that a survey looks into; `known`: paths of checkpoints on record."""
+        places = self._history.places if self._are_followed else ()
+        return tuple(map(str, described_places(self._run_dir, places, known)))
+
+    def all(self) -> frozenset[str]:
+        """Every directory that was ever named."""
+        places = self._history.places if self._are_followed else ()
+        return frozenset(str(self._run_dir / place.path) for place in places)
+
+    @property
+    def bests(self) -> tuple[str, ...]:
+        """The checkpoints that trainers called their best: one for each directory."""
+        return named_bests(self._run_dir, self._history.bests.values())
