@@ -12,9 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 300
 
 # The folders of `supervisor/`, lowest floor first. A folder imports only from floors below its own,
-# and folders on one floor do not import each other. Named and not built yet: `integrations`
-# (adapters to training libraries), `agent` (the launcher of a further node), `gpu`, `history` (the
-# ledger over time), `notify`, `report`, `web`.
+# and folders on one floor do not import each other. Named and not built yet: `agent` (the launcher
+# of a further node), `gpu`, `history` (the ledger over time), `notify`, `report`, `web`.
 FLOORS = (
     {"worker"},
     {"system"},
@@ -39,6 +38,8 @@ STANDARD_LIBRARY_ONLY = (
     "supervisor.worker",
     "supervisor.worker.heartbeat",
     "supervisor.system.identity",
+    "supervisor.integrations.hook",
+    "supervisor.integrations.training",
 )
 CHECKPOINT_MAY_IMPORT = frozenset({"isal", "xxhash"})
 # Every module may import this part of the core; it brings in `enum` and nothing else.
@@ -47,6 +48,10 @@ VOCABULARY = "supervisor.core.vocabulary"
 WORKER_CONTRACT = "supervisor.worker.contract"
 TRAIN_MAY_IMPORT = ("supervisor.worker", "supervisor.checkpoint", "supervisor.torch")
 WITH_TORCH = ("supervisor.torch", "supervisor.integrations")
+# What adapters adapt, or need for it. They import it in functions.
+ADAPTED = ("accelerate", "lightning", "pytorch_lightning", "torch", "transformers")
+# Python imports it by this name; it loads the others under their private name.
+STARTUP = ROOT / "supervisor" / "integrations" / "startup" / "sitecustomize.py"
 # Old folders that hold only stubs for processes that live through an upgrade, and where each leads.
 PATHS_OF_BEFORE = {"parked": "standby", "snapshot": "memory", "watch": "daemon"}
 
@@ -150,6 +155,12 @@ def only_itself(module: str, imported: str) -> bool:
     return is_within(imported, ("supervisor.worker",)) or is_standard(imported)
 
 
+def worker_and_the_adapted(module: str, imported: str) -> bool:
+    """Allow adapters the worker, themselves, Python's modules, and the libraries they adapt."""
+    ours = ("supervisor.worker", "supervisor.integrations", "sitecustomize", "_train_supervisor")
+    return is_within(imported, (*ours, *ADAPTED)) or is_standard(imported)
+
+
 def only_the_contract(module: str, imported: str) -> bool:
     """Allow the trainer the worker's interface, the checkpoint format and `supervisor.torch`."""
     return not is_within(imported, ("supervisor",)) or is_within(imported, TRAIN_MAY_IMPORT)
@@ -162,6 +173,7 @@ def only_the_contract(module: str, imported: str) -> bool:
         ("supervisor/core", pure_modules_only),
         ("supervisor", never_torch),
         ("supervisor/worker", only_itself),
+        ("supervisor/integrations", worker_and_the_adapted),
         ("train", only_the_contract),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
@@ -195,14 +207,56 @@ def circle_in(needs: dict[str, set[str]]) -> list[str]:
         left = {name: its - free for name, its in left.items() if name not in free}
 
 
-@pytest.mark.parametrize("path", sources("supervisor/worker"), ids=lambda path: path.stem)
-def test_the_worker_can_be_loaded_under_another_name(path: Path) -> None:
-    """The worker's imports of itself are relative, and Python 3.9 can parse it."""
+IN_TRAINERS = [*sources("supervisor/worker"), *sources("supervisor/integrations")]
+
+
+@pytest.mark.parametrize("path", IN_TRAINERS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_what_trainers_load_can_be_loaded_under_another_name(path: Path) -> None:
+    """Imports of worker and adapters among themselves are relative; Python 3.9 can parse them."""
     tree = ast.parse(path.read_text(), feature_version=(3, 9))
     for node in ast.walk(tree):
         assert not isinstance(node, ast.Match), f"{path}:{node.lineno}: Python 3.10"
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and not node.level:
-            assert str(node.module).partition(".")[0] != "supervisor", f"{path}:{node.lineno}"
+            names = [str(node.module)]
+        assert "supervisor" not in [name.partition(".")[0] for name in names], path
+
+
+def imported_at_once(path: Path) -> set[str]:
+    """The top-level packages that importing this module alone would import."""
+    pending, found = list(ast.parse(path.read_text()).body), set()
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module).partition(".")[0])
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        elif not isinstance(node, ast.FunctionDef):
+            inner = ast.stmt | ast.excepthandler
+            pending += [child for child in ast.iter_child_nodes(node) if isinstance(child, inner)]
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in sources("supervisor/integrations") if path != STARTUP], ids=str
+)
+def test_adapters_import_their_library_in_functions(path: Path) -> None:
+    """Importing an adapter loads no library: a program without one must not pay for it."""
+    assert {name for name in imported_at_once(path) if not is_standard(name)} == set()
+
+
+def test_the_start_of_a_trainer_imports_nothing(tmp_path: Path) -> None:
+    """`hook` has only what Python has loaded; planted imports are found."""
+    hook = ROOT / "supervisor" / "integrations" / "hook.py"
+    assert imported_at_once(hook) == {"os", "sys"}
+    planted = tmp_path / "adapter.py"
+    planted.write_text(
+        "try:\n    import torch.nn\nexcept ImportError:\n    from lightning import x\n"
+        "class A:\n    import accelerate\n    def f(self):\n        import transformers\n"
+    )
+    assert imported_at_once(planted) == {"torch", "lightning", "accelerate"}
 
 
 def closure(module: str) -> dict[str, Path]:

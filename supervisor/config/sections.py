@@ -34,7 +34,8 @@ class CheckpointsConfig(Section):
     directory: str | None = None
     """Where the trainer saves its checkpoints. Default: `run_dir`.
 
-    The trainer makes it; the supervisor does not."""
+    The trainer makes it; the supervisor does not. Without this key the supervisor also looks into
+    the directory that the trainer names (docs/checkpoints.md)."""
     keep: Count | None = 5
     """Keep this many of the newest checkpoints; `null` keeps all. Pinned checkpoints (`supervisor
     checkpoints pin PATH`) always stay. Checkpoints without our manifest are removed only if this

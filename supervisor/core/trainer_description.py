@@ -44,6 +44,12 @@ class TrainerDescription:
     """Sentences for the user."""
 
     @property
+    def is_attached(self) -> bool:
+        """Whether it says more than sentences: an adapter that is off writes only these."""
+        facts = (self.framework, self.directory, self.total_steps, self.best, self.training)
+        return any(fact is not None for fact in facts)
+
+    @property
     def is_over(self) -> bool:
         """Whether its last training has come to its own end."""
         return self.training is not None and self.training.has_ended

@@ -19,10 +19,10 @@ def fabric_callbacks() -> "list[Any]":
 
 
 def _made_by(name: str) -> "list[Any]":
-    from . import hook
+    from . import following, hook
 
     try:
-        factory = getattr(hook.adapter("lightning_factory"), name, None)
+        factory = getattr(following.adapter("lightning_factory"), name, None)
         return [] if factory is None else list(factory())
     except Exception as error:
         hook.tell(f"the adapter for lightning is off: {type(error).__name__}: {error}")

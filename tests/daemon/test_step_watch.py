@@ -34,6 +34,7 @@ class Moment(NamedTuple):
     epoch: int | None = None
     save: str | None = None
     took_s: float = STEP_S
+    training: tuple[str, int] | None = None
 
 
 Trainer = Iterator[Moment]
@@ -100,6 +101,7 @@ class Bench:
             observed=Observed(self.attempt, beating=last.beat is not None),
             pages=(), lines=tuple(lines), epoch=last.epoch, loss=None, step_rate=None,
             heartbeat_age_s=None, last_save_s=None, world_size=None, beat_step=last.beat,
+            beat_training=last.training,
             printed=() if reader is None else reader.feed(lines),
         )  # fmt: skip
 
@@ -291,3 +293,46 @@ def test_the_record_stays_small() -> None:
     kinds = [entry.kind for entry in bench.ledger]
     assert kinds.count("steps_began") == 1
     assert kinds.count("save_seen") == 20
+
+
+def stages(*starts: int | None, place: str | None = None) -> Trainer:
+    """Two trainings in one process, of 60 steps each; None: that one is left out.
+
+    `place`: the directory of both, as of folds. Otherwise each has its own.
+    """
+    for number, start in enumerate(starts, start=1):
+        if start is None:
+            continue
+        folder = place or f"/stage{number}"
+        training = (folder, number if place else 1)
+        for step in range(start + 1, 61):
+            save = f"{folder}/checkpoint-{step}" if step % 10 == 0 else None
+            yield Moment(beat=step, save=save, training=training)
+
+
+@pytest.mark.parametrize("place", [None, "/folds"])
+def test_a_first_stage_that_is_repeated_is_no_second_beginning(place: str | None) -> None:
+    """Killed in stage 2, the process repeats stage 1: its steps begin anew, and rightly so."""
+    bench = Bench()
+    bench.run(stages(0, 0, place=place), until=60 + 46)
+    path = f"{place or '/stage2'}/checkpoint-40"
+    assert not isinstance(bench.run(stages(0, 40, place=place), path), BeginsAnew)
+    if place is None:  # of two folds, the first has written the checkpoint anew by now
+        assert not isinstance(bench.run(stages(0, 40), path, until=30), BeginsAnew)
+
+
+def test_a_second_stage_that_begins_anew_is_seen() -> None:
+    """Told to go on in stage 2, it repeats stage 1, and then stage 2 from its first step."""
+    bench = Bench()
+    bench.run(stages(0, 0), until=60 + 46)
+    found = bench.run(stages(0, 0), "/stage2/checkpoint-40", until=60 + 8)
+    assert isinstance(found, BeginsAnew)
+    assert found.last < 8
+
+
+def test_a_second_stage_after_a_resumed_first_is_no_second_beginning() -> None:
+    """Told to go on in stage 1, the process comes to stage 2, which has nothing to go on from."""
+    bench = Bench()
+    bench.run(stages(0), until=46)
+    found = bench.run(stages(40, 0), "/stage1/checkpoint-40")
+    assert isinstance(found, GoesOn)

@@ -25,6 +25,7 @@ _VARYING = {
     "startup_s", "last_save_s", "took_s", "gap_s", "age_s", "log_age_s", "heartbeat_age_s",
     "pace_s", "launching_s", "training_s", "saving_s", "replaying_s", "waiting_s", "down_s",
     "unknown_s", "total_s", "goodput", "bytes_per_s", "step_rate",
+    "eta_s",
     # processes and descriptors
     "pid", "launcher_pid", "launcher", "daemon", "trainer", "start_ticks", "pids", "fd",
     # sizes that contain a time or a path, and counts of the kernel
@@ -35,7 +36,7 @@ _VARYING = {
     "fingerprint", "mount",
 }  # fmt: skip
 # These fields are null until something was seen, and time decides when that is.
-_MAYBE = {"step_rate", "last_save_s", "log_age_s", "heartbeat_age_s", "goodput"}
+_MAYBE = {"step_rate", "eta_s", "last_save_s", "log_age_s", "heartbeat_age_s", "goodput"}
 _TEXTS = [
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "<time>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b"), "<time>"),

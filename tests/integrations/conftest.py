@@ -115,3 +115,6 @@ def version_of(python: str) -> tuple[int, ...]:
     ask = "import sys; print('%d %d' % sys.version_info[:2])"
     said = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True)
     return tuple(map(int, said.stdout.split()))
+
+
+NEW_ENOUGH = [path for path in pythons() if version_of(path) >= (3, 9) and "pypy" not in path]

@@ -6,9 +6,7 @@ import zipfile
 
 import pytest
 
-from .conftest import LIBRARY, Installation, pythons, version_of
-
-NEW_ENOUGH = [each for each in pythons() if version_of(each) >= (3, 9) and "pypy" not in each]
+from .conftest import LIBRARY, NEW_ENOUGH, Installation
 
 FACTS = """
 import importlib.util, inspect, json, pickle, sys

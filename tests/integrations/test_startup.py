@@ -181,7 +181,7 @@ def test_a_bare_venv_and_a_foreign_supervisor(installation: Installation) -> Non
 )
 @pytest.mark.parametrize("how", ["missing", "raises"])
 def test_damaged_files(installation: Installation, damage: str, how: str) -> None:
-    """An upgrade may take the files away at any moment: the program runs, and nothing is printed."""
+    """An upgrade may take the files away at any moment: the program runs as without the hook."""
     path = installation.package / "integrations" / damage
     path.unlink() if how == "missing" else path.write_text("raise SystemError('damaged')\n")
     said = installation.says("import transformers.trainer, sys; print('ran', len(sys.path) > 1)")

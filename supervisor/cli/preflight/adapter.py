@@ -9,6 +9,9 @@ from supervisor.system.python_flags import ignores_startup
 
 def adapter(config: RunConfig) -> Iterator[Finding]:
     """Warn of a Python that is told to read no PYTHONPATH, or to run no `sitecustomize`."""
+    if config.integrate == "none":
+        yield Finding("adapter", Level.OK, "none: integrate: none")
+        return
     why = ignores_startup(config.command)
     if why is not None:
         do = (

@@ -41,7 +41,7 @@ def on_described(state: State, event: Described) -> Reaction:
         described_entries=state.described_entries + is_recorded,
         trainer_told=(*state.trainer_told, *news),
         elsewhere=elsewhere,
-        ever_attached=True,
+        ever_attached=state.ever_attached or said.is_attached,
     )
     return Reaction("noted", state, tuple(effects))
 
@@ -82,6 +82,8 @@ def entry_of(attempt: int, said: TrainerDescription) -> DescribedEntry:
 
 def _is_news(state: State, said: TrainerDescription) -> bool:
     before = state.description
+    if not said.is_attached:
+        return False
     if before is None or (before.directory, before.best) != (said.directory, said.best):
         return True
     if state.described_entries >= _ENTRIES_MAX:

@@ -13,6 +13,7 @@ from supervisor.core.entries.resuming import StepsBeganEntry, StepsWentBackEntry
 from supervisor.core.entries.saves import SaveSeenEntry, SourceAtSave
 
 SAVES_KEPT = 2000
+BEAT = "beat"
 # Steps that take less than this share of the run's pace are no training: the loop skips batches.
 _PACE_LEAST = 0.5
 
@@ -66,11 +67,23 @@ def fold_counters(known: CountersBySource, entry: Entry) -> CountersBySource:
         case StepsWentBackEntry(source=key):
             return {**known, key: replace(known.get(key, Counter()), went_back=True)}
         case SaveSeenEntry(path=path, sources=sources):
+            known = {k: _without(path, v, k, sources) for k, v in known.items()}
             return {**known, **{k: _saved(known.get(k), path, v) for k, v in sources.items()}}
         case BeginAgainEntry():
             return {}
         case _:
             return known
+
+
+def _without(path: str, counter: Counter, key: str, sources: Mapping[str, SourceAtSave]) -> Counter:
+    """A training's beats without a checkpoint that another training has written anew.
+
+    Folds save into one directory under the same names.
+    """
+    is_other = key not in sources and key.startswith(BEAT) and path in counter.saves
+    if not is_other or not any(one.startswith(BEAT) for one in sources):
+        return counter
+    return replace(counter, saves={p: at for p, at in counter.saves.items() if p != path})
 
 
 def _saved(before: Counter | None, path: str, seen: SourceAtSave) -> Counter:

@@ -67,7 +67,7 @@ def tell_end(run: Run, left: AttemptUnwatchedEntry | None) -> None:
     """
     number = run.history.attempt
     said = DescriptionFile(run.runtime.heartbeat_dir(number), number).look()
-    if said is not None:
+    if said is not None and said.is_attached:
         # What the trainer said while no daemon lived: where its last saves are.
         event = described_event(number, said, run.config, run.paths.run_dir)
         run.journal.record(entry_of(number, event.description))

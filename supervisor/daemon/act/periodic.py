@@ -70,7 +70,9 @@ class PeriodicWork:
         self._listing: tuple[tuple[str, int], ...] | None = None
         self._survey_at = 0.0
         self._again_at: float | None = None
-        self._progress = run.history.budget.progress_step
+        budget = run.history.budget
+        self._progress: dict[str | None, int | None] = {None: budget.progress_step}
+        self._progress.update(budget.progress_places)
         self._unpruned: Survey | None = None
         self._last: Survey | None = None
         self._missing_since: float | None = None
@@ -172,12 +174,13 @@ class PeriodicWork:
         self._parts.steps.note_survey(answer.survey)
         entries: list[Entry] = []
         for found in answer.news:
-            ahead = found.step is not None and (
-                self._progress is None or found.step > self._progress
-            )
+            folder = str(found.path.parent)
+            place = folder if folder in self._run.named.all() else None
+            reached = self._progress.get(place)
+            ahead = found.step is not None and (reached is None or found.step > reached)
             progress = bool(found.valid and found.own_run and ahead)
             if progress:
-                self._progress = found.step
+                self._progress[place] = found.step
             entries.append(entry_of(found, progress=progress))
         entries += [
             CheckpointRemovedEntry(path=path, why="gone", keys=_GONE) for path in answer.gone

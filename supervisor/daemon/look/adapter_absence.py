@@ -33,9 +33,12 @@ class AdapterAbsence:
 
     def note_look(self, look: Observation) -> None:
         """Take in one look at the attempt."""
-        if look.description is not None or look.pages:
+        said = look.description
+        if look.pages or (said is not None and said.is_attached):
             self._is_settled, self.why = True, None
             return
+        if said is not None and said.told:
+            self._is_settled, self.why = True, said.told[0]
         if not self._is_settled and _shows_step(look):
             self._is_settled = True
             self.why = find_reason(self._run_id, self._attempt)

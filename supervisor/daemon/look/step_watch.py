@@ -14,6 +14,7 @@ from supervisor.core.entries.resuming import StepsBeganEntry, StepsWentBackEntry
 from supervisor.core.entries.saves import SaveSeenEntry, SourceAtSave
 from supervisor.core.events import BeginsAnew, Event, GoesOn
 from supervisor.core.rules.step_counters import (
+    BEAT,
     Counter,
     CountersBySource,
     ResumeFinding,
@@ -32,7 +33,6 @@ _SOURCES_MAX = 8
 _SAMPLES = 600
 _PRINTED_MAX = 100
 _PER_EPOCH = ":epoch|"
-BEAT = "beat"
 
 
 @dataclass(slots=True)
