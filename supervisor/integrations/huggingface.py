@@ -10,7 +10,8 @@ import functools
 import os
 
 from . import hook
-from .trainer_events import FRAMEWORK, TrainerEvents, library_version
+from .trainer_events import TrainerEvents
+from .trainer_facts import FRAMEWORK, library_version
 from .training import Training
 
 TYPE_CHECKING = False
@@ -78,7 +79,7 @@ def _begun(
     own = next((one for one in handler.callbacks if hasattr(one, "is_of_train_supervisor")), None)
     if _going_on:
         inner = own or _callback()
-        inner.begin_inside(_going_on[-1])
+        inner.begin_inside(trainer, _going_on[-1])
         return _joined(trainer, inner, own), args, kwargs
     trial = args[1] if len(args) > 1 else kwargs.get("trial")
     training = None

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 
 from . import hook
+from .trainer_facts import FRAMEWORK, library_version, what_is_lost
 from .trainer_stop import TrainerStop
 from .training import Training
 
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     Event = Callable[..., None]
-
-FRAMEWORK = "huggingface"
-
-
-def library_version() -> str:
-    """The version of the library that is imported."""
-    return str(getattr(sys.modules.get("transformers"), "__version__", "of unknown version"))
 
 
 def _heard(event: Event) -> Event:
@@ -60,7 +53,7 @@ class TrainerEvents:
     _training: Training | None = None
     _stop: TrainerStop | None = None
     _outer: TrainerEvents | None = None
-    _replaced: list[tuple[Any, str]]
+    _replaced: tuple[tuple[Any, str], ...] = ()
     _phase: str | None = None
     _best: str | None = None
     _loss: float | None = None
@@ -79,17 +72,15 @@ class TrainerEvents:
 
     def begin(self, trainer: Any, training: Training | None, trial: Any) -> None:
         """Begin a training; None: it begins with `on_train_begin`, a trial of a search."""
-        vars(self).clear()
-        self._replaced = []
+        self._forget()
         self._trainer, self._training, self._trial = trainer, training, trial
         if training is None or training.is_supervised:
             self._note_saves_of_library()
 
-    def begin_inside(self, outer: TrainerEvents) -> None:
+    def begin_inside(self, trainer: Any, outer: TrainerEvents) -> None:
         """Begin a training inside another one, which it is a part of: it is left alone."""
-        vars(self).clear()
-        self._replaced = []
-        self._outer = outer
+        self._forget()
+        self._trainer, self._outer = trainer, outer
         if outer._training is not None:
             outer._training.enter("eval")
 
@@ -105,9 +96,12 @@ class TrainerEvents:
             self._training.end()
         if self.is_lent and trainer is not None and self in trainer.callback_handler.callbacks:
             trainer.callback_handler.callbacks.remove(self)
-        is_lent = self.is_lent
-        vars(self).clear()
-        self.is_lent = is_lent
+        self._forget()
+
+    def _forget(self) -> None:
+        """Be as new; what a subclass of the user's keeps stays."""
+        for name in vars(TrainerEvents):
+            vars(self).pop(name, None)
 
     def _note_saves_of_library(self) -> None:
         """Learn of `enable_jit_checkpoint`'s save: then the training returns before its end."""
@@ -127,12 +121,12 @@ class TrainerEvents:
 
     def _replace(self, owner: Any, name: str, method: Any) -> None:
         setattr(owner, name, method)
-        self._replaced.append((owner, name))
+        self._replaced += ((owner, name),)
 
     def _put_back(self) -> None:
         for owner, name in self._replaced:
             vars(owner).pop(name, None)
-        self._replaced = []
+        self._replaced = ()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The steps begin: the library now knows how many there are."""
@@ -157,7 +151,7 @@ class TrainerEvents:
         self._stop = TrainerStop(training, self._trainer, self._trial, self.resumed_from)
         self._is_first = True
         self._best = state.best_model_checkpoint
-        training.describe(total_steps=state.max_steps, best=self._best, notes=_notes(args))
+        training.describe(total_steps=state.max_steps, best=self._best, notes=what_is_lost(args))
 
     def _give_up(self, error: Exception) -> None:
         self._stop = None
@@ -298,16 +292,3 @@ class TrainerEvents:
         if self._trainer is not None:
             self._last_epoch = state.epoch
             self._replace(self._trainer, "training_step", nothing)
-
-
-def _notes(args: Any) -> list[str]:
-    """What this training's checkpoints do not restore, as far as its arguments tell."""
-    notes = []
-    if getattr(args, "save_only_model", False):
-        notes.append(
-            "save_only_model: the periodic checkpoints have no optimizer and cannot be resumed;"
-            " the one of a stop can"
-        )
-    if getattr(args, "ignore_data_skip", False):
-        notes.append("ignore_data_skip: a resumed training reads its epoch's data anew")
-    return notes

@@ -44,11 +44,12 @@ class TrainerStop:
         self._changed: list[tuple[Any, str, Any]] = []
         self._place = 0
         self._batches = 0
-        self._first_batch_at = self._asked_at = 0.0
+        self._since, self._asked_at = monotonic(), 0.0
 
     def after_step(self, args: Any, state: Any, control: Any) -> None:
         """Order the last save if a stop is due after this step."""
-        self._place = 0
+        self._place = self._batches = 0
+        self._since = monotonic()
         if not (self._is_coming or self.training.should_stop):
             return
         self._is_coming = True
@@ -58,6 +59,7 @@ class TrainerStop:
 
     def after_epoch(self, args: Any, state: Any, control: Any) -> None:
         """The same at the end of an epoch."""
+        self._batches, self._since = 0, monotonic()
         if not self._is_coming:
             return
         if self._saved is not None and not control.should_evaluate:
@@ -83,8 +85,6 @@ class TrainerStop:
         """
         self._place += 1
         self._batches += 1
-        if self._batches == 1:
-            self._first_batch_at = monotonic()
         is_alone = args.world_size <= 1
         if not is_due and not is_alone:
             return
@@ -103,7 +103,7 @@ class TrainerStop:
 
     def after_evaluation(self, control: Any) -> None:
         """Count anew for the next data set; the save that was ordered stays ordered."""
-        self._batches = 0
+        self._batches, self._since = 0, monotonic()
         if self._leaves_with_next_save:
             control.should_save = True
 
@@ -114,9 +114,7 @@ class TrainerStop:
         except TypeError:
             return False
         now = monotonic()
-        if left > 0 and self._batches < 2:
-            return False
-        pace = (now - self._first_batch_at) / max(self._batches - 1, 1)
+        pace = (now - self._since) / self._batches
         allowed = self.training.grace_s * _GRACE_PART
         return now - self._asked_at + left * pace <= allowed
 
