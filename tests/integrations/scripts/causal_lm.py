@@ -1,5 +1,6 @@
 """A script as people have them: a tiny GPT-2 from a configuration, trained by transformers."""
 
+import os
 import pydoc_data.topics
 import sys
 import time
@@ -22,23 +23,24 @@ class Pace:
 
     example_s: float = 0.0
     eval_example_s: float = 0.0
-    hang_at: int = -1
 
 
 class Texts(torch.utils.data.Dataset):
     """Bytes of Python's own documentation, 32 at a time."""
 
-    def __init__(self, first: int, count: int, example_s: float, hang_at: int = -1) -> None:
+    def __init__(self, first: int, count: int, example_s: float) -> None:
         text = "".join(pydoc_data.topics.topics[name] for name in sorted(pydoc_data.topics.topics))
         self.data = text.encode()[32 * first : 32 * (first + count)]
-        self.example_s, self.hang_at = example_s, hang_at
-        self.seen = 0
+        self.example_s = example_s
 
     def __len__(self) -> int:
         return len(self.data) // 32
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         time.sleep(self.example_s)
+        if os.path.exists("fault"):
+            os.unlink("fault")
+            raise RuntimeError("a row that cannot be read")
         row = torch.tensor(list(self.data[32 * index : 32 * index + 32]))
         return {"input_ids": row, "labels": row}
 

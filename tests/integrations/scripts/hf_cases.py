@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import transformers
@@ -202,6 +203,7 @@ def stopped(folder, name, **how):
 
 def as_without(folder):
     """What a user can see of the patch, and the callbacks before, inside and after a training."""
+
     def work():
         seen = {}
 
@@ -301,8 +303,11 @@ def by_hand(folder):
         other = made(run.folder / "apart", kind=Apart, max_steps=2, save_steps=1)
         other.add_callback(SupervisorCallback)
         other.train()
-        return {"kept": own.kept, "names": names, "copy": type(pickle.loads(pickle.dumps(
-            SupervisorCallback()))).__name__}
+        return {
+            "kept": own.kept,
+            "names": names,
+            "copy": type(pickle.loads(pickle.dumps(SupervisorCallback()))).__name__,
+        }
 
     return {**run.attempt(work), "record": run.record()}
 
@@ -369,7 +374,7 @@ def upload(folder):
     from concurrent.futures import ThreadPoolExecutor
 
     class Push:
-        jobs = ThreadPoolExecutor(1).submit(time.sleep, 60)
+        jobs = ThreadPoolExecutor(1).submit(time.sleep, 3600)
 
         def is_done(self):
             return self.jobs.done()
@@ -386,7 +391,7 @@ def searched(folder):
     def work():
         class Trial:
             number = 0
-            params = {}
+            params: ClassVar = {}
 
         trainer = made(run.out, max_steps=2, save_steps=1)
         transformers.integrations.hp_params = lambda trial: {}
