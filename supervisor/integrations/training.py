@@ -18,6 +18,7 @@ from . import hook
 from .attachment import attached
 from .record import TrainingName, WriterRecord
 from .resuming import choose
+from .stop_looks import StopLooks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,11 +59,8 @@ def _of_process() -> ProcessTrainings:
 _PROCESS = _of_process()
 
 
-class Training:
+class Training(StopLooks):
     """One training: where its checkpoints lie, how far it is, and when it has to stop."""
-
-    is_supervised: bool
-    """False: no supervisor, a helper process, `integrate: none`. The adapter then does nothing."""
 
     def __init__(
         self,
@@ -126,15 +124,6 @@ class Training:
         if self._is_rank_0 and where is not None:
             self._note(lambda: self._record.began(self.name))
 
-    @property
-    def may_stop(self) -> bool:
-        """False if the script sees to stops: by a SIGTERM handler, or by reading `should_stop`."""
-        worker = self._worker
-        if worker is None or not self.is_supervised:
-            return False
-        has_read = getattr(worker, "has_read_should_stop", True)  # an older worker does not know
-        return not has_read and worker.handles_stops
-
     def resume_path(self, asked: str | os.PathLike[str] | bool | None) -> tuple[bool, str | None]:
         """Return (True, path) where the adapter has to resume; (False, None) is as the script says.
 
@@ -172,14 +161,6 @@ class Training:
             worker.beat(step, None if epoch is None else int(epoch), loss)
         except Exception as error:
             self.tell(f"step {step} cannot be told: {type(error).__name__}: {error}")
-
-    @property
-    def should_stop(self) -> bool:
-        """Whether to save and to leave now; once true it stays true. Read it at step boundaries."""
-        worker = self._worker
-        if worker is None or not self.may_stop:
-            return False
-        return worker.look_for_stop()
 
     def enter(self, phase: str) -> None:
         """Tell that a phase begins: eval, save, compile, final. Phases nest."""
