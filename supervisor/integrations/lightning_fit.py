@@ -56,8 +56,11 @@ def begin(trainer: Any, version: str) -> LightningFit | None:
             return None
         with ranks_in_environment(trainer):
             training = Training("lightning", version, name_of(trainer), None, is_place=False)
+            _ = training.may_stop  # it looks here whether all ranks are on this node
         if not training.is_supervised:
             return None
+        if trainer.num_nodes > 1:
+            training.tell("stops are not seen: the ranks agree on a step on one node alone")
         _current.append(LightningFit(trainer, training))
         return _current[0]
     except Exception as error:
@@ -114,7 +117,8 @@ class LightningFit:
         self.trainer = trainer
         self.training = training
         self.is_off = False
-        self._is_several_nodes = trainer.num_nodes > 1
+        self._is_stopping = False
+        self._place = 0
         self._is_saving = False
         self._leaves_validation = False
         self._resumed: str | None = None
@@ -192,8 +196,11 @@ class LightningFit:
         step = trainer.global_step
         self.training.beat(step, trainer.current_epoch, self._loss)
         has_stepped, self._last_step = step != self._last_step, step
-        if not self.training.should_stop or self._is_several_nodes:
+        if has_stepped:
+            self._place = 0
+        if not self.training.should_stop:
             return False
+        self._is_stopping = True
         self._batches_waited += 1
         if not has_stepped and self._batches_waited <= _MOST_BATCHES_WAITED:
             return False  # gradients are being added up; no checkpoint has them
@@ -203,7 +210,9 @@ class LightningFit:
     def ends_validation_batch(self) -> None:
         """Take in that a batch of a validation is done; save and leave if that is asked for."""
         self.training.beat(self.trainer.global_step, self.trainer.current_epoch, self._loss)
-        if self.training.should_stop and not self._is_several_nodes:
+        self._place += 1
+        asks = self.training.is_asked
+        if self._is_stopping or self.training.leaves_inside(self._place, proposes=asks):
             self._leaves_validation = True
             self.leave()
 

@@ -203,6 +203,9 @@ class DataPlace:
         set_epoch = sys.modules[type(self._loop).__module__]._set_sampler_epoch
         for loader in self._loaders:
             set_epoch(loader, self._loop.epoch_progress.current.processed)
+        if self._loop.epoch_progress.current.processed == 0:
+            # Persistent workers are begun with other draws from the generator than they go on with.
+            self._loop._combined_loader.reset()
         iter(self._fetcher)
 
     def _skip(self, seen: int, tell: Callable[[str], None]) -> None:
