@@ -132,13 +132,20 @@ def _save(original: Any, trainer: Any, filepath: Any, *args: Any, **kwargs: Any)
 
 
 def _iterate(original: Any, fetcher: Any) -> Any:
-    lightning_fit.note_randomness(fetcher)
-    return original(fetcher)
+    fit = lightning_fit.current()
+    if fit is not None:
+        fit.note_randomness(fetcher)
+    found = original(fetcher)
+    if fit is not None:
+        fit.note_first_draw(fetcher)
+    return found
 
 
 def _scalars(original: Any, metrics: Any) -> Any:
     found = original(metrics)
-    lightning_fit.note_metrics(found)
+    fit = lightning_fit.current()
+    if fit is not None:
+        fit.note_metrics(found)
     return found
 
 

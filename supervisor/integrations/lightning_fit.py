@@ -22,8 +22,10 @@ from .lightning_state import (
     KEY,
     VERSION,
     DataPlace,
+    FirstDraw,
     begin_next_epoch,
     follow_metrics,
+    loaders_of,
     of_all_ranks,
     random_state,
     restart_validation,
@@ -73,21 +75,11 @@ def close(fit: LightningFit) -> None:
     _current.remove(fit)
 
 
-def current(trainer: Any) -> LightningFit | None:
-    """Return the supervised fit that this trainer runs now."""
-    return _current[0] if _current and _current[0].trainer is trainer else None
-
-
-def note_randomness(fetcher: Any) -> None:
-    """Keep the random state with which a fetcher begins its loaders."""
-    if _current:
-        _current[0].note_randomness(fetcher)
-
-
-def note_metrics(metrics: Any) -> None:
-    """Keep the loss of what Lightning has brought to the host for its loggers."""
-    if _current and isinstance(metrics, dict):
-        _current[0].note_metrics(metrics)
+def current(trainer: Any = None) -> LightningFit | None:
+    """Return the supervised fit of this process, or of this trainer, that is under way."""
+    if not _current or trainer not in (None, _current[0].trainer):
+        return None
+    return _current[0]
 
 
 def tells(method: Any) -> Any:
@@ -248,12 +240,11 @@ class LightningFit:
         if not self._is_saving:
             return
         fit_loop = self.trainer.fit_loop
-        combined = fit_loop._combined_loader
-        loaders = [] if combined is None else list(combined.flattened)
-        now = random_state(loaders)
+        now = random_state(loaders_of(fit_loop._data_fetcher))
         if self._leaves_validation:
             fetcher = fit_loop.epoch_loop.val_loop._data_fetcher
-            now = {**getattr(fetcher, _RANDOMNESS, now), "loaders": now["loaders"]}
+            begun = getattr(fetcher, _RANDOMNESS, {}).get("iter", now)
+            now = {**begun, "loaders": now["loaders"]}
         epoch = getattr(fit_loop._data_fetcher, _RANDOMNESS, None)
         states = of_all_ranks({"now": now, "epoch": epoch}, self.trainer.world_size)
         checkpoint[KEY] = {
@@ -282,11 +273,18 @@ class LightningFit:
     @tells
     def note_randomness(self, fetcher: Any) -> None:
         """Keep the random state with which a fetcher begins its loaders."""
-        setattr(fetcher, _RANDOMNESS, random_state(list(fetcher.combined_loader.flattened)))
+        setattr(fetcher, _RANDOMNESS, {"iter": random_state(loaders_of(fetcher))})
 
-    def note_metrics(self, metrics: dict[str, Any]) -> None:
-        """Keep the loss among values for the loggers."""
-        for name, value in metrics.items():
+    @tells
+    def note_first_draw(self, fetcher: Any) -> None:
+        """Keep the one with which it takes the first batch: a sampler draws its order then."""
+        if fetcher.fetched == 0:
+            fetcher.iterator = FirstDraw(fetcher, getattr(fetcher, _RANDOMNESS, {}))
+
+    @tells
+    def note_metrics(self, metrics: Any) -> None:
+        """Keep the loss of what Lightning has brought to the host for its loggers."""
+        for name, value in metrics.items() if isinstance(metrics, dict) else ():
             word = str(name).lower()
             if "loss" in word and isinstance(value, float) and not word.startswith(("val", "test")):
                 self._loss = value

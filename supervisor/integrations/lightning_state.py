@@ -151,6 +151,32 @@ def _following_metrics(trainer: Any) -> list[Any]:
     return [each for each in configs if each.reduce_on_plateau and each.interval == "epoch"]
 
 
+def loaders_of(fetcher: Any) -> list[Any]:
+    """The loaders that a fetcher combines."""
+    combined = getattr(fetcher, "_combined_loader", None)
+    return [] if combined is None else list(combined.flattened)
+
+
+class FirstDraw:
+    """Stands for a fetcher's iterator until the first batch is taken, and notes the state then."""
+
+    def __init__(self, fetcher: Any, states: dict[str, Any]) -> None:
+        self._fetcher = fetcher
+        self._iterator = fetcher.iterator
+        self._states = states
+
+    def __iter__(self) -> FirstDraw:
+        return self
+
+    def __next__(self) -> Any:
+        self._fetcher.iterator = self._iterator
+        self._states["draw"] = random_state(loaders_of(self._fetcher))
+        return next(self._iterator)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._iterator, name)
+
+
 class DataPlace:
     """Where in the data a fit that goes on from a checkpoint has to begin."""
 
@@ -215,20 +241,20 @@ class DataPlace:
                 " order they came"
             )
             return
-        self._begin_epoch(self._epoch)
+        self._begin_epoch(self._epoch and self._epoch["iter"])
+        if self._epoch is not None and "draw" in self._epoch:
+            set_random_state(self._epoch["draw"], self._loaders)
         # With its length unknown a fetcher is one batch ahead; else it counts what it gave.
-        source = (
-            self._fetcher if getattr(self._fetcher, "batches", None) else self._fetcher.iterator
-        )
+        is_ahead = bool(getattr(self._fetcher, "batches", None))
         for count in range(seen):
             try:
-                next(source)
+                next(self._fetcher if is_ahead else self._fetcher.iterator)
             except Exception as error:
                 why = "it has no more" if isinstance(error, StopIteration) else repr(error)
                 tell(
                     f"{seen} batches are repeated: the loader gave {count} of them, and then {why}"
                 )
-                self._begin_epoch(self._epoch)
+                self._begin_epoch(self._epoch and self._epoch["iter"])
                 return
 
 

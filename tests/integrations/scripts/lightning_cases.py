@@ -117,7 +117,7 @@ def trained(folder, kind=Model, ckpt_path=None, workers=0, fit=None, **how):
     trainer = trainer_of(folder, **how)
     train, val = loaders(workers)
     (fit or trainer.fit)(model, train, val, ckpt_path=ckpt_path)
-    return {"weights": digest(model), "step": trainer.global_step, "epoch": trainer.current_epoch}
+    return {"weights": digest(model), "step": trainer.global_step}
 
 
 def child(folder, work, **environment):
