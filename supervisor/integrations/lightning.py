@@ -259,8 +259,18 @@ class LightningHooks:
 
     def on_validation_batch_end(self, trainer: Any, *_: Any) -> None:
         """A batch of it is done."""
-        if self._fit is not None and not trainer.sanity_checking:
+        if self._fit is None:
+            lightning_fit.evaluates(trainer)
+        elif not trainer.sanity_checking:
             self._fit.ends_validation_batch()
+
+    def on_test_batch_end(self, trainer: Any, *_: Any) -> None:
+        """A batch of a test is done."""
+        lightning_fit.evaluates(trainer)
+
+    def on_predict_batch_end(self, trainer: Any, *_: Any) -> None:
+        """A batch of a prediction is done."""
+        lightning_fit.evaluates(trainer)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """It is done."""

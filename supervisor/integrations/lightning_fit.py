@@ -5,12 +5,12 @@ An error in here turns the adapter off for this fit, and is told; it never reach
 
 from __future__ import annotations
 
-import functools
 import inspect
 import os
 from math import isfinite
 
 from . import hook
+from .lightning_guard import tells
 from .lightning_start import (
     CheckpointFolders,
     is_trial,
@@ -31,7 +31,12 @@ from .lightning_state import (
     restart_validation,
     restore_schedules,
 )
-from .lightning_stop import is_before_a_batch, is_before_a_validation, save_and_leave
+from .lightning_stop import (
+    is_before_a_batch,
+    is_before_a_validation,
+    leave_evaluation,
+    save_and_leave,
+)
 from .training import Training
 
 TYPE_CHECKING = False
@@ -44,6 +49,7 @@ _MOST_BATCHES_WAITED = 64
 _RANDOMNESS = "_randomness_at_iter"
 
 _current: list[LightningFit] = []
+_ended: list[LightningFit] = []
 
 
 def begin(trainer: Any, version: str) -> LightningFit | None:
@@ -73,6 +79,13 @@ def begin(trainer: Any, version: str) -> LightningFit | None:
 def close(fit: LightningFit) -> None:
     """Forget a fit that has ended, however it ended."""
     _current.remove(fit)
+    _ended[:] = [fit]
+
+
+def evaluates(trainer: Any) -> None:
+    """Take in a batch of an evaluation outside of fits; leave if a stop was asked for."""
+    if _ended and not _current:
+        _ended[0].evaluates(trainer)
 
 
 def current(trainer: Any = None) -> LightningFit | None:
@@ -80,26 +93,6 @@ def current(trainer: Any = None) -> LightningFit | None:
     if not _current or trainer not in (None, _current[0].trainer):
         return None
     return _current[0]
-
-
-def tells(method: Any) -> Any:
-    """Have an error of the adapter told, and the adapter turned off for this fit."""
-
-    @functools.wraps(method)
-    def guarded(self: LightningFit, *args: Any, **kwargs: Any) -> Any:
-        if self.is_off:
-            return None
-        try:
-            return method(self, *args, **kwargs)
-        except Exception as error:
-            self.is_off = True
-            self.training.tell(
-                f"the adapter for lightning is off from {method.__name__} on:"
-                f" {type(error).__name__}: {error}"
-            )
-            return None
-
-    return guarded
 
 
 class LightningFit:
@@ -207,6 +200,12 @@ class LightningFit:
         if self._is_stopping or self.training.leaves_inside(self._place, proposes=asks):
             self._leaves_validation = True
             self.leave()
+
+    @tells
+    def evaluates(self, trainer: Any) -> None:
+        """Take in a batch of an evaluation after this fit; leave if a stop was asked for."""
+        self._place += 1
+        leave_evaluation(trainer, self.training, self._place)
 
     def leave(self) -> None:
         """Save, and end this process with 75."""

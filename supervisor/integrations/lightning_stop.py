@@ -9,7 +9,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
     from .training import Training
 
@@ -48,6 +48,20 @@ def save_and_leave(trainer: Any, training: Training, folder: str) -> None:
     except Exception as error:
         training.tell(f"the stop has saved nothing: {type(error).__name__}: {error}")
         path = None
+    _leave(trainer, training, path)
+
+
+def leave_evaluation(trainer: Any, training: Training, place: int) -> None:
+    """Leave a test, validation or prediction after the training, if a stop was asked for.
+
+    Nothing is saved: the training has ended. `place` counts the batches.
+    """
+    if training.leaves_inside(place, proposes=training.is_asked):
+        training.tell("stopped in an evaluation after the training, which is run again")
+        _leave(trainer, training, None)
+
+
+def _leave(trainer: Any, training: Training, path: str | None) -> NoReturn:
     # They would save once more, at the exception that ends the process.
     savers = trainer.checkpoint_callbacks
     trainer.callbacks = [callback for callback in trainer.callbacks if callback not in savers]

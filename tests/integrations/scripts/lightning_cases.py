@@ -314,6 +314,18 @@ def finder(folder):
     return [first, second, (run.folder / "began").read_text(), Path(path).name]
 
 
+def stopped_in_test(folder):
+    """A stop in an evaluation after the training."""
+    run = Run(folder, "test")
+
+    def work():
+        trained(run.out, max_epochs=1)
+        trainer = trainer_of(run.out, stop_at=3)
+        trainer.validate(Model(), loaders()[1], verbose=False)
+
+    return run.attempt(work)
+
+
 def own_handler(folder):
     """The script's own handler of SIGTERM is left alone, and gets the signal."""
     run = Run(folder, "handler")
@@ -416,7 +428,8 @@ CASES = {
     case.__name__: case
     for case in (
         resumed,
-        changed_at_batch_ends, whole_script, finder, own_handler, no_reading, as_without, cost,
+        changed_at_batch_ends, whole_script, finder,
+        stopped_in_test, own_handler, no_reading, as_without, cost,
     )
 }  # fmt: skip
 

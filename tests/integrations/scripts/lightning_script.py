@@ -109,6 +109,7 @@ def main() -> None:
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=int(os.environ.get("DEVICES", "1")),
+        strategy=os.environ.get("STRATEGY", "auto"),
         max_epochs=3,
         max_steps=int(os.environ.get("STEPS", "-1")),
         accumulate_grad_batches=int(os.environ.get("ACCUMULATE", "1")),
