@@ -110,7 +110,7 @@ def test_an_unchanged_script_is_carried_through(lightning_run: LightningRun) -> 
 def test_two_ranks_leave_at_one_step(lightning_run: LightningRun, torchrun: bool) -> None:
     """Two ranks: a kill, a stop, a stop in a long validation."""
     run = lightning_run
-    words = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0", ""]
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", ""]
     run.use(
         "lightning_script.py", *(words if torchrun else []), faults="kill@4,stop@8,stopval@12",
         EVERY=3, DEVICES=2, STRATEGY="ddp",

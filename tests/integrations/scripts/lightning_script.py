@@ -68,7 +68,7 @@ class Model(lightning.LightningModule):  # type: ignore[misc]
         if not self.trainer.sanity_checking:
             fault("val", self.global_step)
         x, y = batch
-        self.log("val_loss", torch.nn.functional.mse_loss(self.network(x), y))
+        self.log("val_loss", torch.nn.functional.mse_loss(self.network(x), y), sync_dist=True)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Change the weights after each batch, if the test asks for it."""
