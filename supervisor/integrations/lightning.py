@@ -179,6 +179,12 @@ def _is_ours(handler: Any) -> bool:
     return kind.__name__ == "StopSignals" and kind.__module__.endswith("worker.stop_signals")
 
 
+def make_callbacks() -> list[Any]:
+    """Return a new callback; none where the version of Lightning does not fit."""
+    made = callback_class()
+    return [made()] if any(map(_is_patched, _ROOTS)) else []
+
+
 def make_callback() -> Any:
     """Return a new callback, which is a Callback of each of Lightning's packages in use."""
     return callback_class()()
@@ -197,7 +203,7 @@ def callback_class() -> type:
     bases = tuple(
         sys.modules[f"{root}.callbacks.callback"].Callback
         for root in _ROOTS
-        if f"{root}.callbacks.callback" in sys.modules and _is_patched(root)
+        if f"{root}.callbacks.callback" in sys.modules
     )
     if bases not in _classes:
         _classes[bases] = type(

@@ -15,9 +15,9 @@ def callbacks() -> list[Any]:
     """Return the callback for a new Trainer."""
     if not os.environ.get("SUPERVISOR_HEARTBEAT") or not hook.is_wanted("lightning"):
         return []
-    from .lightning import make_callback
+    from .lightning import make_callbacks
 
-    return [make_callback()]
+    return make_callbacks()
 
 
 def fabric_callbacks() -> list[Any]:

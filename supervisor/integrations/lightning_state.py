@@ -208,7 +208,9 @@ class DataPlace:
         progress = self._loop.epoch_loop.batch_progress
         seen = progress.current.processed
         if not self._is_epoch_begun():
-            if self._now is not None and not any(stateful):
+            # Before 2.6 Lightning begins the loader once more, at the start of the epoch.
+            is_begun = getattr(self._loop, "is_resuming", False)
+            if self._now is not None and is_begun and not any(stateful):
                 self._begin_epoch(self._now)
         elif 0 < seen < self._loop.max_batches and not progress.is_last_batch:
             if not any(stateful):

@@ -102,6 +102,14 @@ def test_a_script_sees_one_callback_more(answers: dict[str, Any]) -> None:
     }  # fmt: skip
 
 
+def test_a_version_that_does_not_fit(answers: dict[str, Any]) -> None:
+    """There is no callback, the training is as without us, and why is told once."""
+    code, callbacks, is_same, described = answers["unfit"]
+    assert (code, callbacks, is_same) == (0, ["ModelCheckpoint"], True)
+    assert len(described["told"]) == 1
+    assert "adapter for lightning is off" in described["told"][0]
+
+
 def test_what_a_batch_costs(answers: dict[str, Any]) -> None:
     """The callback adds at most 20 µs."""
     cost = answers["cost"]["answer"]

@@ -391,6 +391,21 @@ def as_without(folder):
     return {**run.attempt(work), "bare": bare[1]}
 
 
+def unfit(folder):
+    """A version in which something that the adapter needs is missing."""
+    run = Run(folder, "unfit")
+    alone = child(run.folder, lambda: trained(run.folder / "alone", max_epochs=1))[1]
+
+    def work():
+        lightning.Trainer._fit_impl = lightning.Trainer._fit_impl.__wrapped__
+        del sys.modules["lightning.pytorch.loops.fetchers"]
+        names = [type(each).__name__ for each in trainer_of(run.out).callbacks]
+        return [names, trained(run.out, max_epochs=1)]
+
+    done = run.attempt(work, SUPERVISOR_LAUNCHER=f"{os.getpid()}:1")
+    return [done["code"], done["answer"][0], done["answer"][1] == alone, done["described"]]
+
+
 def cost(folder):
     """Microseconds that the callback adds to a batch."""
     run = Run(folder, "cost")
@@ -429,7 +444,7 @@ CASES = {
     for case in (
         resumed,
         changed_at_batch_ends, whole_script, finder,
-        stopped_in_test, own_handler, no_reading, as_without, cost,
+        stopped_in_test, own_handler, no_reading, as_without, unfit, cost,
     )
 }  # fmt: skip
 
