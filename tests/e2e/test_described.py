@@ -14,9 +14,15 @@ from tests.e2e.conftest import Supervised, uninterrupted
 SCRIPT = Path(__file__).with_name("described.py")
 
 
-def configure(run: Supervised, plan: list[list[Any]], faults: dict[str, Any], **more: Any) -> None:
+def configure(
+    run: Supervised,
+    plan: list[list[Any]],
+    faults: dict[str, Any],
+    STEP_S: float = 0.05,
+    **more: Any,
+) -> None:
     """Configure a run of that trainer, without a checkpoint directory and `resume.args`."""
-    env = {"PLAN": json.dumps(plan), "FAULTS": json.dumps(faults)}
+    env = {"PLAN": json.dumps(plan), "FAULTS": json.dumps(faults), "STEP_S": STEP_S}
     run.configure(command=[sys.executable, str(SCRIPT)], env=env, **more)
 
 
@@ -41,6 +47,11 @@ def test_killed_twice_and_resumed_from_there(run: Supervised) -> None:
     assert (first["framework"], first["directory"]) == ("teststages 1.0", str(run.folder / "out"))
     assert run.status["adapter"] == "teststages 1.0"
     assert run.status["total_steps"] == 60
+    out = str(run.folder / "out")
+    assert run.status["described"] == {
+        "directory": out, "best": f"{out}/checkpoint-50.pt",
+        "training": {"directory": out, "ordinal": 1},
+    }  # fmt: skip
     listed = run.command("checkpoints").stdout
     assert "checkpoint-60.pt" in listed
     marked = [line.split()[0] for line in listed.splitlines() if line.endswith(" best")]
@@ -81,9 +92,13 @@ def test_killed_in_each_of_two_stages(run: Supervised) -> None:
     assert (run.folder / "one" / "checkpoint-40.pt").exists()
 
 
-def test_a_stage_that_saved_nothing_yet(run: Supervised) -> None:
-    """Killed at the first steps of stage 2: its directory is empty, and stage 1's is looked at."""
-    configure(run, [["one", 20, 20], ["two", 20, 20]], {"1": [2, 5, "kill"]})
+@pytest.mark.parametrize("step_s", [0.05, 0.0])
+def test_a_stage_that_saved_nothing_yet(run: Supervised, step_s: float) -> None:
+    """Killed at the first steps of stage 2: its directory is empty, and stage 1's is looked at.
+
+    Also if stage 1 was over before any look: the record of saves tells where they are.
+    """
+    configure(run, [["one", 20, 20], ["two", 20, 20]], {"1": [2, 5, "kill"]}, STEP_S=step_s)
     assert run.run() == 0
     assert sources(run) == [None, "one/checkpoint-20.pt"]
     assert "missing" not in run.text
