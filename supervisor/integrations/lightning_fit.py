@@ -32,6 +32,8 @@ from .lightning_state import (
     restore_schedules,
 )
 from .lightning_stop import (
+    HOOK_LEFT_OUT,
+    changes_after_batches,
     is_before_a_batch,
     is_before_a_validation,
     leave_evaluation,
@@ -251,6 +253,7 @@ class LightningFit:
             "world_size": self.trainer.world_size,
             **{name: [state[name] for state in states] for name in ("now", "epoch")},
             "validation": self._leaves_validation or is_before_a_validation(self.trainer),
+            "is_hook_left_out": not self._is_stopping and changes_after_batches(self.trainer),
             # Those that were asked for since they were computed; nothing is computed here.
             "metrics": dict(self.trainer._logger_connector._callback_metrics),
         }
@@ -258,13 +261,16 @@ class LightningFit:
     @tells
     def take_position(self, checkpoint: dict[str, Any]) -> None:
         """Keep what `add_position` added, if this is the checkpoint that the fit goes on from."""
-        position = checkpoint.get(KEY)
-        if self._resumed is None or self.trainer.ckpt_path != self._resumed or not position:
+        position = checkpoint.get(KEY) or {}
+        is_it = self._resumed is not None and self.trainer.ckpt_path == self._resumed
+        if not is_it or position.get("version") != VERSION:
             return
         self._position = position
         loops = checkpoint["loops"]["fit_loop"]
         if position["validation"]:
             restart_validation(loops)
+        if position["is_hook_left_out"]:
+            self.training.tell(HOOK_LEFT_OUT)
         current = loops["epoch_progress"]["current"]
         if current["ready"] == current["processed"] == current["completed"] + 1:
             self._ended_epoch = current["completed"]

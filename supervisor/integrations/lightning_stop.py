@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
     from .training import Training
 
+HOOK_LEFT_OUT = (
+    "Lightning saved before the module's on_train_batch_end of that batch, and does not run it"
+    " again: what it changes is as before"
+)
+
 
 def is_before_a_batch(trainer: Any) -> bool:
     """Whether, after this batch, nothing comes but the next one.
@@ -31,11 +36,21 @@ def is_before_a_batch(trainer: Any) -> bool:
 def is_before_a_validation(trainer: Any) -> bool:
     """Whether a save now, at the end of a batch, comes before a validation that is due."""
     fit_loop = trainer.fit_loop
-    current = fit_loop.epoch_loop.batch_progress.current
-    is_at_batch_end = current.processed == current.completed + 1 and trainer.training
-    return is_at_batch_end and bool(
+    return _is_at_batch_end(trainer) and bool(
         fit_loop.epoch_loop._should_check_val_fx(fit_loop._data_fetcher)
     )
+
+
+def changes_after_batches(trainer: Any) -> bool:
+    """Whether the module has an `on_train_batch_end` that comes after a save now."""
+    hook = getattr(type(trainer.lightning_module), "on_train_batch_end", None)
+    is_own = not str(getattr(hook, "__module__", "")).endswith(".core.hooks")
+    return _is_at_batch_end(trainer) and is_own
+
+
+def _is_at_batch_end(trainer: Any) -> bool:
+    current = trainer.fit_loop.epoch_loop.batch_progress.current
+    return bool(current.processed == current.completed + 1 and trainer.training)
 
 
 def save_and_leave(trainer: Any, training: Training, folder: str) -> None:

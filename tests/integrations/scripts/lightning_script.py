@@ -70,12 +70,6 @@ class Model(lightning.LightningModule):  # type: ignore[misc]
         x, y = batch
         self.log("val_loss", torch.nn.functional.mse_loss(self.network(x), y), sync_dist=True)
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Change the weights after each batch, if the test asks for it."""
-        if os.environ.get("HOOK"):
-            with torch.no_grad():
-                self.network[0].bias.mul_(0.999)  # type: ignore[union-attr, operator]
-
     def configure_optimizers(self) -> Any:
         """Return an optimizer with a schedule that validations drive."""
         optimizer = torch.optim.AdamW(self.parameters(), lr=0.01)
