@@ -104,10 +104,8 @@ class LightningFit:
         self.trainer = trainer
         self.training = training
         self.is_off = False
-        self._is_stopping = False
+        self._is_stopping = self._is_saving = self._leaves_validation = False
         self._place = 0
-        self._is_saving = False
-        self._leaves_validation = False
         self._resumed: str | None = None
         self._position: dict[str, Any] | None = None
         self._ended_epoch: int | None = None
