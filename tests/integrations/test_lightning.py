@@ -72,6 +72,14 @@ def test_fits_that_are_no_training(answers: dict[str, Any]) -> None:
     assert whole["described"]["told"] == []
 
 
+def test_one_trainer_fits_twice(answers: dict[str, Any]) -> None:
+    """Both fits are trainings of one folder; a checkpoint goes into the one that wrote it."""
+    is_same, record, described = answers["twice"]
+    assert is_same
+    assert record == [[1, 5], [1, 10], [2, 15], [2, 20]]
+    assert described["training"]["ordinal"] == 2
+
+
 def test_a_finder_among_the_callbacks(answers: dict[str, Any]) -> None:
     """Lightning's LearningRateFinder would let a resumed fit begin anew."""
     first, second, began, _ = answers["finder"]
@@ -84,6 +92,14 @@ def test_a_stop_after_the_training(answers: dict[str, Any]) -> None:
     stopped = answers["stopped_in_test"]
     assert stopped["code"] == 75
     assert "after the training" in stopped["described"]["told"][0]
+
+
+def test_under_slurm_lightning_requeues_nothing(answers: dict[str, Any]) -> None:
+    """SIGUSR1 in a validation saves and leaves; Lightning's own handlers do not see it."""
+    code, is_same, names = answers["under_slurm"]
+    assert (code, is_same) == (75, True)
+    assert "stop-epoch=0-step=12-attempt=1.ckpt" in names
+    assert not [name for name in names if name.startswith("hpc")]
 
 
 def test_the_scripts_own_handler_gets_the_signal(answers: dict[str, Any]) -> None:

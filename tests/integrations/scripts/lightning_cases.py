@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import pickle
+import shutil
 import signal
 import sys
 import time
@@ -30,13 +31,13 @@ logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 class Asker(Callback):
     """Asks this process to stop when so many batches, of training or validation, have begun."""
 
-    def __init__(self, at):
-        self.at, self.count = at, 0
+    def __init__(self, at, number=signal.SIGTERM):
+        self.at, self.number, self.count = at, number, 0
 
     def tick(self, trainer, *_):
         self.count += not trainer.sanity_checking
         if self.count == self.at:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.number)
 
     on_train_batch_start = on_validation_batch_start = tick
 
@@ -295,6 +296,27 @@ def whole_script(folder):
     return {**done, "record": [(line["ordinal"], line["step"]) for line in run.record()]}
 
 
+def twice(folder):
+    """One trainer fits twice; a resume goes into the second fit."""
+    run = Run(folder, "twice")
+
+    def work():
+        lightning.seed_everything(1, verbose=False)
+        model, data = Model(), loaders()
+        trainer = trainer_of(run.out, every=5, max_epochs=1)
+        trainer.fit(model, *data)
+        trainer.fit_loop.max_epochs = 2
+        trainer.fit(model, *data)
+        return digest(model)
+
+    alone = child(run.folder, work)[1]
+    shutil.rmtree(run.out)
+    first = run.attempt(work)
+    record = [(line["ordinal"], line["step"]) for line in run.record()]
+    second = run.attempt(work, resume=run.record()[2]["checkpoint"])
+    return [alone == first["answer"] == second["answer"], record, second["described"]]
+
+
 def finder(folder):
     """A LearningRateFinder among the callbacks, and a resume: the fit goes on where it was."""
     run = Run(folder, "finder")
@@ -324,6 +346,25 @@ def stopped_in_test(folder):
         trainer.validate(Model(), loaders()[1], verbose=False)
 
     return run.attempt(work)
+
+
+def under_slurm(folder):
+    """SIGUSR1 in a validation, in a job that Lightning would requeue by itself."""
+    run = Run(folder, "slurm")
+    job = {
+        "SLURM_JOB_ID": 1, "SLURM_JOB_NAME": "train", "SLURM_NTASKS": 1, "SLURM_PROCID": 0,
+        "SLURM_LOCALID": 0, "SLURM_NODEID": 0, "SLURM_NTASKS_PER_NODE": 1,
+    }  # fmt: skip
+
+    def work():
+        asker = Asker(15, signal.SIGUSR1)
+        trained(run.out, callbacks=[asker])
+
+    done = run.attempt(work, **job)
+    again = run.attempt(lambda: trained(run.out), resume=run.saved()[-1], **job)
+    alone = child(run.folder, lambda: trained(run.folder / "alone"))[1]
+    names = sorted(os.path.basename(path) for path in run.saved())
+    return [done["code"], again["answer"] == alone, names]
 
 
 def own_handler(folder):
@@ -443,8 +484,8 @@ CASES = {
     case.__name__: case
     for case in (
         resumed,
-        changed_at_batch_ends, whole_script, finder,
-        stopped_in_test, own_handler, no_reading, as_without, unfit, cost,
+        changed_at_batch_ends, whole_script, twice, finder,
+        stopped_in_test, under_slurm, own_handler, no_reading, as_without, unfit, cost,
     )
 }  # fmt: skip
 
