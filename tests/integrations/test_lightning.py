@@ -102,6 +102,11 @@ def test_under_slurm_lightning_requeues_nothing(answers: dict[str, Any]) -> None
     assert not [name for name in names if name.startswith("hpc")]
 
 
+def test_objects_of_the_scripts_in_a_checkpoint(answers: dict[str, Any]) -> None:
+    """They are loaded if this run has written them; else Lightning refuses them as ever."""
+    assert answers["own_types"] == [True, 1]
+
+
 def test_the_scripts_own_handler_gets_the_signal(answers: dict[str, Any]) -> None:
     """The adapter neither replaces it nor stops the training."""
     assert answers["own_handler"]["answer"] == [1, "None", []]

@@ -367,6 +367,31 @@ def under_slurm(folder):
     return [done["code"], again["answer"] == alone, names]
 
 
+class Setting:
+    """An object of the script's, which torch loads only from files that are trusted."""
+
+
+class WithSetting(Model):
+    """Keeps such an object in its checkpoints."""
+
+    def __init__(self):
+        super().__init__()
+        self.save_hyperparameters({"setting": Setting()})
+
+
+def own_types(folder):
+    """A checkpoint with objects of the script's; one of this run, and one from elsewhere."""
+    run, other = Run(folder, "types"), Run(folder, "types-elsewhere")
+    how = {"kind": WithSetting, "every": 5}
+    alone = run.attempt(lambda: trained(run.out, **how))["answer"]
+    path = run.saved()[0]
+    own = run.attempt(lambda: trained(run.out, **how), resume=path)
+    (other.out / "checkpoints").mkdir(parents=True)
+    copied = shutil.copy(path, other.out / "checkpoints")
+    foreign = other.attempt(lambda: trained(other.out, **how), resume=copied)
+    return [own["answer"] == alone, foreign["code"]]
+
+
 def own_handler(folder):
     """The script's own handler of SIGTERM is left alone, and gets the signal."""
     run = Run(folder, "handler")
@@ -485,7 +510,7 @@ CASES = {
     for case in (
         resumed,
         changed_at_batch_ends, whole_script, twice, finder,
-        stopped_in_test, under_slurm, own_handler, no_reading, as_without, unfit, cost,
+        stopped_in_test, under_slurm, own_types, own_handler, no_reading, as_without, unfit, cost,
     )
 }  # fmt: skip
 
