@@ -1,4 +1,4 @@
-"""Unchanged scripts of transformers' Trainer under `supervisor run`, through all that may happen."""
+"""Unchanged scripts of transformers' Trainer under `supervisor run`, with all that may happen."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from tests.integrations.trainers import ONE_THREAD, SCRIPTS, trainers_python
 pytestmark = [pytest.mark.trainers, pytest.mark.timeout(1500)]
 # A launch imports torch and transformers.
 PATIENCE_S = 300.0
-SLOW = ("--example_s", "0.03", "--eval_example_s", "0.2")
+SLOW = ("--example_s", "0.03", "--eval_example_s", "1")
 FAST = ("--example_s", "0", "--eval_example_s", "0")
 
 
@@ -37,14 +37,7 @@ class Training(Supervised):
 
     def words(self, *words: str, ranks: int = 1) -> list[str]:
         """The command: a script and its arguments, on one rank or more."""
-        torchrun = [
-            "-m",
-            "torch.distributed.run",
-            "--nproc-per-node",
-            str(ranks),
-            "--master-port",
-            "0",
-        ]
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
         return [
             self.python_of_trainer, *(torchrun if ranks > 1 else []), str(SCRIPTS / words[0]),
             *words[1:],
@@ -154,8 +147,9 @@ def test_two_ranks_leave_at_one_step(training: Training) -> None:
     alone = training.alone(*arguments, *FAST, ranks=2)
     training.use(*arguments, *SLOW, "--eval_example_s", "2", ranks=2)
     training.start()
-    training.at(10, 1)
-    os.kill(int(training.status["ranks"][1]["pid"]), signal.SIGKILL)
+    torchrun = training.at(10, 1)
+    ranks = Path(f"/proc/{torchrun}/task/{torchrun}/children").read_text().split()
+    os.kill(int(ranks[1]), signal.SIGKILL)
     training.at(14, 2)
     training.stop()
     assert "saved at step" in training.text
@@ -170,7 +164,7 @@ def test_two_ranks_leave_at_one_step(training: Training) -> None:
 
 @pytest.mark.parametrize("plan", ["stages", "folds", "helper"])
 def test_a_checkpoint_goes_into_the_training_that_wrote_it(training: Training, plan: str) -> None:
-    """A kill in each of a script's trainings: all models equal those of the uninterrupted script."""
+    """A kill in each of a script's trainings: all models are those of the uninterrupted script."""
     alone = training.alone("several.py", plan, "0")
     training.use("several.py", plan, "0.05")
     training.start()
