@@ -34,11 +34,14 @@ def offered(package: str, context: Any) -> Iterator[Distribution]:
             return
         if name is not None and str(name).replace("_", "-").lower() != NAME:
             return
+        # Lightning must be able to load what it finds: an upgrade may be removing the files.
         from importlib.metadata import PathDistribution
         from pathlib import Path
 
+        from . import factories
+
         folder = Path(package, "integrations", "startup", "train_supervisor_hook-1.dist-info")
-        if os.path.isdir(folder):  # else an upgrade is removing it
+        if os.path.isdir(folder) and callable(factories.pytorch_callbacks):
             yield PathDistribution(folder)
     except Exception as error:
         hook.tell(f"the adapter for lightning is off: {type(error).__name__}: {error}")

@@ -3,6 +3,8 @@
 Lightning would end the training with the error of an entry point.
 """
 
+from . import hook
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -19,9 +21,9 @@ def fabric_callbacks() -> "list[Any]":
 
 
 def _made_by(name: str) -> "list[Any]":
-    from . import following, hook
-
     try:
+        from . import following
+
         factory = getattr(following.adapter("lightning_factory"), name, None)
         return [] if factory is None else list(factory())
     except Exception as error:

@@ -93,16 +93,22 @@ class LibraryFinder:
             return spec
         try:
             following = _beside("following")
-            if not following.is_import(sys._getframe(1)):
-                return None  # the program only asks, by importlib.util.find_spec
+            is_import = following.is_import(sys._getframe(1))
         except Exception as error:
             tell(f"the import of {name} cannot be followed: {type(error).__name__}: {error}")
             return None
-        return following.found(self, name, path, target)
+        # Otherwise the program only asks, by importlib.util.find_spec.
+        return following.found(self, name, path, target) if is_import else None
 
     def find_distributions(self, context: "Any" = None) -> "Iterator[Distribution]":
         """Offer the entry points for Lightning to a search for entry points."""
-        offered: Iterator[Distribution] = _beside("entry_points").offered(self._path[0], context)
+        try:
+            offered: Iterator[Distribution] = _beside("entry_points").offered(
+                self._path[0], context
+            )
+        except Exception as error:
+            tell(f"the entry points cannot be offered: {type(error).__name__}: {error}")
+            return iter(())
         return offered
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from math import isfinite
 from typing import NamedTuple
 
 from ..worker.adapters import TRAININGS, TRAININGS_BEGUN
@@ -48,7 +49,8 @@ class WriterRecord:
         """Note that this training's checkpoint is complete on disk. Raises OSError."""
         path = os.path.realpath(checkpoint)
         changed = _changed_at(path)
-        self._append(self._saves, training, checkpoint=path, step=step, changed=changed)
+        known = changed if isfinite(changed) else None
+        self._append(self._saves, training, checkpoint=path, step=step, changed=known)
 
     def _append(self, path: str | None, training: TrainingName, **more: Any) -> None:
         if path is None:
@@ -89,10 +91,11 @@ class WriterRecord:
             and line["ordinal"] != name.ordinal
             and line["wall"] > saved["wall"]
         ]
-        # Another training of the directory may have written it anew under the same name.
-        changed = _changed_at(checkpoint)
-        is_sure = not later or changed == saved.get("changed") or changed < min(later) - _SKEW_S
-        return name if is_sure else None
+        # Another training of the directory may have written it anew under the same name. What
+        # other ranks write a moment after the record is still this training's.
+        was, last = saved.get("changed"), _changed_at(checkpoint)
+        written_at = last + _SKEW_S if was is None else saved["wall"] + (last - was)
+        return name if not later or written_at < min(later) else None
 
     def is_of_this_run(self, checkpoint: str) -> bool:
         """Whether an attempt of this run wrote it, as far as that is known."""

@@ -16,6 +16,7 @@ class StopLooks:
     """False: no supervisor, a helper process, `integrate: none`. The adapter then does nothing."""
     _worker: Worker | None
     _is_on_one_node: bool | None = None
+    _is_stopping = False
 
     @property
     def may_stop(self) -> bool:
@@ -36,10 +37,9 @@ class StopLooks:
     @property
     def should_stop(self) -> bool:
         """Whether to save and to leave now; once true it stays true. Read it at step boundaries."""
-        worker = self._worker
-        if worker is None or not self.may_stop:
-            return False
-        return worker.look_for_stop()
+        if not self._is_stopping and self._worker is not None and self.may_stop:
+            self._is_stopping = self._worker.look_for_stop()
+        return self._is_stopping
 
     @property
     def is_asked(self) -> bool:

@@ -76,7 +76,7 @@ class Training(StopLooks):
         """
         self._worker: Worker | None = None
         self._last = -1
-        self._is_ended = False
+        self._is_ended = self._is_stopping = False
         self.is_supervised = False
         try:
             if hook.is_wanted(framework):

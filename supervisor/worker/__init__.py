@@ -5,11 +5,13 @@ from. `run.beat(step=…)` follows each step. When `run.should_stop` turns true,
 leaves by `run.exit_preempted(…)`; at the end of training it calls `run.finish(…)`. Data-loader
 workers take `ignore_stop_signals` as their `worker_init_fn`.
 
-`rank` reads what the launcher has put into the environment (`environment`), and writes a page of
-4096 bytes, one for each rank (`heartbeat`, `page_layout`). The daemon reads it (`page_reading`);
-the launcher sets one byte of it to ask for a stop. `page_owner` says which process a page belongs
-to, `page_place` and `page_repair` keep it where the supervisor looks. `stop_signals` and
-`stop_barrier` make `should_stop`. At the first beat `imports` records what was imported.
+`rank` makes one `training_process` of the interpreter, for the script or for an adapter. It reads
+what the launcher has put into the environment (`environment`), and writes a page of 4096 bytes, one
+for each rank (`heartbeat`, `page_layout`), and a `description` beside it. The daemon reads the page
+(`page_reading`); the launcher sets one byte of it to ask for a stop. `page_owner` says which
+process a page belongs to, `page_place` and `page_repair` keep it where the supervisor looks.
+`stop_signals` and `stop_barrier` make `should_stop`. At the first beat `imports` records what was
+imported. `adapters` has the names that the start-up hook shares with the daemon.
 
 What always holds: without a supervisor all of it works and has no effect, and none of it fails a
 training run. This folder imports relatively and from the standard library alone, for Python 3.9 and

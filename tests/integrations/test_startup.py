@@ -1,6 +1,7 @@
 """The hook at the start of an interpreter: it is there, and nothing else is any different."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -174,6 +175,37 @@ def test_a_bare_venv_and_a_foreign_supervisor(installation: Installation) -> Non
     """.replace("SITE", repr(f"/{site.relative_to(venv)}/supervisor"))
     said = installation.says(code, python=str(venv / "bin" / "python"))
     assert said.split() == ["adapted", "trained", "1", "True", "None", "True"]
+
+
+@pytest.mark.parametrize(
+    "gone",
+    ["following", "entry_points", "telling", "training", "attachment", "record", "factories"],
+)
+def test_files_that_are_removed_while_it_runs(installation: Installation, gone: str) -> None:
+    """An upgrade takes away what a living trainer imports later: the library works without it."""
+    installation.adapt(
+        """
+        def patch(module):
+            from .training import Training
+            Training("huggingface", "5", "out", 1).beat(1)
+        """
+    )
+    installation.adapt("def callbacks(): return []", "lightning_factory")
+    code = f"""
+    import importlib.metadata, os
+    os.unlink({str(installation.package / "integrations" / (gone + ".py"))!r})
+    from transformers.trainer import Trainer
+    names = [each.name for each in importlib.metadata.entry_points(group="console_scripts")]
+    for each in importlib.metadata.entry_points(group="lightning.pytorch.callbacks_factory"):
+        print(each.load()())
+    print(Trainer().train())
+    """
+    environment = installation.environment(
+        installation.library, SUPERVISOR_LAUNCHER=f"{os.getpid()}:0"
+    )
+    lines = installation.says(code, environment=environment).splitlines()
+    assert lines[-1] == "trained"
+    assert lines[:-1] == ([] if gone in ("entry_points", "factories") else ["[]"])
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,20 @@ def test_a_name_that_two_folds_wrote(runs: Runs) -> None:
     assert "it is not sure which training wrote" in runs.described["told"][0]
 
 
+def test_other_ranks_finish_a_moment_later(runs: Runs) -> None:
+    """Files that other ranks add after the record change nothing, if no training began before."""
+    found = runs.save()
+    code = """
+import time
+begin(); second = begin(); second.saved("out/checkpoint-10", 10)
+time.sleep(0.05); open("out/checkpoint-10/rng_state_1.pth", "w").close(); time.sleep(0.05)
+"""
+    runs.does(code)
+    ask = "print(*begin().resume_path(None)); print(*begin().resume_path(None))"
+    said = runs.does(ask, attempt=2, resume=found).splitlines()
+    assert said == ["False None", f"True {found}"]
+
+
 def test_a_crash_between_save_and_record(runs: Runs) -> None:
     """A checkpoint on no record is the first training's, unless a second one had begun there."""
     runs.does("begin()")
@@ -346,6 +360,8 @@ t = begin(); t.beat(3)
 print(t.may_stop, t.should_stop)
 os.kill(os.getpid(), signal.SIGTERM)
 print(t.should_stop)
+signal.signal(signal.SIGTERM, lambda *_: None)
+print(t.should_stop)
 try:
     t.stop("out/checkpoint-3", 3)
 finally:
@@ -354,7 +370,7 @@ finally:
     runs.installation.write("script.py", BEGIN + code)
     done = runs.installation.run("-u", "script.py")
     assert (done.returncode, done.stdout.split(), done.stderr) == (
-        0, ["True", "False", "True"], "",
+        0, ["True", "False", "True", "True"], "",
     )  # fmt: skip
     page = read_page(str(runs.installation.heartbeats / "rank-0"))
     assert page is not None

@@ -25,6 +25,8 @@ PROCESSES = {
     "a trainer": (
         *("supervisor.worker", "supervisor.checkpoint.commit", "supervisor.memory.slots"),
         *("supervisor.standby.observing", "train.__main__"),
+        *("supervisor.integrations.hook", "supervisor.integrations.factories"),
+        *("supervisor.integrations.entry_points", "supervisor.integrations.training"),
     ),
 }
 AT_ITS_START = {
@@ -57,6 +59,9 @@ BEHIND_ITS_FIRST_ANSWER = {
 MAY_BE_GONE = {
     ("supervisor.worker.imports.first_beat", "supervisor.worker.imports.recorder"),
     ("supervisor.worker.page_owner", "supervisor.worker.mounts"),
+    ("supervisor.integrations.hook", "supervisor.integrations.telling"),
+    ("supervisor.integrations.factories", "supervisor.integrations.following"),
+    ("supervisor.integrations.entry_points", "supervisor.integrations.factories"),
 }
 
 

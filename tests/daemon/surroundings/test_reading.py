@@ -21,6 +21,7 @@ from supervisor.daemon.look.surroundings.packages import installed, read_name
 from supervisor.daemon.look.surroundings.program import commit_of, files_of
 from supervisor.daemon.look.surroundings.record import from_json, to_json
 from supervisor.daemon.look.surroundings.variables import MASK, chosen, masked
+from supervisor.worker.adapters import STARTUP
 from tests.daemon.surroundings.test_comparing import GOOD
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -98,7 +99,7 @@ def test_a_fifo_as_settings(tmp_path: Path) -> None:
 
 
 def test_folders_of_the_system_and_of_pythonpath(tmp_path: Path) -> None:
-    """PYTHONPATH comes first; the system's folders only where the environment says so."""
+    """PYTHONPATH comes first, without our own folder; the system's only where it is said so."""
     system = tmp_path / "usr"
     (system / "bin").mkdir(parents=True)
     debian = system / "lib" / "python3" / "dist-packages"
@@ -113,7 +114,7 @@ def test_folders_of_the_system_and_of_pythonpath(tmp_path: Path) -> None:
     text = (tmp_path / "venv" / "pyvenv.cfg").read_text()
     home = os.path.dirname(os.path.realpath(sys.executable))
     (tmp_path / "venv" / "pyvenv.cfg").write_text(text.replace(home, str(system / "bin")))
-    environ = {"PATH": "", "PYTHONPATH": f"{given}:{tmp_path}/none"}
+    environ = {"PATH": "", "PYTHONPATH": f"{STARTUP}:{given}:{tmp_path}/none"}
     found = of_command([str(python)], environ)
     own = tmp_path / "venv" / "lib" / "python3.12" / "site-packages"
     assert found is not None
@@ -231,6 +232,13 @@ def test_commit(tmp_path: Path) -> None:
     (tmp_path / "w").mkdir()
     (tmp_path / "w" / ".git").write_text(f"gitdir: {tree}\n")
     assert commit_of(str(tmp_path / "w" / "train.py")) == COMMIT[::-1]
+
+
+def test_our_own_folder_in_pythonpath() -> None:
+    """The folder of the start-up hook is no setting: another installation changes nothing."""
+    assert chosen({"PYTHONPATH": STARTUP}) == ({}, {})
+    assert chosen({"PYTHONPATH": f"{STARTUP}:/a"}) == chosen({"PYTHONPATH": "/a"})
+    assert chosen({"PYTHONPATH": "/a"}) != chosen({"PYTHONPATH": "/b"})
 
 
 def test_variables_keep_no_secret() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from supervisor.system import procfs
 from supervisor.system.small_file import read_small_file
+from supervisor.worker.adapters import STARTUP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,7 +130,8 @@ def _interpreter(program: str, environ: Mapping[str, str]) -> TrainingPython:
         if settings.get("include-system-site-packages", "").lower() == "true":
             folders += _user_folder(version, environ)
             folders += _folders(os.path.dirname(settings.get("home", "")), version)
-    given = [folder for folder in environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    entries = environ.get("PYTHONPATH", "").split(os.pathsep)
+    given = [folder for folder in entries if folder not in ("", STARTUP)]
     return TrainingPython(version, tuple(_once([*given, *folders])))
 
 

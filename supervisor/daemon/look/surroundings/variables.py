@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
+
+from supervisor.worker.adapters import STARTUP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +46,10 @@ def chosen(
     for name, value in environ.items():
         if name in _OURS or name.startswith("SUPERVISOR_"):
             continue
+        if name == "PYTHONPATH":
+            entries = [entry for entry in value.split(os.pathsep) if entry != STARTUP]
+            if not (value := os.pathsep.join(entries)):
+                continue  # our own folder alone
         is_secret = _SECRET.search(name) is not None
         if not is_secret and (name.startswith(_SHOWN) or name in _SHOWN_NAMES):
             shown[name] = masked_text(value)[:_LONGEST]
