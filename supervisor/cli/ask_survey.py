@@ -19,6 +19,7 @@ from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.rundir.described_places import described_places, named_bests
 from supervisor.rundir.lock import is_held
 from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.recorded_saves import RecordedSaves, merged
 from supervisor.survey.answer import Survey
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.survey import survey
@@ -99,7 +100,8 @@ def _places(
     paths: RunPaths, history: History, memory: Mapping[str, Remembered], recorded: Recorded
 ) -> tuple[Path, ...]:
     known = (*memory, *(one.path for one in recorded.known()))
-    return described_places(paths.run_dir, history.places, known)
+    saved = RecordedSaves(paths.trainings, paths.run_dir).look()
+    return described_places(paths.run_dir, merged(history.places, saved), known)
 
 
 def is_run_directory(paths: RunPaths, directory: Path) -> bool:

@@ -57,6 +57,7 @@ _KEYS = (
     "epoch",
     "loss",
     "adapter",
+    "described",
     "total_steps",
     "eta_s",
     "heartbeat_age_s",

@@ -55,6 +55,8 @@ class History:
     """The checkpoint that the last attempt was resumed from. None: it began from nothing."""
     ever_attached: bool = False
     reached_step: int | None = None
+    reached_trainings: tuple[tuple[TrainingIdentity, int], ...] = ()
+    """The highest step of each training that an attempt ended in."""
     resumed_step: int | None = None
     rollback: bool = False
     back_to: int | None = None

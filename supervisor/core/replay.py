@@ -161,7 +161,7 @@ def fold_entry(past: History, noted: Stamped) -> History:
             budget = replace(budget, progress_places=())
             return replace(
                 past, begin_again=True, held=None, pause=None, budget=budget,
-                reached_step=None, doubt=None, rollback=False, back_to=None,
+                reached_step=None, reached_trainings=(), doubt=None, rollback=False, back_to=None,
                 resumed_step=max(past.resumed_step or 0, past.reached_step or 0) or None,
                 counters=fold_counters(past.counters, entry), resume_doubt=None,
             )  # fmt: skip

@@ -47,6 +47,20 @@ def with_training_place(
     return (*others, (training, place))[-_TRAININGS_MAX:]
 
 
+def with_reached(
+    reached: tuple[tuple[TrainingIdentity, int], ...],
+    said: TrainerDescription | None,
+    step: int | None,
+) -> tuple[tuple[TrainingIdentity, int], ...]:
+    """The highest step of each training, after an attempt ended at `step`."""
+    if said is None or said.training is None or step is None:
+        return reached
+    training = said.training.identity
+    step = max(step, dict(reached).get(training, step))
+    others = (one for one in reached if one[0] != training)
+    return (*others, (training, step))[-_TRAININGS_MAX:]
+
+
 def with_told(past: History, entry: TrainerToldEntry) -> History:
     """The history with one more sentence."""
     if entry.is_ours:

@@ -8,6 +8,7 @@ from supervisor.core.entries.entry import Stamped
 from supervisor.core.history import History
 from supervisor.core.job import IdleStops
 from supervisor.core.look_facts import HungAt
+from supervisor.core.replayed_description import description_of, with_reached
 from supervisor.core.rules.exit_codes import ExitRule
 from supervisor.core.rules.outage import with_death
 from supervisor.core.rules.patience import beyond, with_hang
@@ -36,6 +37,9 @@ def with_end(past: History, noted: Stamped, entry: AttemptEndedEntry) -> History
         not_resumed=None,
         ever_attached=past.ever_attached or bool(entry.attached),
         reached_step=max(reached, default=None),
+        reached_trainings=with_reached(
+            past.reached_trainings, description_of(past.described), entry.step
+        ),
         failure=entry.failure,
         action=entry.action,
         reason=entry.reason or "",

@@ -220,6 +220,8 @@ class State:
     """The step that an earlier daemon was going back to. No later checkpoint is resumed from."""
     reached_step: int | None = None
     """The highest step that any attempt was seen at: steps up to here are replayed, not new."""
+    reached_trainings: tuple[tuple[TrainingIdentity, int], ...] = ()
+    """The same for each training that an attempt ended in: each stage counts from 1."""
     reached_before: int | None = None
     """`reached_step` before the attempt that runs now."""
     progress_before: tuple[int | None, float | None] = (None, None)

@@ -6,6 +6,7 @@ the sentence below a field is its row.
 
 from dataclasses import dataclass
 
+from supervisor.core.described_status import DescribedStatus
 from supervisor.core.vocabulary import Action, Failure, Intent, RunState, StopSource
 
 
@@ -225,6 +226,8 @@ class Status:
     adapter: str | None = None
     """The trainer's library, if an adapter or the trainer named it: `huggingface 5.24`. `none` with
     the reason in brackets, where an adapter is known to be off. Null: not known."""
+    described: DescribedStatus | None = None
+    """What the trainer of the current or last attempt says of itself; null: nothing."""
     total_steps: int | None = None
     """How many steps the trainer said that it makes, in the training that it is in."""
     eta_s: float | None = None

@@ -139,9 +139,7 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console, rules: UserR
         journal.record(created)
     runtime = RuntimeDirectory(run_id, paths.state_dir)
     runtime.claim(paths.state_dir)
-    named = DescribedDirectories(
-        paths.run_dir, history, are_followed=config.configured_directory is None
-    )
+    named = DescribedDirectories(paths, history, are_followed=config.configured_directory is None)
     journal.listeners.append(named.note)
     surveyor = Surveyor(
         Path(config.checkpoints.directory or paths.run_dir),

@@ -26,7 +26,9 @@ def described_places(
     `places`: the last named first. It counts first. Of the others those count that the same
     attempt named, and those that hold a checkpoint on record: `known` are the paths of these.
     """
-    holding = {str(Path(path).parent) for path in known}
+    if not places:
+        return ()
+    holding = {path.rpartition("/")[0] for path in known}
     kept = [
         run_dir / place.path
         for place in places

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from supervisor.worker.adapters import TRAININGS
+
 
 @dataclass(frozen=True, slots=True)
 class RunPaths:
@@ -69,6 +71,11 @@ class RunPaths:
     def surroundings(self) -> Path:
         """What the last attempt and the last good one ran in, one file for each."""
         return self.state_dir / "surroundings"
+
+    @property
+    def trainings(self) -> Path:
+        """The saves of adapters, a line for each: a trainer writes it, and no daemon."""
+        return self.state_dir / TRAININGS
 
     @property
     def pins(self) -> Path:

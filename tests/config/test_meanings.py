@@ -40,7 +40,8 @@ def test_what_stands_below_a_field_is_its_meaning() -> None:
     )
     assert meanings["checkpoints.directory"].text == (
         "Where the trainer saves its checkpoints. Default: `run_dir`."
-        " The trainer makes it; the supervisor does not."
+        " The trainer makes it; the supervisor does not. Without this key the supervisor also looks"
+        " into the directory that the trainer names (docs/checkpoints.md)."
     )
     assert meanings["restart"].text == "When and how often a failed attempt is started again."
 

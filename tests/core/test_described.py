@@ -7,6 +7,7 @@ import pytest
 from supervisor.core.effects import Effect, Launch, Record, Say
 from supervisor.core.ending import OwnRecord
 from supervisor.core.policy import Policy
+from supervisor.core.rules.goodput import bucket
 from supervisor.core.rules.resumption import initial_state
 from supervisor.core.states import Checkpoint
 from supervisor.core.trainer_description import Described, TrainerDescription, TrainingSaid
@@ -279,3 +280,19 @@ def test_news_of_another_attempt_is_passed_over() -> None:
     before = world.state
     assert world.feed(Described(7, said())) == []
     assert world.state == before
+
+
+def test_a_second_stage_makes_its_own_steps() -> None:
+    """Its steps are training, not a replay of the first stage's, also after a daemon's start."""
+    world = training()
+    tell(world, said(ONE))
+    world.checkpoints = (at(ONE, 100),)
+    world.launched(world.end(step=100))
+    worlds = [world, replayed(world)]
+    for one in worlds:
+        one.state = replace(one.state, activity=replace(one.state.activity, step=5))
+        assert bucket(one.state) == "replaying_s"
+        tell(one, said(ONE))
+        assert bucket(one.state) == "replaying_s"
+        tell(one, said(TWO))
+        assert bucket(one.state) == "training_s"

@@ -21,6 +21,7 @@ from supervisor.core.entries.trainer import DescribedEntry
 from supervisor.core.events import Surveyed
 from supervisor.core.history import History, NamedPlace
 from supervisor.core.vocabulary import RunState
+from supervisor.daemon.act.clear_before_launch import tell_end
 from supervisor.daemon.act.directory_claims import DirectoryClaims, claims_of
 from supervisor.daemon.act.pruner import Pruner
 from supervisor.daemon.act.set_aside import set_aside
@@ -30,7 +31,7 @@ from supervisor.daemon.look.surveyor import Surveyor
 from supervisor.daemon.tell.console import Console
 from supervisor.daemon.tell.journal import Journal
 from supervisor.rundir.described_places import PLACES_MAX, as_recorded, described_places
-from supervisor.rundir.ledger import LedgerWriter
+from supervisor.rundir.ledger import LedgerWriter, read_ledger
 from supervisor.rundir.paths import RunPaths
 from tests.daemon.test_surveyor import answer
 
@@ -104,7 +105,7 @@ def scene_of(folder: Path, name: str, **checkpoints: Any) -> Scene:
     terminal = folder / f"terminal-{name}"
     console = Console(os.open(terminal, os.O_WRONLY | os.O_CREAT), enabled=True)
     followed = config.configured_directory is None
-    named = DescribedDirectories(paths.run_dir, History(), are_followed=followed)
+    named = DescribedDirectories(paths, History(), are_followed=followed)
     journal.listeners.append(named.note)
     surveyor = Surveyor(
         Path(config.checkpoints.directory or paths.run_dir), folder / f"shm-{name}", run_id=name,
@@ -305,3 +306,66 @@ def test_which_places_count() -> None:
     assert described_places(run_dir, [], []) == ()
     assert as_recorded("/run/out", run_dir) == "out"
     assert as_recorded("/runs", run_dir) == "/runs"
+
+
+def test_the_description_of_an_attempt_that_nobody_watched(scene: Scene) -> None:
+    """Launcher and daemon died: the next daemon reads from memory where the last saves are."""
+    pages = scene.folder / "pages"
+    pages.mkdir()
+    said = {"attempt": 4, "checkpoint_dir": str(scene.folder / "out"), "framework": "f 1"}
+    (pages / "describe-0.json").write_text(json.dumps(said))
+    run = scene.run
+    run.history = SimpleNamespace(attempt=4)
+    run.runtime = SimpleNamespace(heartbeat_dir=lambda _attempt: pages)
+    tell_end(run, None)
+    assert scene.surveyor.directory == scene.folder / "out"
+    kinds = [entry["type"] for entry in read_ledger(scene.paths.ledger)]
+    assert kinds[-2:] == ["described", "attempt_unwatched"]
+
+
+def record_save(scene: Scene, line: object) -> None:
+    """An adapter puts a save on record."""
+    with scene.paths.trainings.open("a") as file:
+        file.write((line if isinstance(line, str) else json.dumps(line)) + "\n")
+
+
+def test_a_training_that_no_look_saw(scene: Scene) -> None:
+    """A stage of half a second saves and ends between two looks: its record names its directory."""
+    one = scene.folder / "one"
+    scene.save(one, 10, 20)
+    assert scene.steps() == []
+    record_save(scene, {"attempt": 1, "directory": str(one), "ordinal": 1,
+                        "checkpoint": str(one / "checkpoint-20.pt"), "step": 20})  # fmt: skip
+    assert scene.steps() == [("one", 20), ("one", 10)]
+    two = scene.describe("two")
+    assert scene.surveyor.directory == two
+    assert scene.steps() == [("one", 20), ("one", 10)]
+    scene.save(two, 5)
+    assert scene.steps() == [("two", 5)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "{", "[1]", "null", "[" * 100_000, {"checkpoint": "/a/b"}, {"checkpoint": 3, "attempt": 1},
+     {"checkpoint": "a/b", "attempt": 1}, {"checkpoint": "/b", "attempt": 1},
+     {"checkpoint": "/a\0b/c", "attempt": 1}, {"checkpoint": "/a/b", "attempt": True}],
+    ids=lambda line: str(line)[:30],
+)  # fmt: skip
+def test_lines_that_name_nothing(scene: Scene, line: object) -> None:
+    """A damaged line, or another version's, is passed over; the others count."""
+    record_save(scene, line)
+    record_save(scene, {"checkpoint": "/x/y/checkpoint-1", "attempt": 1})
+    record_save(scene, line)
+    assert scene.surveyor.directories == (scene.paths.run_dir, Path("/x/y"))
+
+
+def test_a_long_record_is_read_from_its_end(scene: Scene) -> None:
+    """The newest lines count, and a record in a pipe's place is not waited for."""
+    for number in range(4000):
+        record_save(scene, {"checkpoint": f"/a/{number % 3999}/c-1", "attempt": 1, "x": "y" * 100})
+    found = scene.surveyor.directories
+    assert found[1:4] == (Path("/a/0"), Path("/a/3998"), Path("/a/3997"))
+    assert len(found) == 1 + PLACES_MAX
+    scene.paths.trainings.unlink()
+    os.mkfifo(scene.paths.trainings)
+    assert scene.surveyor.directories == (scene.paths.run_dir,)

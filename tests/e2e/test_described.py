@@ -1,6 +1,8 @@
 """A trainer that says where it saves: no configuration names a directory, and runs go on there."""
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,15 @@ from tests.e2e.conftest import Supervised, uninterrupted
 SCRIPT = Path(__file__).with_name("described.py")
 
 
-def configure(run: Supervised, plan: list[list[Any]], faults: dict[str, Any], **more: Any) -> None:
+def configure(
+    run: Supervised,
+    plan: list[list[Any]],
+    faults: dict[str, Any],
+    STEP_S: float = 0.05,
+    **more: Any,
+) -> None:
     """Configure a run of that trainer, without a checkpoint directory and `resume.args`."""
-    env = {"PLAN": json.dumps(plan), "FAULTS": json.dumps(faults)}
+    env = {"PLAN": json.dumps(plan), "FAULTS": json.dumps(faults), "STEP_S": STEP_S}
     run.configure(command=[sys.executable, str(SCRIPT)], env=env, **more)
 
 
@@ -39,6 +47,11 @@ def test_killed_twice_and_resumed_from_there(run: Supervised) -> None:
     assert (first["framework"], first["directory"]) == ("teststages 1.0", str(run.folder / "out"))
     assert run.status["adapter"] == "teststages 1.0"
     assert run.status["total_steps"] == 60
+    out = str(run.folder / "out")
+    assert run.status["described"] == {
+        "directory": out, "best": f"{out}/checkpoint-50.pt",
+        "training": {"directory": out, "ordinal": 1},
+    }  # fmt: skip
     listed = run.command("checkpoints").stdout
     assert "checkpoint-60.pt" in listed
     marked = [line.split()[0] for line in listed.splitlines() if line.endswith(" best")]
@@ -79,9 +92,13 @@ def test_killed_in_each_of_two_stages(run: Supervised) -> None:
     assert (run.folder / "one" / "checkpoint-40.pt").exists()
 
 
-def test_a_stage_that_saved_nothing_yet(run: Supervised) -> None:
-    """Killed at the first steps of stage 2: its directory is empty, and stage 1's is looked at."""
-    configure(run, [["one", 20, 20], ["two", 20, 20]], {"1": [2, 5, "kill"]})
+@pytest.mark.parametrize("step_s", [0.05, 0.0])
+def test_a_stage_that_saved_nothing_yet(run: Supervised, step_s: float) -> None:
+    """Killed at the first steps of stage 2: its directory is empty, and stage 1's is looked at.
+
+    Also if stage 1 was over before any look: the record of saves tells where they are.
+    """
+    configure(run, [["one", 20, 20], ["two", 20, 20]], {"1": [2, 5, "kill"]}, STEP_S=step_s)
     assert run.run() == 0
     assert sources(run) == [None, "one/checkpoint-20.pt"]
     assert "missing" not in run.text
@@ -148,3 +165,58 @@ def test_a_configured_directory_stays(run: Supervised) -> None:
     assert run.text.count(both) == 1
     assert run.status["failure"] == "checkpoints_unseen"
     assert not (run.folder / ".out.supervised-by").exists()
+
+
+def test_a_daemon_that_starts_later_knows_it(run: Supervised) -> None:
+    """Told once by two daemons; the second looks where the first one's trainer saves."""
+    configure(run, [["out", 10**6, 10**6]], {}, launch={"mode": "cold"})
+    run.start()
+    trainer = run.wait_step(12)
+    run.wait(lambda: run.entries("trainer_told"))
+    daemon = run.status["pids"]["daemon"]
+    os.kill(daemon, signal.SIGKILL)
+    run.wait(lambda: len(run.entries("daemon_started")) == 2)
+    run.wait(lambda: run.status["pids"]["daemon"] != daemon and run.status["adapter"])
+    run.wait_step(25)
+    os.kill(trainer, signal.SIGKILL)
+    run.wait(lambda: len(run.entries("attempt_started")) == 2)
+    source = sources(run)[1]
+    assert source is not None
+    assert source.startswith("out/checkpoint-")
+    told = [(one["attempt"], one["sentence"]) for one in run.entries("trainer_told")]
+    assert told[0] == (1, "it repeats no batches")
+    assert len(told) == len(set(told))
+    described = [one for one in run.entries("described") if one["attempt"] == 1]
+    assert len(described) == 2, "its start, and its best checkpoint"
+    run.command("stop")
+    assert run.finish() == 75
+
+
+STEPS = """
+import time
+for step in range(1, 10**6): print(f"step {step}", flush=True); time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "options", "more", "why"),
+    [
+        (["env", "PYTHONPATH=/nowhere"], [], {}, "none (PYTHONPATH was replaced)"),
+        ([], ["-I"], {}, "none (python -I ignores PYTHONPATH)"),
+        ([], [], {"integrate": "none"}, "none (integrate: none)"),
+    ],
+)
+def test_why_there_is_no_adapter(
+    run: Supervised, before: list[str], options: list[str], more: dict[str, Any], why: str
+) -> None:
+    """`status` says it once the log shows a step."""
+    script = run.folder / "t.py"
+    script.write_text(STEPS)
+    command = [*before, sys.executable, *options, str(script)]
+    run.configure(command=command, launch={"mode": "cold"}, **more)
+    run.start()
+    run.wait(lambda: run.status.get("adapter") is not None)
+    assert run.status["adapter"] == why
+    assert why in " ".join(run.command("status").stdout.split())
+    run.command("stop")
+    run.finish()

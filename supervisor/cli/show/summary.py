@@ -100,6 +100,8 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
         yield "progress", progress
     if record.live and status.adapter:
         yield "adapter", status.adapter
+    if status.described is not None and status.described.directory:
+        yield "saves into", status.described.directory
     if record.live and status.phase:
         yield "phase", _phase_text(status, record.age_s or 0.0)
     if checkpoint := checkpoint_text(status.checkpoint):

@@ -10,6 +10,7 @@ from supervisor.core.reactions.hold import MENDED, hold, hold_stuck
 from supervisor.core.reactions.persist_snapshot import after_stop
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.reactions.records import plain_decision
+from supervisor.core.replayed_description import with_reached
 from supervisor.core.rules.budget import backoff_s, exhausted, with_failure
 from supervisor.core.rules.patience import with_hang
 from supervisor.core.rules.warm_launch import Launched, LaunchMode, ParkedStage
@@ -114,6 +115,7 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
         left=None,
         wake_at=None,
         reached_step=reached,
+        reached_trainings=with_reached(state.reached_trainings, state.description, ending.step),
         end_unseen=False,
         ever_attached=state.ever_attached or ending.attached,
     )

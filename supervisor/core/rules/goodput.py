@@ -34,11 +34,8 @@ def bucket(state: State) -> str | None:
                 return "launching_s"
             if activity.step is None and not activity.first_step_seen:
                 return "unknown_s"
-            if (
-                state.reached_step is not None
-                and activity.step is not None
-                and activity.step <= state.reached_step
-            ):
+            reached = _reached(state)
+            if reached is not None and activity.step is not None and activity.step <= reached:
                 return "replaying_s"
             return "training_s"
         case RunState.DRAINING:
@@ -49,6 +46,14 @@ def bucket(state: State) -> str | None:
             return "waiting_s"
         case _:
             return None
+
+
+def _reached(state: State) -> int | None:
+    """The step up to which the training that runs now makes its steps again; None for no step."""
+    training = None if state.description is None else state.description.training
+    if training is None or not state.reached_trainings:
+        return state.reached_step
+    return dict(state.reached_trainings).get(training.identity)
 
 
 def lost_to_hang(account: Account, seconds: float) -> Account:

@@ -50,6 +50,7 @@ def initial_state(
         rollback=past.rollback,
         back_to=past.back_to,
         reached_step=past.reached_step,
+        reached_trainings=past.reached_trainings,
         resume_doubt=past.resume_doubt,
         resume_is_trusted=past.resume_is_trusted,
         reached_before=past.reached_step,

@@ -1,4 +1,4 @@
-"""The checkpoint directories that this run's trainers named, from the ledger and as they come.
+"""The checkpoint directories that this run's trainers named, from their records and as they come.
 
 They count only if the configuration names no directory.
 """
@@ -8,18 +8,26 @@ from pathlib import Path
 
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.trainer import DescribedEntry
-from supervisor.core.history import History
+from supervisor.core.history import History, NamedPlace
 from supervisor.core.replayed_description import with_description
 from supervisor.rundir.described_places import described_places, named_bests
+from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.recorded_saves import RecordedSaves, merged
 
 
 class DescribedDirectories:
     """Fed with the ledger's entries as they are written; it begins with the history's."""
 
-    def __init__(self, run_dir: Path, history: History, *, are_followed: bool) -> None:
-        self._run_dir = run_dir
+    def __init__(self, paths: RunPaths, history: History, *, are_followed: bool) -> None:
+        self._run_dir = paths.run_dir
         self._history = history
         self._are_followed = are_followed
+        self._record = RecordedSaves(paths.trainings, paths.run_dir)
+        self._saved: tuple[NamedPlace, ...] = ()
+
+    @property
+    def _places(self) -> tuple[NamedPlace, ...]:
+        return merged(self._history.places, self._saved) if self._are_followed else ()
 
     def note(self, entry: Entry) -> None:
         """Take in one entry."""
@@ -29,18 +37,17 @@ class DescribedDirectories:
     @property
     def current(self) -> Path | None:
         """The directory that was named last; None if none was, or the configuration names one."""
-        places = self._history.places if self._are_followed else ()
+        places = self._places
         return self._run_dir / places[0].path if places else None
 
     def to_look_into(self, known: Iterable[str]) -> tuple[str, ...]:
         """The directories that a survey looks into; `known`: paths of checkpoints on record."""
-        places = self._history.places if self._are_followed else ()
-        return tuple(map(str, described_places(self._run_dir, places, known)))
+        self._saved = self._record.look() if self._are_followed else ()
+        return tuple(map(str, described_places(self._run_dir, self._places, known)))
 
     def all(self) -> frozenset[str]:
         """Every directory that was ever named."""
-        places = self._history.places if self._are_followed else ()
-        return frozenset(str(self._run_dir / place.path) for place in places)
+        return frozenset(str(self._run_dir / place.path) for place in self._places)
 
     @property
     def bests(self) -> tuple[str, ...]:

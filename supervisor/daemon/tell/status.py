@@ -2,8 +2,10 @@
 
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from supervisor.config.model import RunConfig
+from supervisor.core.described_status import DescribedStatus, TrainingStatus
 from supervisor.core.rules.budget import DAY_S
 from supervisor.core.rules.goodput import goodput, total_s
 from supervisor.core.states import State
@@ -92,6 +94,7 @@ def status_of(
         attached=activity.attached if alive else None,
         world_size=shown.world_size if shown else None,
         adapter=_adapter(state, facts),
+        described=_described(state, config.run_dir),
         total_steps=None if state.description is None else state.description.total_steps,
         eta_s=_eta_s(state, shown.step_rate) if shown else None,
         checkpoint=None
@@ -159,6 +162,18 @@ def _adapter(state: State, facts: StatusFacts) -> str | None:
     if said is None and facts.no_adapter is not None and state.alive:
         return f"none ({facts.no_adapter})"
     return said
+
+
+def _described(state: State, run_dir: str | None) -> DescribedStatus | None:
+    said = state.description
+    if said is None or not said.is_attached:
+        return None
+    home, training = Path(run_dir or "/"), said.training
+    return DescribedStatus(
+        directory=None if said.directory is None else str(home / said.directory),
+        best=None if said.best is None else str(home / said.best),
+        training=None if training is None else TrainingStatus(training.directory, training.ordinal),
+    )
 
 
 def _eta_s(state: State, step_rate: float | None) -> float | None:
