@@ -16,7 +16,7 @@ class StopLooks:
     """False: no supervisor, a helper process, `integrate: none`. The adapter then does nothing."""
     _worker: Worker | None
     _is_on_one_node: bool | None = None
-    _is_stopping: bool = False
+    _is_stopping = False
 
     @property
     def may_stop(self) -> bool:

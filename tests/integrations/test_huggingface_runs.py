@@ -1,6 +1,7 @@
-"""Unchanged scripts of transformers' Trainer under `supervisor run`, through all that may happen."""
+"""Unchanged scripts of transformers' Trainer under `supervisor run`, with all that may happen."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from tests.integrations.trainers import ONE_THREAD, SCRIPTS, trainers_python
 pytestmark = [pytest.mark.trainers, pytest.mark.timeout(1500)]
 # A launch imports torch and transformers.
 PATIENCE_S = 300.0
-SLOW = ("--example_s", "0.03", "--eval_example_s", "0.2")
+SLOW = ("--example_s", "0.03", "--eval_example_s", "1")
 FAST = ("--example_s", "0", "--eval_example_s", "0")
 
 
@@ -37,14 +38,7 @@ class Training(Supervised):
 
     def words(self, *words: str, ranks: int = 1) -> list[str]:
         """The command: a script and its arguments, on one rank or more."""
-        torchrun = [
-            "-m",
-            "torch.distributed.run",
-            "--nproc-per-node",
-            str(ranks),
-            "--master-port",
-            "0",
-        ]
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
         return [
             self.python_of_trainer, *(torchrun if ranks > 1 else []), str(SCRIPTS / words[0]),
             *words[1:],
@@ -61,22 +55,28 @@ class Training(Supervised):
         )  # fmt: skip
         return folder
 
-    def at(self, step: int, attempt: int, ordinal: int | None = None, where: str = "") -> int:
-        """Wait until an attempt is at a step (of one of its trainings); the trainer's pid."""
+    def at(self, step: int, attempt: int) -> int:
+        """Wait until an attempt is at a step; the trainer's pid."""
 
         def reached() -> int | None:
             status = self.status
-            training = (status.get("described") or {}).get("training") or {}
             here = status.get("attempt") == attempt and status.get("state") == "running"
-            if ordinal is not None and training.get("ordinal") != ordinal:
-                here = False
-            if not str(training.get("directory", "")).endswith(where):
-                here = False
-            return (
-                status["pids"]["trainer"] if here and (status.get("step") or -1) >= step else None
-            )
+            return status["pids"]["trainer"] if here and (status.get("step") or 0) >= step else None
 
         return int(self.wait(reached, PATIENCE_S))
+
+    def has_saved(self, attempt: int, ordinal: int, where: str) -> int:
+        """Wait until one of the trainings of an attempt has saved; the trainer's pid."""
+        record = self.paths.state_dir / "trainings.jsonl"
+
+        def saved() -> bool:
+            lines = record.read_text().splitlines() if record.exists() else []
+            seen = [(line["attempt"], line["ordinal"], Path(line["directory"]).name)
+                    for line in map(json.loads, lines)]  # fmt: skip
+            return (attempt, ordinal, where) in seen
+
+        self.wait(saved, PATIENCE_S)
+        return int(self.status["pids"]["trainer"])
 
     def stop(self) -> None:
         """Ask `supervisor run` to stop, as a scheduler does, and wait for its end."""
@@ -149,13 +149,14 @@ def test_two_ranks_leave_at_one_step(training: Training) -> None:
         "causal_lm.py", "--output_dir", "out", "--per_device_train_batch_size", "2",
         "--num_train_epochs", "1", "--logging_steps", "1", "--save_steps", "8", "--report_to",
         "none", "--seed", "3", "--eval_strategy", "steps", "--eval_steps", "30",
-        "--learning_rate", "0.01", "--per_device_eval_batch_size", "1",
+        "--learning_rate", "0.01", "--per_device_eval_batch_size", "1", "--use_cpu",
     )  # fmt: skip
     alone = training.alone(*arguments, *FAST, ranks=2)
     training.use(*arguments, *SLOW, "--eval_example_s", "2", ranks=2)
     training.start()
-    training.at(10, 1)
-    os.kill(int(training.status["ranks"][1]["pid"]), signal.SIGKILL)
+    torchrun = training.at(10, 1)
+    ranks = Path(f"/proc/{torchrun}/task/{torchrun}/children").read_text().split()
+    os.kill(int(ranks[1]), signal.SIGKILL)
     training.at(14, 2)
     training.stop()
     assert "saved at step" in training.text
@@ -170,13 +171,13 @@ def test_two_ranks_leave_at_one_step(training: Training) -> None:
 
 @pytest.mark.parametrize("plan", ["stages", "folds", "helper"])
 def test_a_checkpoint_goes_into_the_training_that_wrote_it(training: Training, plan: str) -> None:
-    """A kill in each of a script's trainings: all models equal those of the uninterrupted script."""
+    """A kill in each of a script's trainings: all models are those of the uninterrupted script."""
     alone = training.alone("several.py", plan, "0")
     training.use("several.py", plan, "0.05")
     training.start()
     wheres = {"stages": ["one", "two"], "folds": ["out"] * 3, "helper": ["helper", "out"]}[plan]
     for attempt, where in enumerate(wheres, start=1):
         ordinal = attempt if plan == "folds" else 1
-        os.kill(training.at(8, attempt, ordinal, where), signal.SIGKILL)
+        os.kill(training.has_saved(attempt, ordinal, where), signal.SIGKILL)
     assert training.finish(PATIENCE_S) == 0
     assert weights(training.folder / "kept") == weights(alone / "kept")

@@ -65,6 +65,8 @@ def made(folder, stop_at=None, stop_in_eval=None, eval_row_s=0.0, kind=Trainer, 
         GPT2Config(vocab_size=50, n_positions=16, n_embd=16, n_layer=1, n_head=2)
     )
     more = {"num_train_epochs": 2, "save_steps": 100, "logging_steps": 1, **more}
+    if "eval_strategy" not in inspect.signature(TrainingArguments).parameters:
+        more["evaluation_strategy"] = more.pop("eval_strategy", "no")  # its name before 4.41
     args = TrainingArguments(
         str(folder), per_device_train_batch_size=4, per_device_eval_batch_size=2,
         report_to=[], disable_tqdm=True, learning_rate=0.01, **more,
@@ -395,6 +397,7 @@ def searched(folder):
 
         trainer = made(run.out, max_steps=2, save_steps=1)
         transformers.integrations.hp_params = lambda trial: {}
+        transformers.trainer.hp_params = lambda trial: {}
         trainer.hp_search_backend = transformers.trainer_utils.HPSearchBackend.OPTUNA
         trainer.hp_space, trainer.hp_name = (lambda trial: {}), None
         trainer.model_init = lambda: trainer.model
