@@ -1,6 +1,9 @@
 # Every target sets up what it needs: a fresh machine wants only make, python3 with venv, and PyPI.
 PYTHON ?= python3
 VENV ?= .venv
+TRAINERS_VENV ?= .venv-trainers
+# Each of them imports torch again and again.
+TRAINERS_JOBS ?= 2
 OUTPUT ?= demo-output
 # Torch goes in first and by itself: the newest one the extra's range allows would otherwise win.
 TORCH ?= torch==2.13.0
@@ -19,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Kept, whatever the machine says: each process that a test starts would compile all of it again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup test before test-again test-root test-gpu test-systemd chaos check format model demo docs bench bench-checkpoint dist clean bench-relaunch bench-diagnosis soak
+.PHONY: help setup test test-trainers before test-again test-root test-gpu test-systemd chaos check format model demo docs bench bench-checkpoint dist clean bench-relaunch bench-diagnosis soak
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -51,6 +54,16 @@ test-systemd: setup ## a real systemd, booted in namespaces: needs root, Debian'
 
 test-slurm: setup ## real SLURM clusters, several at a time: needs root, Debian's slurm-wlm and munge
 	$(BIN)/python -m pytest -n $(SLURM_JOBS) --dist worksteal -m rig tests/rigs/slurm $(PYTEST_ARGS)
+
+# What the trainers need is theirs alone: this project is not installed beside them.
+$(TRAINERS_VENV)/.installed: tests/integrations/requirements.txt
+	$(PYTHON) -m venv $(TRAINERS_VENV)
+	$(TRAINERS_VENV)/bin/pip install --quiet '$(TORCH)'
+	$(TRAINERS_VENV)/bin/pip install --quiet --requirement tests/integrations/requirements.txt
+	@touch $@
+
+test-trainers: setup $(TRAINERS_VENV)/.installed ## unchanged scripts of real training libraries
+	TRAINERS_PYTHON='$(abspath $(TRAINERS_VENV))/bin/python' $(BIN)/python -m pytest -n $(TRAINERS_JOBS) --dist loadfile -m trainers tests/integrations $(PYTEST_ARGS)
 
 test-root: setup ## the tests that need root: mounts, other users
 	$(BIN)/python -m pytest -m 'root and not gpu' $(PYTEST_ARGS)

@@ -18,6 +18,7 @@ from . import hook
 from .attachment import attached
 from .record import TrainingName, WriterRecord
 from .resuming import choose
+from .stop_looks import StopLooks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,11 +59,8 @@ def _of_process() -> ProcessTrainings:
 _PROCESS = _of_process()
 
 
-class Training:
+class Training(StopLooks):
     """One training: where its checkpoints lie, how far it is, and when it has to stop."""
-
-    is_supervised: bool
-    """False: no supervisor, a helper process, `integrate: none`. The adapter then does nothing."""
 
     def __init__(
         self,
@@ -70,11 +68,14 @@ class Training:
         version: str,
         directory: str | os.PathLike[str] | None,
         total_steps: int | None,
+        *,
+        is_place: bool = True,
     ) -> None:
         """Attach the process if it is not attached, and say what begins. Never raises.
 
         `framework` is an adapter's name. `directory` is where this training saves; each attempt
-        must name the same.
+        must name the same. `is_place` False: its checkpoints lie somewhere below, where is said
+        later by `describe(checkpoint_dir=…)`.
         """
         self._worker: Worker | None = None
         self._last = -1
@@ -82,7 +83,7 @@ class Training:
         self.is_supervised = False
         try:
             if hook.is_wanted(framework):
-                self._begin(framework, version, directory, total_steps)
+                self._begin(framework, version, directory, total_steps, is_place)
         except Exception as error:
             self.is_supervised = False
             hook.tell(f"the adapter for {framework} is off: {type(error).__name__}: {error}")
@@ -93,6 +94,7 @@ class Training:
         version: str,
         directory: str | os.PathLike[str] | None,
         total_steps: int | None,
+        is_place: bool,
     ) -> None:
         where = None if directory is None else os.path.realpath(os.fspath(directory))
         self.name = TrainingName(where or "", _PROCESS.count(where))
@@ -110,7 +112,7 @@ class Training:
         self._record = WriterRecord(os.environ.get("SUPERVISOR_RUN_DIR"), self._attempt)
         self._description.merge(
             framework=f"{framework} {version}",
-            checkpoint_dir=where,
+            checkpoint_dir=where if is_place else None,
             total_steps=total_steps,
             resumed_from=None,
             training=self._told_of(),
@@ -121,15 +123,6 @@ class Training:
             theirs.listen(self._description.tell)
         if self._is_rank_0 and where is not None:
             self._note(lambda: self._record.began(self.name))
-
-    @property
-    def may_stop(self) -> bool:
-        """False if the script sees to stops: by a SIGTERM handler, or by reading `should_stop`."""
-        worker = self._worker
-        if worker is None or not self.is_supervised:
-            return False
-        has_read = getattr(worker, "has_read_should_stop", True)  # an older worker does not know
-        return not has_read and worker.handles_stops
 
     def resume_path(self, asked: str | os.PathLike[str] | bool | None) -> tuple[bool, str | None]:
         """Return (True, path) where the adapter has to resume; (False, None) is as the script says.
@@ -152,6 +145,10 @@ class Training:
             self._description.merge(resumed_from=os.path.abspath(os.fspath(used)))
         return found.inject, found.path
 
+    def is_own(self, checkpoint: str) -> bool:
+        """Whether an attempt of this run wrote this checkpoint, as far as that is known."""
+        return self.is_supervised and self._record.is_of_this_run(checkpoint)
+
     def beat(self, step: int, epoch: float | None = None, loss: float | None = None) -> None:
         """Tell that an optimizer step is done. Values of the host alone, never of a device."""
         worker = self._worker
@@ -164,13 +161,6 @@ class Training:
             worker.beat(step, None if epoch is None else int(epoch), loss)
         except Exception as error:
             self.tell(f"step {step} cannot be told: {type(error).__name__}: {error}")
-
-    @property
-    def should_stop(self) -> bool:
-        """Whether to save and to leave now; once true it stays true. Read it at step boundaries."""
-        if not self._is_stopping and self._worker is not None and self.may_stop:
-            self._is_stopping = self._worker.look_for_stop()
-        return self._is_stopping
 
     def enter(self, phase: str) -> None:
         """Tell that a phase begins: eval, save, compile, final. Phases nest."""

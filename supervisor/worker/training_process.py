@@ -106,7 +106,9 @@ class Worker:
         # torchrun starts its ranks again within one attempt: that is a new round.
         again = number_of("TORCHELASTIC_RESTART_COUNT") or 0
         try:
-            return StopBarrier(directory, self.attempt or 0, f"{self.attempt or 0}-{again}")
+            round_name = f"{self.attempt or 0}-{again}"
+            local_rank = number_of("LOCAL_RANK", "SLURM_LOCALID") or 0
+            return StopBarrier(directory, self.attempt or 0, round_name, local_rank)
         except OSError as error:
             self._warn(
                 f"no page for the ranks' agreement in {directory} ({error}): each rank stops by"
@@ -165,8 +167,7 @@ class Worker:
         """The same for an adapter, which asks in place of the script."""
         self._placement.look()
         if not self._is_stopping:
-            told = self._page.is_stop_asked or self._signals.asked or self._page.is_owner_asked
-            asked = told or self._launcher.look()
+            asked = self.is_asked
             # A bystander has no steps that could be agreed on.
             if self._agreement is None or self._page.is_bystander:
                 self._is_stopping = asked
@@ -175,6 +176,22 @@ class Worker:
             if self._is_stopping:
                 self._page.show_stop_seen()
         return self._is_stopping
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether this rank was asked to stop, whatever the ranks agree on."""
+        told = self._page.is_stop_asked or self._signals.asked or self._page.is_owner_asked
+        return told or self._launcher.look()
+
+    def look_for_stop_inside(self, place: int, *, proposes: bool) -> bool:
+        """The same between two steps, at the `place`-th boundary after the last beaten one.
+
+        Boundaries are those that no rank passes alone, such as the batches of an evaluation. With
+        `proposes`, this rank, which was asked, wants to leave before the next step.
+        """
+        if self._agreement is None or self._page.is_bystander:
+            return proposes
+        return self._agreement.is_reached_inside(self._page.step, place, proposes=proposes)
 
     def request_stop(self) -> None:
         """Ask for a stop from inside, as a signal would."""

@@ -1,0 +1,62 @@
+"""When a training has to stop, and whether that is the adapter's to see to at all."""
+
+from __future__ import annotations
+
+from ..worker.environment import number_of, ranks_here
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..worker.rank import Worker
+
+
+class StopLooks:
+    """A training's looks for a stop."""
+
+    is_supervised: bool
+    """False: no supervisor, a helper process, `integrate: none`. The adapter then does nothing."""
+    _worker: Worker | None
+    _is_on_one_node: bool | None = None
+    _is_stopping = False
+
+    @property
+    def may_stop(self) -> bool:
+        """False if the script sees to stops: by a SIGTERM handler, or by reading `should_stop`.
+
+        False, too, on more than one node: the ranks agree on a step on their own node alone, and a
+        rank that left before the others would hang them.
+        """
+        worker = self._worker
+        if worker is None or not self.is_supervised:
+            return False
+        if self._is_on_one_node is None:
+            ranks = number_of("WORLD_SIZE", "SLURM_STEP_NUM_TASKS") or 1
+            self._is_on_one_node = ranks <= ranks_here()
+        has_read = getattr(worker, "has_read_should_stop", True)  # an older worker does not know
+        return self._is_on_one_node and not has_read and worker.handles_stops
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether to save and to leave now; once true it stays true. Read it at step boundaries."""
+        if not self._is_stopping and self._worker is not None and self.may_stop:
+            self._is_stopping = self._worker.look_for_stop()
+        return self._is_stopping
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether this rank was asked to stop. Between steps, where `should_stop` is not read."""
+        worker = self._worker
+        return worker is not None and self.may_stop and bool(getattr(worker, "is_asked", False))
+
+    def leaves_inside(self, place: int, *, proposes: bool) -> bool:
+        """Whether to save and to leave between two steps, at the `place`-th boundary since a step.
+
+        All ranks must come to each of these boundaries, such as the batches of an evaluation.
+        `proposes`: this rank was asked to stop, and wants to leave before the next step.
+        """
+        look = getattr(self._worker, "look_for_stop_inside", None)  # an older worker has none
+        return look is not None and self.may_stop and bool(look(place, proposes=proposes))
+
+    @property
+    def grace_s(self) -> float:
+        """How long after a stop was asked for the process may still live; 0 if not known."""
+        return getattr(self._worker, "grace_s", None) or 0.0

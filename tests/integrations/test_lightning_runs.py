@@ -1,0 +1,154 @@
+"""Unchanged scripts of Lightning under `supervisor run`, through all that may happen."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.e2e.conftest import Supervised
+from tests.integrations.trainers import ONE_THREAD, SCRIPTS, trainers_python
+
+pytestmark = [pytest.mark.trainers, pytest.mark.timeout(1500)]
+# A launch imports torch and Lightning.
+PATIENCE_S = 300.0
+
+
+class LightningRun(Supervised):
+    """A run of a script by the trainers' own Python, and the same script alone."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.command = [trainers_python("lightning"), ""]
+
+    def use(self, script: str, *words: str, faults: str = "", **env: Any) -> None:
+        """Have this script run; nothing else is configured but what makes a test short."""
+        self.command = [self.command[0], *words[:-1], str(SCRIPTS / script), *words[-1:]]
+        self.environment = {**ONE_THREAD, **{name: str(value) for name, value in env.items()}}
+        self.configure(
+            command=self.command, env={**self.environment, "FAULTS": faults}, grace="60s",
+            watch={"heartbeat_timeout": "8s"},
+        )  # fmt: skip
+
+    def alone(self) -> Path:
+        """Run the same script uninterrupted and without a supervisor; the folder it ran in."""
+        folder = self.folder / "alone"
+        folder.mkdir()
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        subprocess.run(
+            self.command, cwd=folder, env={**kept, **self.environment}, check=True,
+            capture_output=True, timeout=PATIENCE_S,
+        )  # fmt: skip
+        return folder
+
+    def until_the_end(self) -> int:
+        """Start again after each stop; the code of the last end."""
+        for _ in range(8):
+            self.start()
+            code = self.finish(PATIENCE_S)
+            if code != 75:
+                return code
+            assert "saved at step" in self.text.splitlines()[-1]
+        return 75
+
+    def failures(self) -> list[str]:
+        """What ended the attempts."""
+        return [entry["failure"] for entry in self.entries("attempt_ended")]
+
+    def steps(self) -> list[int]:
+        """The checkpoints' steps from which attempts began."""
+        launched = [entry.get("resume_step") for entry in self.entries("attempt_started")]
+        return [step for step in launched if step is not None]
+
+
+@pytest.fixture
+def lightning_run(tmp_path: Path) -> Iterator[LightningRun]:
+    """A run whose configuration names the command alone."""
+    made = LightningRun(tmp_path)
+    yield made
+    made.close()
+
+
+def assert_equal(one: Path, other: Path, name: str = "final.pt") -> None:
+    """Have two runs' weights equal, bit for bit."""
+    first, second = (torch.load(folder / name, weights_only=True) for folder in (one, other))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_an_unchanged_script_is_carried_through(lightning_run: LightningRun) -> None:
+    """Two kills, an exception, a hang, a stop, a stop in a validation, a torn checkpoint."""
+    run = lightning_run
+    run.use(
+        "lightning_script.py",
+        faults="kill@4,kill@8,exception@11,hang@14,stop@17,stopval@24,stop@27",
+        EVERY=3,
+    )
+    alone = run.alone()
+    for _ in range(2):
+        run.start()
+        assert run.finish(PATIENCE_S) == 75
+    assert "saved at step 17" in run.text
+    newest = max(run.folder.rglob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    assert "stop-epoch=1-step=24" in newest.name
+    with newest.open("r+b") as file:
+        file.truncate(3000)
+    assert run.until_the_end() == 0
+    assert "saved at step 24" in run.text
+    assert "saved at step 27" in run.text
+    assert run.failures()[:4] == ["killed", "killed", "exception", "hang"]
+    assert_equal(alone, run.folder)
+    status = run.status
+    assert status["step"] == status["total_steps"] == 36
+    assert status["adapter"].startswith("lightning 2.")
+
+
+@pytest.mark.parametrize("torchrun", [False, True], ids=["its own launcher", "torchrun"])
+def test_two_ranks_leave_at_one_step(lightning_run: LightningRun, torchrun: bool) -> None:
+    """Two ranks: a kill, a stop, a stop in a long validation."""
+    run = lightning_run
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", ""]
+    run.use(
+        "lightning_script.py", *(words if torchrun else []), faults="kill@4,stop@8,stopval@12",
+        EVERY=3, DEVICES=2, STRATEGY="ddp",
+    )  # fmt: skip
+    alone = run.alone()
+    assert run.until_the_end() == 0
+    stops = sorted(path.name for path in run.folder.rglob("stop-*.ckpt"))
+    assert len(stops) == 2, run.text
+    assert run.text.count("stopped by SIGTERM, saved at step") == 2
+    assert_equal(alone, run.folder)
+
+
+@pytest.mark.parametrize(
+    ("plan", "faults", "names"),
+    [
+        ("stages", "kill@7,kill@107", ["one", "two"]),
+        ("folds", "kill@7,stop@107,kill@207", ["fold-0", "fold-1", "fold-2"]),
+        ("finder", "kill@7,kill@107", ["main", "second"]),
+    ],
+)
+def test_a_checkpoint_goes_into_the_training_that_wrote_it(
+    lightning_run: LightningRun, plan: str, faults: str, names: list[str]
+) -> None:
+    """A kill in each of a script's trainings: the models equal those of the script alone."""
+    run = lightning_run
+    run.use("lightning_several.py", plan, faults=faults)
+    alone = run.alone()
+    assert run.until_the_end() == 0
+    assert len(run.failures()) == len(names) + 1
+    for name in names:
+        assert_equal(alone, run.folder, f"{name}.pt")
+
+
+def test_the_package_of_the_older_name(lightning_run: LightningRun) -> None:
+    """`pytorch_lightning`, by itself: a kill and a stop."""
+    run = lightning_run
+    trainers_python("pytorch_lightning")
+    run.use("lightning_script.py", faults="kill@8,stop@16", EVERY=5, PACKAGE="pytorch_lightning")
+    alone = run.alone()
+    assert run.until_the_end() == 0
+    assert_equal(alone, run.folder)
