@@ -53,7 +53,10 @@ def test_a_warm_launch_from_the_new_tree(run: Living) -> None:
 
 
 def test_a_new_daemon_finds_what_is_parked(run: Living) -> None:
-    """The old daemon orders an interpreter, parked from the new tree; the new daemon uses it."""
+    """The new daemon keeps an interpreter that the old one ordered, and refuses it if need be.
+
+    The old daemon knows no start-up hook, so its interpreter has none. The next one is warm.
+    """
     configure(run)
     run.start()
     parked(run, 1)
@@ -64,9 +67,16 @@ def test_a_new_daemon_finds_what_is_parked(run: Living) -> None:
     assert parked(run, 2) == spare
     run.kill_trainer(2)
     second = run.entries("attempt_started")[-1]
-    assert (second["launch"], second["pid"], second["why_cold"]) == ("warm", spare, None)
+    assert second["launch"] == "cold"
+    assert second["why_cold"].endswith("environment")
+    assert start_ticks(spare) is None
+    spare = parked(run, 3)
+    run.kill_trainer(3)
+    third = run.entries("attempt_started")[-1]
+    assert (third["launch"], third["pid"], third["why_cold"]) == ("warm", spare, None)
+    parked(run, 4)
     run.let_go()
-    run.check_end(3)
+    run.check_end(4)
 
 
 def test_a_program_that_imports_only_this_package(run: Living) -> None:
