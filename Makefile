@@ -41,7 +41,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/.torch
 	@touch $@
 
 test: setup ## all tests that need neither root nor a GPU
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not root and not gpu and not rig' $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not root and not gpu and not rig and not trainers' $(PYTEST_ARGS)
 
 before: ## the version from which tests/upgrade starts runs (REV=a tag or a commit)
 	git archive '$(REV)' supervisor | xz -9e > tests/upgrade/supervisor-before.tar.xz
