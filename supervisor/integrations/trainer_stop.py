@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # An evaluation is waited for if it then ends within this part of the grace.
 _GRACE_PART = 0.25
 _LAST_WORDS_S = 3.0
+_LOOKS_S = 0.1
 
 
 class TrainerStop:
@@ -197,7 +198,11 @@ class TrainerStop:
 
 def _end_beside_upload() -> None:
     """End the process although an upload goes on, which the interpreter would wait for."""
-    threading.main_thread().join()
+    from concurrent.futures import thread
+
+    # The interpreter sets this as it begins to wait for such threads; the main one still lives.
+    while not thread._shutdown and threading.main_thread().is_alive():
+        sleep(_LOOKS_S)
     sleep(_LAST_WORDS_S)
     sys.stdout.flush()
     sys.stderr.flush()
