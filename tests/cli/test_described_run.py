@@ -92,13 +92,13 @@ def test_events_tell_it(command: "Command", fake_run: "FakeRun") -> None:
 def test_status_tells_adapter_and_total(command: "Command", fake_run: "FakeRun") -> None:
     """Library, per cent and time left, for people and in JSON."""
     fake_run.create()
-    fake_run.write_status("running", adapter="huggingface 5.24", total_steps=10_000, eta_s=2052.6)
+    fake_run.write_status("running", adapter="huggingface 5.24", total=10_000, eta_s=2052.6)
     fake_run.hold_lock()
     said = command("status", fake_run.run_dir).stdout
-    assert "step 6,100 of 10,000 (61%) at 1.9 steps/s, 34m13s left" in " ".join(said.split())
+    assert "step 6,100 of 10,000 (61 %) at 1.9 steps/s, 34m13s left" in " ".join(said.split())
     assert "adapter       huggingface 5.24" in said
     body = json.loads(command("status", fake_run.run_dir, "--json").stdout)
-    assert (body["adapter"], body["total_steps"], body["eta_s"]) == (
+    assert (body["adapter"], body["total"], body["eta_s"]) == (
         "huggingface 5.24", 10_000, 2052.6,
     )  # fmt: skip
 
@@ -106,19 +106,19 @@ def test_status_tells_adapter_and_total(command: "Command", fake_run: "FakeRun")
 @pytest.mark.parametrize(
     ("status", "text"),
     [
-        (Status(step=999, total_steps=1000), "step 999 of 1,000 (99%)"),
-        (Status(step=1000, total_steps=1000), "step 1,000 of 1,000 (100%)"),
-        (Status(step=1200, total_steps=1000), "step 1,200 of 1,000 (100%)"),
-        (Status(step=5, step_rate=1.0, total_steps=65, eta_s=60.0, slurm=SlurmStatus()),
-         "step 5 of 65 (7%) at 1 steps/s, 1m left"),
-        (Status(step=5, step_rate=1.0, total_steps=65, eta_s=60.0,
+        (Status(step=999, total=1000), "step 999 of 1,000 (99 %)"),
+        (Status(step=1000, total=1000), "step 1,000 of 1,000 (100 %)"),
+        (Status(step=1200, total=1000), "step 1,200"),
+        (Status(step=5, step_rate=1.0, total=65, eta_s=60.0, slurm=SlurmStatus()),
+         "step 5 of 65 (7 %) at 1 steps/s, 1m left"),
+        (Status(step=5, step_rate=1.0, total=65, eta_s=60.0,
                 slurm=SlurmStatus(time_left_s=30.0)),
-         "step 5 of 65 (7%) at 1 steps/s, 1m left, but the job ends in 30s"),
-        (Status(total_steps=65), ""),
+         "step 5 of 65 (7 %) at 1 steps/s, 1m left, but the job ends in 30s"),
+        (Status(total=65), ""),
     ],
 )  # fmt: skip
 def test_how_far_it_is(status: Status, text: str) -> None:
-    """Never rounded up to 100%; the job's end is told if it comes first."""
+    """Never rounded up to 100 %; the job's end is told if it comes first."""
     assert progress_text(status) == text
 
 

@@ -23,6 +23,8 @@ def progress_text(status: Status) -> str:
     parts = []
     if status.step is not None:
         parts += _step_parts(status.step, status.total, status.step_rate, status.eta_s)
+        if job := _job_end(status):
+            parts.append(job)
     elif printed.step is not None:
         eta_s = None
         if printed.total is not None and printed.step_rate:
@@ -39,8 +41,6 @@ def progress_text(status: Status) -> str:
     loss = printed.loss if status.loss is None else status.loss
     if loss is not None:
         parts.append(f"loss {loss:.4g}")
-    if parts and (job := _job_end(status)):
-        parts.append(job)
     return ", ".join(parts)
 
 

@@ -40,7 +40,7 @@ def unit_text(unit: Unit) -> str:
 def _unit_section(unit: Unit) -> list[str]:
     lines = [
         "[Unit]",
-        f"TrainerDescription={_value(unit, unit.description)}",
+        f"Description={_value(unit, unit.description)}",
         "Documentation=man:systemd.service(5)",
     ]
     if not unit.for_user:
