@@ -137,7 +137,7 @@ def test_an_unchanged_script_is_carried_through(training: Training) -> None:
     assert "the stop cut the evaluation after step 60 short" in training.text
     assert training.run() == 0
     causes = [entry["reason"] for entry in training.entries("attempt_ended")]
-    assert training.status["step"] == training.status["total_steps"] == 80, causes
+    assert training.status["step"] == training.status["total"] == 80, causes
     assert weights(training.out)["model.safetensors"] == weights(alone / "out")["model.safetensors"]
     final = training.checkpoint(80) / "optimizer.pt"
     assert final.read_bytes() == (alone / "out" / "checkpoint-80" / "optimizer.pt").read_bytes()
