@@ -102,7 +102,7 @@ def test_an_unchanged_script_is_carried_through(lightning_run: LightningRun) -> 
     assert run.failures()[:4] == ["killed", "killed", "exception", "hang"]
     assert_equal(alone, run.folder)
     status = run.status
-    assert status["step"] == status["total_steps"] == 36
+    assert status["step"] == status["total"] == 36
     assert status["adapter"].startswith("lightning 2.")
 
 
