@@ -35,11 +35,13 @@ def plan(
     if keep is None:
         return ()
     pinned = frozenset(pins)
-    mine = [
-        entry
-        for entry in entries
-        if entry.tier == Tier.DISK and entry.own_run and entry.candidate and entry.valid
-    ]
+    mine = list(
+        {
+            entry.path: entry
+            for entry in entries
+            if entry.tier == Tier.DISK and entry.own_run and entry.candidate and entry.valid
+        }.values()
+    )
     newest_valid = next((entry for entry in mine if is_resumable(entry)), None)
     counted = [
         entry
@@ -49,7 +51,7 @@ def plan(
     return tuple(
         entry
         for entry in reversed(counted[max(keep, 1) :])
-        if entry is not newest_valid and not entry.best
+        if (newest_valid is None or entry.path != newest_valid.path) and not entry.best
     )
 
 

@@ -9,6 +9,7 @@ import os
 import sys
 
 from ..worker import rank
+from ..worker.stop_signals import STOP_SIGNALS, unhandled
 from .telling import RANK_MODULES
 
 TYPE_CHECKING = False
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..worker.rank import Worker
+
+
+def take_signals(worker: Worker, tell: Callable[[str], None]) -> None:
+    """Take the stop signals for a training, if an adapter attached this worker."""
+    if getattr(worker, "_is_adapters", False):
+        worker._signals.take(unhandled(STOP_SIGNALS, tell))
+
+
+def give_signals_back(worker: Worker) -> None:
+    """Let the stop signals have their default action again, if it was an adapter that took them.
+
+    Where no training heeds them, a process that ignores SIGTERM could only be killed.
+    """
+    if getattr(worker, "_is_adapters", False) and not worker._signals.asked:
+        worker._signals.let_go()
 
 
 def attached(tell: Callable[[str], None]) -> Worker | None:

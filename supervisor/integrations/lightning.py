@@ -1,8 +1,8 @@
 """Adapter for Lightning 2.5 and newer, as `lightning.pytorch` and as `pytorch_lightning`.
 
 `patch` wraps five of its functions; what they do by themselves, and in which order, stays as it is.
-`SupervisorCallback` is in each Trainer's callbacks: it hands the library's events to the fit that
-is under way (`lightning_fit`), and does nothing where none is supervised.
+`SupervisorCallback` is in each Trainer's callbacks: it hands events to the supervised fit that is
+under way (`lightning_fit`).
 """
 
 from __future__ import annotations
@@ -89,8 +89,13 @@ def _fit(original: Any, trainer: Any, *args: Any, **kwargs: Any) -> Any:
     fit = lightning_fit.begin(trainer, _version(trainer))
     if fit is None:
         return original(trainer, *args, **kwargs)
-    callback = _callback_of(trainer)
-    callback._fit = fit
+    try:
+        callback = _callback_of(trainer)
+        callback._fit = fit
+    except Exception as error:
+        hook.tell(f"the adapter for lightning is off: {type(error).__name__}: {error}")
+        lightning_fit.close(fit)
+        return original(trainer, *args, **kwargs)
     try:
         args, kwargs = fit.with_checkpoint(original, args, kwargs)
         result = original(trainer, *args, **kwargs)
@@ -101,6 +106,13 @@ def _fit(original: Any, trainer: Any, *args: Any, **kwargs: Any) -> Any:
         lightning_fit.close(fit)
 
 
+def _callback_of(trainer: Any) -> Any:
+    """The trainer's callback of ours; it gets one if the script has put others in its place."""
+    ours = [one for one in trainer.callbacks if getattr(one, "is_of_train_supervisor", False)]
+    trainer.callbacks += [] if ours else [make_callback()]
+    return (ours or trainer.callbacks)[-1]
+
+
 def _version(trainer: Any) -> str:
     root = next((root for root in _ROOTS if _is_of(trainer, root)), _ROOTS[0])
     return str(getattr(sys.modules.get(root), "__version__", "?"))
@@ -108,16 +120,6 @@ def _version(trainer: Any) -> str:
 
 def _is_of(trainer: Any, root: str) -> bool:
     return any(each.__module__.startswith(f"{root}.") for each in type(trainer).__mro__)
-
-
-def _callback_of(trainer: Any) -> Any:
-    """The trainer's callback of ours; it gets one if the script has put others in its place."""
-    for callback in trainer.callbacks:
-        if getattr(callback, "is_of_train_supervisor", False):
-            return callback
-    callback = make_callback()
-    trainer.callbacks = [*trainer.callbacks, callback]
-    return callback
 
 
 def _save(original: Any, trainer: Any, filepath: Any, *args: Any, **kwargs: Any) -> None:
@@ -152,8 +154,7 @@ def _scalars(original: Any, metrics: Any) -> Any:
 def _register_handlers(original: Any, connector: Any) -> None:
     """Let the library set its handlers, and then ours again where they were ours before.
 
-    Its handler of SIGTERM ends a validation with 0 and no save; that of SIGUSR1 requeues the job
-    under SLURM and trains on.
+    Its handler of SIGTERM ends a validation unsaved, with 0; that of SIGUSR1 requeues by itself.
     """
     before = {number: signal.getsignal(number) for number in _STOPS}
     original(connector)

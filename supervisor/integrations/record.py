@@ -69,11 +69,12 @@ class WriterRecord:
         finally:
             os.close(fd)
 
-    def writer_of(self, checkpoint: str) -> TrainingName | None:
+    def writer_of(self, checkpoint: str, training: TrainingName) -> TrainingName | None:
         """Return the training that wrote this checkpoint; None if that is not sure.
 
         One that is not on record counts as written by the first training of the directory that it
-        lies in, unless a second one with that directory ever began.
+        lies in, unless a second one with that directory ever began. `training`: the one that asks;
+        rank 0 may not have recorded it yet.
         """
         checkpoint = os.path.realpath(checkpoint)
         begun = list(_lines(self._begun))
@@ -82,7 +83,7 @@ class WriterRecord:
             if line.get("checkpoint") == checkpoint:
                 saved = line
         if saved is None:
-            return _first_in(_directory_of(checkpoint, begun), begun)
+            return _first_in(_directory_of(checkpoint, begun, training), begun)
         name = _name(saved)
         later = [
             line["wall"]
@@ -115,10 +116,10 @@ def _name(line: dict[str, Any]) -> TrainingName:
     return TrainingName(line["directory"], line["ordinal"])
 
 
-def _directory_of(checkpoint: str, begun: list[dict[str, Any]]) -> str:
+def _directory_of(checkpoint: str, begun: list[dict[str, Any]], training: TrainingName) -> str:
     """Return the directory of the training that a checkpoint lies in: its own folder, or above."""
     parent = os.path.dirname(checkpoint)
-    known = {line["directory"] for line in begun}
+    known = {training.directory, *(line["directory"] for line in begun)}
     folder = parent
     # Lightning puts `lightning_logs/version_0/checkpoints` between the two.
     while os.path.basename(parent) == "checkpoints" and folder != os.path.dirname(folder):

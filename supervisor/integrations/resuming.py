@@ -34,7 +34,7 @@ def choose(
     """Choose between what the script says (`asked`) and the supervisor's checkpoint (`chosen`)."""
     if not chosen:
         return Resumption(asked is True and _has_none(training.directory))
-    writer = record.writer_of(chosen)
+    writer = record.writer_of(chosen, training)
     if writer != training:
         return Resumption(False, remark=_whose(chosen, writer, training, record))
     if asked is None or isinstance(asked, bool):
@@ -45,7 +45,7 @@ def choose(
     if attempt == 1 or not record.is_of_this_run(chosen):
         remark = f"resumed from {named}, as the script says, and not from {chosen}"
         return Resumption(False, remark=remark)
-    remark = f"resumed from {chosen}, which is newer than {named}, named by the script"
+    remark = f"resumed from {chosen}, and not from {named}, which the script names"
     return Resumption(True, chosen, remark)
 
 

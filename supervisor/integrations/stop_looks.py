@@ -15,24 +15,21 @@ class StopLooks:
     is_supervised: bool
     """False: no supervisor, a helper process, `integrate: none`. The adapter then does nothing."""
     _worker: Worker | None
-    _is_on_one_node: bool | None = None
     _is_stopping = False
 
     @property
     def may_stop(self) -> bool:
-        """False if the script sees to stops: by a SIGTERM handler, or by reading `should_stop`.
-
-        False, too, on more than one node: the ranks agree on a step on their own node alone, and a
-        rank that left before the others would hang them.
-        """
+        """False if the script sees to stops: by a SIGTERM handler, or by reading `should_stop`."""
         worker = self._worker
         if worker is None or not self.is_supervised:
             return False
-        if self._is_on_one_node is None:
-            ranks = number_of("WORLD_SIZE", "SLURM_STEP_NUM_TASKS") or 1
-            self._is_on_one_node = ranks <= ranks_here()
         has_read = getattr(worker, "has_read_should_stop", True)  # an older worker does not know
-        return self._is_on_one_node and not has_read and worker.handles_stops
+        return not has_read and worker.handles_stops
+
+    @property
+    def is_on_one_node(self) -> bool:
+        """Whether all ranks run here. They agree on a step, and have pages, on one node alone."""
+        return (number_of("WORLD_SIZE", "SLURM_STEP_NUM_TASKS") or 1) <= ranks_here()
 
     @property
     def should_stop(self) -> bool:

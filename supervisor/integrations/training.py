@@ -15,7 +15,7 @@ from ..worker.contract import EXIT_PREEMPTED
 from ..worker.description import Description
 from ..worker.environment import number_of
 from . import hook
-from .attachment import attached
+from .attachment import attached, give_signals_back, take_signals
 from .record import TrainingName, WriterRecord
 from .resuming import choose
 from .stop_looks import StopLooks
@@ -84,6 +84,7 @@ class Training(StopLooks):
         try:
             if hook.is_wanted(framework):
                 self._begin(framework, version, directory, total_steps, is_place)
+                self._give_signals_back_unless_heeded()
         except Exception as error:
             self.is_supervised = False
             hook.tell(f"the adapter for {framework} is off: {type(error).__name__}: {error}")
@@ -99,9 +100,14 @@ class Training(StopLooks):
         where = None if directory is None else os.path.realpath(os.fspath(directory))
         self.name = TrainingName(where or "", _PROCESS.count(where))
         self._number = _PROCESS.began
+        if not self.is_on_one_node:
+            # Not all ranks have a page then, so they would not do the same.
+            hook.tell(f"the adapter for {framework} is off: the ranks are on more than one node")
+            return
         self._worker = attached(hook.tell)
         if self._worker is None:
             return
+        take_signals(self._worker, hook.tell)
         self.is_supervised = self._worker.attached
         if not self.is_supervised:
             return
@@ -230,7 +236,12 @@ class Training(StopLooks):
         self._is_ended = True
         self._leave_all()
         self.enter("final")
+        self._give_signals_back_unless_heeded()
         self._description.merge(training=self._told_of())
+
+    def _give_signals_back_unless_heeded(self) -> None:
+        if self._worker is not None and (self._is_ended or not self.may_stop):
+            give_signals_back(self._worker)
 
     def _told_of(self) -> dict[str, Any]:
         return {

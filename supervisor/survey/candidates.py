@@ -122,8 +122,11 @@ def _is_no_start(stock: FileListing, request: SurveyRequest) -> bool:
 def _nested(folder: Path, request: SurveyRequest) -> list[Path]:
     """The checkpoints in folders that tools make below the directory by themselves."""
     found = []
+    own = os.path.realpath(folder)
+    named = {os.path.realpath(place) for place in request.described} - {own}
+    named = {place for place in named if not Path(own).is_relative_to(place)}
     for below in nested_folders(folder, run_id=request.run_id, pattern=request.pattern):
-        if str(below) in request.described:
+        if any(Path(os.path.realpath(below)).is_relative_to(place) for place in named):
             continue  # it is looked into by itself
         tools = tools_of(below.relative_to(folder))
         try:

@@ -27,7 +27,14 @@ def read_places(request: SurveyRequest, read: ReadOne) -> list[list[CheckpointEn
     """
     own = read(request)
     named = [_named(request, place, index, read) for index, place in enumerate(_others(request))]
-    leads = any(one.own_run and one.candidate and is_resumable(one) for one in own)
+    # The walk below the run's own directory may have found what lies in a named one.
+    seen = {os.path.realpath(one.path) for group in named for one in group}
+    own = [one for one in own if os.path.realpath(one.path) not in seen]
+    # A folder below it that no trainer named does not lead: it may be an earlier stage's.
+    leads = any(
+        one.own_run and one.candidate and is_resumable(one) and one.path.parent == request.directory
+        for one in own
+    )
     return [own, *named] if leads or not named else [*named, own]
 
 

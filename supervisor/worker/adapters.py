@@ -7,8 +7,6 @@ import os
 
 ADAPTERS = ("huggingface", "lightning")
 """The adapters by the names that `integrate` takes."""
-PRIVATE_PACKAGE = "_train_supervisor"
-"""The name of the folder `supervisor/` in a trainer's interpreter."""
 INTEGRATE = "SUPERVISOR_INTEGRATE"
 """`auto`, `none`, or names of adapters with commas between them."""
 RESUME_ARGS = "SUPERVISOR_RESUME_ARGS"

@@ -38,6 +38,7 @@ def attach(*, handle_interrupt: bool = False) -> Worker:
     if is_spawn_import():
         return Worker(None, ())
     if _worker is None:
+        end_workers_at_exit()
         return _attach(handled, None)
     _worker.be_the_scripts(handled)
     return _worker
@@ -57,7 +58,6 @@ def _attach(handled: tuple[signal.Signals, ...], tell: Callable[[str], None] | N
     global _worker
     first = Worker(path_of("SUPERVISOR_HEARTBEAT"), handled, tell)
     os.register_at_fork(after_in_child=first._become_bystander)
-    end_workers_at_exit()
     first._tell_its_end()
     _worker = first
     return first

@@ -59,12 +59,13 @@ class StopBarrier:
         words, own = self._words, self._own
         if own >= len(words):
             return False
-        here = words[own] = step << _PLACE_BITS | place
+        key = step + 2  # 0 is a word that nobody has written, and no step is -1
+        here = words[own] = key << _PLACE_BITS | place
         agreed = words[_INSIDE]
-        if proposes and agreed >> _PLACE_BITS != step and self._may_publish(f"-{step}"):
-            places = [word for word in words[_RANKS:] if word >> _PLACE_BITS == step]
+        if proposes and agreed >> _PLACE_BITS != key and self._may_publish(f"-{step}"):
+            places = [word for word in words[_RANKS:] if word >> _PLACE_BITS == key]
             agreed = words[_INSIDE] = max(places) + STEPS_AHEAD
-        return bool(agreed >> _PLACE_BITS == step and here >= agreed)
+        return bool(agreed >> _PLACE_BITS == key and here >= agreed)
 
     def _propose(self, step: int) -> int:
         if self._may_publish():

@@ -105,7 +105,25 @@ def unhandled(
     if threading.current_thread() is not threading.main_thread():
         tell("training does not run in the main thread, so a stop ends it without a save")
         return ()
-    return tuple(number for number in numbers if signal.getsignal(number) is signal.SIG_DFL)
+    caught = _caught_by_c()
+    return tuple(
+        number
+        for number in numbers
+        if signal.getsignal(number) is signal.SIG_DFL and not caught >> (number - 1) & 1
+    )
+
+
+def _caught_by_c() -> int:
+    """The signals that this process catches, a bit each: `getsignal` sees no handler of C code.
+
+    `faulthandler.register` sets such a handler. Source: proc(5), SigCgt.
+    """
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            line = next((line for line in file if line.startswith("SigCgt:")), "SigCgt: 0")
+        return int(line.split()[1], 16)
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 class LauncherWatch:

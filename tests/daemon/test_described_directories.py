@@ -135,6 +135,44 @@ def test_the_directory_that_was_named_last_counts_first(scene: Scene) -> None:
     assert scene.steps() == [("one", 1000), ("one", 900)]
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_tools_folder_is_found_once(scene: Scene, linked: bool) -> None:
+    """A named directory below the run's own, and in it a folder that a tool makes by itself.
+
+    The walk below the run's own directory meets it, too: each checkpoint counts once, and `keep`
+    keeps the newest.
+    """
+    out = scene.describe("link/out" if linked else "runs/mine/out")
+    (scene.folder / "link").symlink_to(scene.paths.run_dir)
+    saves = scene.paths.run_dir / "out" / "checkpoints"
+    scene.save(saves, 10, 20, 30, 40)
+    for path in list(saves.iterdir()):
+        step = path.stem.split("-")[1]
+        path.rename(saves / f"epoch=0-step={step}.ckpt")
+    event = scene.survey()
+    assert [(one.step, one.place) for one in event.candidates] == [
+        (step, str(out)) for step in (40, 30, 20, 10)
+    ]
+    paths = [os.path.realpath(entry.path) for entry in scene.found.entries]
+    assert len(paths) == len(set(paths)) == 4
+    assert scene.claims.begin() is None
+    pruner = Pruner(scene.run)
+    pruner.prune(scene.found, frozenset())
+    pruner.finish(30.0)
+    left = sorted(path.name for path in saves.iterdir() if path.suffix == ".ckpt")
+    assert left == ["epoch=0-step=30.ckpt", "epoch=0-step=40.ckpt"]
+
+
+def test_a_folder_that_no_trainer_named_does_not_lead(scene: Scene) -> None:
+    """An earlier stage's folder below the run's own directory does not come before stage 2."""
+    one = scene.paths.run_dir / "stage1" / "checkpoints"
+    scene.save(one, 5000)
+    next(one.iterdir()).rename(one / "epoch=0-step=5000.ckpt")
+    two = scene.describe("two")
+    scene.save(two, 200)
+    assert scene.steps() == [("two", 200)]
+
+
 def test_an_empty_or_bad_directory_falls_back(scene: Scene) -> None:
     """Nothing to resume from in the last directory: the one before it counts; bad ones are told."""
     one, two = scene.describe("one"), scene.describe("two")

@@ -57,7 +57,7 @@ def test_what_the_script_says_and_what_replaces_it(answers: dict[str, Any]) -> N
     assert [resumed[name][0] for name in ("none", "last", "fixed, attempt 2")] == [20, 20, 20]
     assert resumed["fixed, attempt 1"][0] == 5
     assert "as the script says" in resumed["fixed, attempt 1"][1][0]
-    assert "which is newer than" in resumed["fixed, attempt 2"][1][0]
+    assert "and not from" in resumed["fixed, attempt 2"][1][0]
     assert resumed["weights"][0] == 0
     assert "holds weights only" in resumed["weights"][1][0]
     assert {answer[2] for answer in resumed.values()} == {0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,3 +139,26 @@ def test_a_claimant_that_died_is_replaced(tmp_path: Path, trainers: Trainers) ->
     assert not agreement.is_reached(3, asked=True)
     steps = itertools.count(4)
     trainers.eventually(lambda: agreement.is_reached(next(steps), asked=True))
+
+
+def test_nobody_leaves_inside_a_step_unasked(tmp_path: Path) -> None:
+    """An unwritten page agrees on nothing, also before the first step."""
+    ranks = [StopBarrier(tmp_path, 1, "1-0", local_rank) for local_rank in (0, 1)]
+    for step in (-1, 0, 1):
+        for rank in ranks:
+            assert not rank.is_reached_inside(step, 1, proposes=False)
+    assert not ranks[0].is_reached_inside(0, 2, proposes=True)
+    assert [rank.is_reached_inside(0, 4, proposes=False) for rank in ranks] == [True, True]
+
+
+def test_a_handler_of_c_code_is_left_alone() -> None:
+    """`signal.getsignal` does not see what `faulthandler.register` has set."""
+    script = (
+        "import faulthandler, signal\\n"
+        "from supervisor.worker.stop_signals import STOP_SIGNALS, unhandled\\n"
+        "before = unhandled(STOP_SIGNALS, print)\\n"
+        "faulthandler.register(signal.SIGUSR1)\\n"
+        "assert before == STOP_SIGNALS, before\\n"
+        "assert unhandled(STOP_SIGNALS, print) == (signal.SIGTERM,)\\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -48,7 +48,7 @@ class DirectoryClaim:
     def note_survey(self, survey: Survey) -> None:
         """Claim again after a survey: the directory may be new, or another run's by now."""
         self._has_checkpoint = any(
-            entry.tier == Tier.DISK and entry.path.parent == self.directory
+            entry.tier == Tier.DISK and entry.path.parent.is_relative_to(self.directory)
             for entry in survey.entries
         )
         if self._has_begun:  # no mark before the first launch, which may never come

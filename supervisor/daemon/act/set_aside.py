@@ -57,8 +57,9 @@ def _put_aside(path: str, shelf: str, why: str, run: Run, snapshots: Snapshots) 
     if not snapshots.holds(path):
         # Surveys look for what was set aside beside the checkpoint directory, not beside the
         # folders below it.
-        directory, folder = run.surveyor.directory, Path(path).parent
-        root_of = directory if folder.is_relative_to(directory) else folder
+        own, folder = run.surveyor.directories[0], Path(path).parent
+        is_below = folder not in run.surveyor.directories and folder.is_relative_to(own)
+        root_of = own if is_below else folder
         return put_aside(Path(path), shelf, why, roots=roots_of(root_of, run.paths.set_aside))
     if not snapshots.void(path, wherever=shelf == SUPERSEDED):
         raise FileNotFoundError(path)
@@ -80,7 +81,9 @@ def correct_pointers(run: Run, chosen: Checkpoint | None, cwd: str) -> None:
 def _correct_in(directory: Path, target: Path | None, run: Run, cwd: str) -> None:
     roots = roots_of(directory, run.paths.set_aside)
     found: list[Pointer] = []
-    for folder in (directory, *nested_folders(directory, run_id=run.run_id, most_s=_WALK_S)):
+    own, *named = run.surveyor.directories
+    below = nested_folders(own, run_id=run.run_id, most_s=_WALK_S) if directory == own else []
+    for folder in (directory, *(one for one in below if one not in named)):
         try:
             found += find_pointers(folder, roots, Path(cwd), target)
         except OSError as error:

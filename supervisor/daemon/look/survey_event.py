@@ -56,9 +56,8 @@ def _of_one_place(
 
 
 def _place(entry: CheckpointEntry, named: Collection[str]) -> str:
-    """The directory that a trainer named; "" for the run's own and the folders below it."""
-    place = str(entry.path.parent)
-    return place if place in named else ""
+    """The directory that a trainer named, which holds it; "" for the run's own, and below that."""
+    return next((place for one in entry.path.parents if (place := str(one)) in named), "")
 
 
 def _is_before(entry: CheckpointEntry, step: int | None) -> bool:
@@ -67,7 +66,7 @@ def _is_before(entry: CheckpointEntry, step: int | None) -> bool:
 
 
 def _checkpoint(e: CheckpointEntry, named: Collection[str]) -> Checkpoint:
-    place = str(e.path.parent)
+    place = _place(e, named)
     return Checkpoint(
         str(e.path),
         e.step,
@@ -78,5 +77,5 @@ def _checkpoint(e: CheckpointEntry, named: Collection[str]) -> Checkpoint:
         e.tier,
         e.ours,
         e.proof,
-        place if place in named and e.tier == Tier.DISK else None,
+        place if place and e.tier == Tier.DISK else None,
     )
