@@ -296,4 +296,4 @@ class LightningFit:
     @tells
     def end(self) -> None:
         """Say that the fit came to its own end."""
-        self.training.end()
+        self.training.end(heeds_stops=True)

@@ -229,14 +229,18 @@ class Training(StopLooks):
         self._leave_all()
         self._worker.exit_preempted(path, step)
 
-    def end(self) -> None:
-        """Tell that this training came to its own end: what follows is the phase `final`."""
+    def end(self, *, heeds_stops: bool = False) -> None:
+        """Tell that this training came to its own end: what follows is the phase `final`.
+
+        `heeds_stops`: the adapter sees to stops after it, too.
+        """
         if not self.is_supervised or self._is_ended:
             return
         self._is_ended = True
         self._leave_all()
         self.enter("final")
-        self._give_signals_back_unless_heeded()
+        if not heeds_stops:
+            self._give_signals_back_unless_heeded()
         self._description.merge(training=self._told_of())
 
     def _give_signals_back_unless_heeded(self) -> None:

@@ -154,11 +154,11 @@ def test_nobody_leaves_inside_a_step_unasked(tmp_path: Path) -> None:
 def test_a_handler_of_c_code_is_left_alone() -> None:
     """`signal.getsignal` does not see what `faulthandler.register` has set."""
     script = (
-        "import faulthandler, signal\\n"
-        "from supervisor.worker.stop_signals import STOP_SIGNALS, unhandled\\n"
-        "before = unhandled(STOP_SIGNALS, print)\\n"
-        "faulthandler.register(signal.SIGUSR1)\\n"
-        "assert before == STOP_SIGNALS, before\\n"
-        "assert unhandled(STOP_SIGNALS, print) == (signal.SIGTERM,)\\n"
+        "import faulthandler, signal\n"
+        "from supervisor.worker.stop_signals import STOP_SIGNALS, unhandled\n"
+        "before = unhandled(STOP_SIGNALS, print)\n"
+        "faulthandler.register(signal.SIGUSR1)\n"
+        "assert before == STOP_SIGNALS, before\n"
+        "assert unhandled(STOP_SIGNALS, print) == (signal.SIGTERM,)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
