@@ -88,7 +88,7 @@ def _request(
 
 
 def directories(paths: RunPaths) -> tuple[Path, ...]:
-    """The directories that hold a run's checkpoints, the one that it looks into first leading."""
+    """The directories that hold a run's checkpoints. The first one is looked into first."""
     directory = settings(paths)[0]
     if not is_run_directory(paths, directory):
         return (directory,)

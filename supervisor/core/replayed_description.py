@@ -34,7 +34,7 @@ def with_description(past: History, entry: DescribedEntry) -> History:
         places=places,
         training_places=of_trainings,
         bests=bests,
-        # Whoever describes itself has attached: it can be told where to resume from.
+        # A trainer that describes itself has attached, so it learns where to resume from.
         ever_attached=True,
     )
 

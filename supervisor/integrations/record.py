@@ -72,9 +72,9 @@ class WriterRecord:
     def writer_of(self, checkpoint: str, training: TrainingName) -> TrainingName | None:
         """Return the training that wrote this checkpoint; None if that is not sure.
 
-        One that is not on record counts as written by the first training of the directory that it
-        lies in, unless a second one with that directory ever began. `training`: the one that asks;
-        rank 0 may not have recorded it yet.
+        A checkpoint that is not on record counts as written by the first training of its directory.
+        If a second training with that directory ever began, it is not sure. `training` is the one
+        that asks: rank 0 may not have recorded it yet.
         """
         checkpoint = os.path.realpath(checkpoint)
         begun = list(_lines(self._begun))

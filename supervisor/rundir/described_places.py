@@ -21,7 +21,7 @@ def as_recorded(path: str, run_dir: Path) -> str:
 def described_places(
     run_dir: Path, places: Sequence[NamedPlace], known: Iterable[str]
 ) -> tuple[Path, ...]:
-    """The directories to look into, the one that counts first being the first; at most 16.
+    """The directories to look into, 16 at most. The first one counts first.
 
     `places`: the last named first. It counts first. Of the others those count that the same
     attempt named, and those that hold a checkpoint on record: `known` are the paths of these.

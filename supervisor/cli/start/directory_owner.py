@@ -118,7 +118,7 @@ def _claimant(config: RunConfig, paths: RunPaths, run_id: str | None) -> Claiman
 def _claimed(
     config: RunConfig, paths: RunPaths, history: History
 ) -> Iterator[tuple[Path, Claimant]]:
-    """The run's own directory, and the one that its trainer named last, each with the claimant."""
+    """Two directories with who claims them: the run's own, and what its trainer named last."""
     own = Path(config.checkpoints.directory or paths.run_dir)
     claimant = _claimant(config, paths, history.run_id)
     yield own, claimant

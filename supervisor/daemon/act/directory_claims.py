@@ -17,7 +17,7 @@ MakeClaim = Callable[[Path], DirectoryClaim]
 
 
 class DirectoryClaims:
-    """Claims the run's own directory and the one that was named last.
+    """Claims two directories: the run's own, and what its trainer named last.
 
     A directory that was named earlier keeps its mark. Before anything is changed there, it is
     looked at again.
