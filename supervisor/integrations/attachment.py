@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from ..worker.rank import Worker
 
+_SIGNS = ("_train_supervisor.integrations.sign_of_life", "supervisor.integrations.sign_of_life")
+
 
 def take_signals(worker: Worker, tell: Callable[[str], None]) -> None:
     """Take the stop signals for a training, if an adapter attached this worker."""
@@ -38,6 +40,7 @@ def attached(tell: Callable[[str], None]) -> Worker | None:
     """Return this process's worker, attached now if need be; None without a supervisor."""
     if not os.environ.get("SUPERVISOR_HEARTBEAT"):
         return None
+    _end_signs_of_life()
     modules = [module for name in RANK_MODULES if (module := sys.modules.get(name)) is not None]
     for module in modules:
         worker: Worker | None = getattr(module, "_worker", None)
@@ -48,3 +51,11 @@ def attached(tell: Callable[[str], None]) -> Worker | None:
         if hasattr(module, "attach") and vars(module).get("_worker", worker) is None:
             module._worker = rank._worker  # type: ignore[attr-defined]
     return worker
+
+
+def _end_signs_of_life() -> None:
+    """A page speaks for the process from now on, and SIGTERM is free again."""
+    for name in _SIGNS:
+        module = sys.modules.get(name)
+        if module is not None:
+            module.stand_down()

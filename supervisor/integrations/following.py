@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType, ModuleType
 
+# The files of adapters that have more than one, or another name than the library.
+_FILES = {
+    "torch.optim.optimizer": "torch_loop",
+    "lightning.fabric.fabric": "lightning_fabric",
+    "lightning_fabric.fabric": "lightning_fabric",
+}
 _IMPORTS = ("_find_and_load_unlocked", "reload")
 
 
@@ -98,7 +104,7 @@ def _patch(name: str, module: ModuleType) -> None:
     try:
         if which is None:
             _share_the_worker(module)
-        elif hook.is_wanted(which) and (found := adapter(which)) is not None:
+        elif hook.is_wanted(which) and (found := adapter(_FILES.get(name, which))) is not None:
             found.patch(module)
     except Exception as error:
         hook.tell(f"the adapter for {which or name} is off: {type(error).__name__}: {error}")

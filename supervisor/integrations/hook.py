@@ -22,6 +22,10 @@ ADAPTED = {
     "lightning.pytorch.trainer.connectors.signal_connector": "lightning",
     "pytorch_lightning.trainer.trainer": "lightning",
     "pytorch_lightning.trainer.connectors.signal_connector": "lightning",
+    "lightning.fabric.fabric": "lightning",
+    "lightning_fabric.fabric": "lightning",
+    "accelerate.accelerator": "accelerate",
+    "torch.optim.optimizer": "torch",
 }
 # The script's own `supervisor.worker`: it and the adapters share one page.
 SCRIPTS_WORKER = "supervisor.worker.rank"

@@ -29,13 +29,20 @@ def tell_alone(sentence: str) -> None:
     directory = os.environ.get("SUPERVISOR_HEARTBEAT")
     if not directory or not _is_rank():
         return
+    mine = own_description(directory)
+    if mine is not None:
+        mine.tell(sentence)
+
+
+def own_description(directory: str) -> Description | None:
+    """The description of this process; None if another living process describes this rank."""
     if not _own:
         local_rank = number_of("LOCAL_RANK", "SLURM_LOCALID") or 0
         mine = Description(Path(directory), local_rank, number_of("SUPERVISOR_ATTEMPT"))
-        if mine.is_there:
-            return
+        if mine.is_anothers:
+            return None
         _own.append(mine)
-    _own[0].tell(sentence)
+    return _own[0]
 
 
 def _is_rank() -> bool:

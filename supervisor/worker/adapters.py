@@ -5,7 +5,7 @@ Names and one path, no functions: daemon and configuration import no adapter.
 
 import os
 
-ADAPTERS = ("huggingface", "lightning")
+ADAPTERS = ("huggingface", "lightning", "accelerate", "torch")
 """The adapters by the names that `integrate` takes."""
 INTEGRATE = "SUPERVISOR_INTEGRATE"
 """`auto`, `none`, or names of adapters with commas between them."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .adapters import DESCRIPTION_PREFIX
+from .processes import start_ticks
 
 _MOST_REMARKS = 50
 
@@ -39,9 +40,17 @@ class Description:
         }
 
     @property
-    def is_there(self) -> bool:
-        """Whether the file is there, perhaps by another process."""
-        return self._path is not None and self._path.exists()
+    def is_anothers(self) -> bool:
+        """Whether the file is another living process's."""
+        if self._path is None:
+            return False
+        try:
+            writer = json.loads(self._path.read_bytes())["pid"]
+            return bool(writer != self._owner_pid and start_ticks(writer) is not None)
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError, TypeError, KeyError):
+            return True  # not to be judged, so it is left alone
 
     def merge(self, **facts: Any) -> None:
         """Say these facts from now on, None too; what was said of others stays. Never raises."""

@@ -137,7 +137,7 @@ class PagePlace:
         self._put()
 
     def _put(self) -> None:
-        page, self._inode = _put(self._path, bytes(self._words()))
+        page, self._inode = put_page(self._path, bytes(self._words()))
         self._write_to(memoryview(page).cast("q"))
 
     def _put_if_possible(self) -> None:
@@ -160,7 +160,7 @@ def _is_asked(path: str) -> bool:
         return False
 
 
-def _put(path: str, content: bytes) -> tuple[mmap.mmap, int]:
+def put_page(path: str, content: bytes) -> tuple[mmap.mmap, int]:
     """Put a whole page there by rename: none is ever seen half, and none has two writers.
 
     Returns its mapping and its inode's number.

@@ -1,0 +1,140 @@
+"""A stop of a loop that cannot be asked to save: it goes on to its own next save, or ends at once.
+
+SIGTERM is taken only where it has its default action, and only once the daemon knows how long it is
+from one save to the next. The handler asks no more than a small file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from time import monotonic
+
+from ..worker.contract import EXIT_PREEMPTED
+from ..worker.sign_layout import (
+    NEXT_SAVE,
+    NO_STOP,
+    PHASE,
+    SAVING,
+    STOP,
+    STOP_ENDS,
+    STOP_HANDLED,
+    STOP_WAITS,
+)
+from ..worker.stop_signals import unhandled
+from . import hook
+from .sign_peers import SAVES, SAVES_AT_STOP, do_all_leave, is_child_of_multiprocessing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from .sign_of_life import SignOfLife
+
+_MOST_BYTES = 4096
+# Of the grace: what a save takes, which no save has told, and its proof by the daemon.
+_MARGIN = 0.1
+
+
+class StopAtSave:
+    """What SIGTERM does in one process that gives signs of life."""
+
+    longest_save_s = 0.0
+    """The longest save that this process has told of."""
+
+    def __init__(self, sign: SignOfLife, directory: str) -> None:
+        self._sign = sign
+        self._directory = directory
+        self._pid = os.getpid()
+        self._is_held = self._is_done = False
+
+    def look(self) -> None:
+        """Once a second: take SIGTERM if it is free and a save is expected; else let it be."""
+        if self._is_held:
+            if signal.getsignal(signal.SIGTERM) != self._note:
+                self._is_held = False  # the script has set another handler
+                self._sign.words[STOP] = NO_STOP
+            return
+        if self._is_done or _next_save(self._directory) is None:
+            return
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._is_done = True
+        if self._sign.is_helper or is_child_of_multiprocessing():
+            return
+        if not unhandled((signal.SIGTERM,), hook.tell):
+            return
+        signal.signal(signal.SIGTERM, self._note)
+        self._is_held = True
+        self._sign.words[STOP] = STOP_HANDLED
+
+    def let_go(self) -> None:
+        """Give SIGTERM its default action again, if the handler of this object has it."""
+        self._is_done = True
+        if self._is_held and signal.getsignal(signal.SIGTERM) == self._note:
+            self._is_held = False
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def leave_after_save(self, ranks: int) -> None:
+        """End the process with 75 if a stop waited for the save that is complete now.
+
+        `ranks`: how many train together. Where they do not all leave after this save, none does:
+        the daemon sees the checkpoint, and ends them all by a second SIGTERM.
+        """
+        words = self._sign.words
+        if words[STOP] != STOP_WAITS or not self._is_held:
+            return
+        if threading.current_thread() is not threading.main_thread():
+            return  # the exception would end this thread alone
+        try:
+            leaves = do_all_leave(self._directory, words, ranks)
+        except Exception as error:
+            hook.tell(f"the ranks cannot agree to stop: {type(error).__name__}: {error}")
+            return
+        if leaves:
+            # The daemon sees the checkpoint, too, and sends the second SIGTERM.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            raise SystemExit(EXIT_PREEMPTED)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() == self._pid and signal.getsignal(number) != self._note:
+            return  # called by the script's own handler, which sees to the stop itself
+        words = self._sign.words
+        if os.getpid() == self._pid:
+            if words[STOP] == STOP_HANDLED and self._is_save_due():
+                words[SAVES_AT_STOP] = words[SAVES]
+                words[STOP] = STOP_WAITS
+                return
+            words[STOP] = STOP_ENDS
+        # So too in a child that was forked in a way that ran no hook after the fork.
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    def _is_save_due(self) -> bool:
+        found = _next_save(self._directory)
+        if found is None:
+            return False
+        if self._sign.words[PHASE] == SAVING:
+            return True
+        interval_s, since_s, grace_s = found
+        if since_s is None:
+            return False
+        due_s = since_s + interval_s - monotonic()
+        # A save that is later than this is not known to come at all.
+        return -interval_s / 2 <= due_s <= grace_s - max(_MARGIN * grace_s, self.longest_save_s)
+
+
+def _next_save(directory: str) -> tuple[float, float | None, float] | None:
+    """The interval between saves, the time of the last one, the grace; None if not known."""
+    try:
+        with open(os.path.join(directory, NEXT_SAVE), "rb") as file:
+            found = json.loads(file.read(_MOST_BYTES))
+        interval_s, since_s = found["interval_s"], found["since_s_monotonic"]
+        if interval_s is None:
+            return None
+        since_s = None if since_s is None else float(since_s)
+        return float(interval_s), since_s, float(found["grace_s"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None  # no file yet, or one of another version: nothing is known
