@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LOOK_NS = 1_000_000_000
-# Of this module, under its private name and under its own, one gives the process's signs.
-NAMES = ("_train_supervisor.integrations.sign_of_life", "supervisor.integrations.sign_of_life")
 _TRAININGS = ("_train_supervisor.integrations.training", "supervisor.integrations.training")
 
 _own: SignOfLife | None = None
@@ -179,10 +177,10 @@ class SignOfLife:
         self._write_to(memoryview(page).cast("Q"))
 
 
-def of_process(*, begins: bool = True) -> SignOfLife | None:
-    """This process's sign of life, begun now if need be; None where it gives none."""
+def of_process() -> SignOfLife | None:
+    """Return the sign of life of this process, begun now if need be; None where it gives none."""
     global _own, _is_decided, _is_following_forks
-    if _is_decided or not begins:
+    if _is_decided:
         return _own
     if is_spawn_import():
         return None
@@ -190,10 +188,6 @@ def of_process(*, begins: bool = True) -> SignOfLife | None:
     directory = os.environ.get("SUPERVISOR_HEARTBEAT")
     if not directory or _is_loader_worker() or _has_page():
         return None
-    for name in NAMES:  # an adapter that the script itself has imported is another module
-        theirs = getattr(sys.modules.get(name), "_own", None)
-        if theirs is not None:
-            return theirs  # type: ignore[no-any-return]
     if not _is_following_forks:
         _is_following_forks = True
         os.register_at_fork(after_in_child=_forget)
@@ -221,13 +215,11 @@ def at_first_step() -> Callable[[], None] | None:
 
 def stand_down() -> None:
     """An adapter or the script attaches: its page speaks for this process. Never raises."""
-    for name in NAMES:
-        found: SignOfLife | None = getattr(sys.modules.get(name), "_own", None)
-        if found is not None:
-            try:
-                found.end()
-            except OSError as error:
-                hook.tell(f"the sign of life cannot be taken back: {error}")
+    try:
+        if _own is not None:
+            _own.end()
+    except OSError as error:
+        hook.tell(f"the sign of life cannot be taken back: {error}")
 
 
 def _forget() -> None:

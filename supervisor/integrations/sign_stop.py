@@ -73,8 +73,10 @@ class StopAtSave:
     def let_go(self) -> None:
         """Give SIGTERM its default action again, if the handler of this object has it."""
         self._is_done = True
-        if self._is_held and signal.getsignal(signal.SIGTERM) == self._note:
-            self._is_held = False
+        if not self._is_held or signal.getsignal(signal.SIGTERM) != self._note:
+            return
+        self._is_held = False
+        if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def leave_after_save(self, ranks: int) -> None:
@@ -103,7 +105,8 @@ class StopAtSave:
             return  # called by the script's own handler, which sees to the stop itself
         words = self._sign.words
         if os.getpid() == self._pid:
-            if words[STOP] == STOP_HANDLED and self._is_save_due():
+            is_first = self._is_held and words[STOP] == STOP_HANDLED
+            if is_first and self._is_save_due():
                 words[SAVES_AT_STOP] = words[SAVES]
                 words[STOP] = STOP_WAITS
                 return
