@@ -66,8 +66,8 @@ class SignOfLife:
         )  # fmt: skip
         self.words = memoryview(start).cast("Q")
         self.sign, self._go_on, self._write_to = self._make_sign()
+        self.stop = StopAtSave(directory, self.words, is_helper=self.is_helper)
         self._put()
-        self.stop = StopAtSave(self, directory)
 
     def _make_sign(
         self,
@@ -97,7 +97,7 @@ class SignOfLife:
         def write_to(target: memoryview) -> None:
             nonlocal words
             target[:] = words
-            self.words = words = target
+            self.words = self.stop.words = words = target
 
         return sign, go_on, write_to
 

@@ -31,8 +31,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
-    from .sign_of_life import SignOfLife
-
 _MOST_BYTES = 4096
 # Of the grace: what a save takes, which no save has told, and its proof by the daemon.
 _MARGIN = 0.1
@@ -44,8 +42,10 @@ class StopAtSave:
     longest_save_s = 0.0
     """The longest save that this process has told of."""
 
-    def __init__(self, sign: SignOfLife, directory: str) -> None:
-        self._sign = sign
+    def __init__(self, directory: str, words: memoryview, *, is_helper: bool) -> None:
+        """`words`: the words of the process's sign. A helper never takes the signal."""
+        self.words = words
+        self._is_helper = is_helper
         self._directory = directory
         self._pid = os.getpid()
         self._is_held = self._is_done = False
@@ -55,20 +55,20 @@ class StopAtSave:
         if self._is_held:
             if signal.getsignal(signal.SIGTERM) != self._note:
                 self._is_held = False  # the script has set another handler
-                self._sign.words[STOP] = NO_STOP
+                self.words[STOP] = NO_STOP
             return
         if self._is_done or _next_save(self._directory) is None:
             return
         if threading.current_thread() is not threading.main_thread():
             return
         self._is_done = True
-        if self._sign.is_helper or is_child_of_multiprocessing():
+        if self._is_helper or is_child_of_multiprocessing():
             return
         if not unhandled((signal.SIGTERM,), hook.tell):
             return
         signal.signal(signal.SIGTERM, self._note)
         self._is_held = True
-        self._sign.words[STOP] = STOP_HANDLED
+        self.words[STOP] = STOP_HANDLED
 
     def let_go(self) -> None:
         """Give SIGTERM its default action again, if the handler of this object has it."""
@@ -85,7 +85,7 @@ class StopAtSave:
         `ranks`: how many train together. Where they do not all leave after this save, none does:
         the daemon sees the checkpoint, and ends them all by a second SIGTERM.
         """
-        words = self._sign.words
+        words = self.words
         if words[STOP] != STOP_WAITS or not self._is_held:
             return
         if threading.current_thread() is not threading.main_thread():
@@ -103,7 +103,7 @@ class StopAtSave:
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() == self._pid and signal.getsignal(number) != self._note:
             return  # called by the script's own handler, which sees to the stop itself
-        words = self._sign.words
+        words = self.words
         if os.getpid() == self._pid:
             is_first = self._is_held and words[STOP] == STOP_HANDLED
             if is_first and self._is_save_due():
@@ -119,7 +119,7 @@ class StopAtSave:
         found = _next_save(self._directory)
         if found is None:
             return False
-        if self._sign.words[PHASE] == SAVING:
+        if self.words[PHASE] == SAVING:
             return True
         interval_s, since_s, grace_s = found
         if since_s is None:

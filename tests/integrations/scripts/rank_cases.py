@@ -1,0 +1,140 @@
+"""Two ranks with a library's save, and stops that reach both, one, or one too late. Prints JSON."""
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HEARTBEATS = Path(os.environ["SUPERVISOR_HEARTBEAT"])
+WORDS = HEARTBEATS / "next-save.json"
+PATIENCE_S = 60.0
+
+
+class Library:
+    """A library that saves."""
+
+    def save(self, path: str) -> None:
+        """Save."""
+
+    def load(self, path: str) -> None:
+        """Load."""
+
+
+class Rank:
+    """One process that saves when it is told to, and answers."""
+
+    def __init__(self, local_rank: int, world_size: int) -> None:
+        commands, self._commands = os.pipe()
+        self._answers, answers = os.pipe()
+        self.pid = os.fork()
+        if self.pid:
+            return
+        # As in a process of its own: the launcher made it, and it has trained for a while.
+        os.environ.update(
+            LOCAL_RANK=str(local_rank), LOCAL_WORLD_SIZE="2", WORLD_SIZE=str(world_size)
+        )
+        from _train_supervisor.integrations import library_saves, sign_of_life
+
+        ranks = world_size if world_size > 1 else 2
+        saves = library_saves.LibrarySaves("accelerate", lambda: "library 1",
+                                           lambda *_: None, lambda _: ranks)  # fmt: skip
+        saves.wrap(Library, "save", "load")
+        sign = sign_of_life.of_process()
+        assert sign is not None
+        sign.sign()
+        os.write(answers, b".")
+        while os.read(commands, 1):
+            Library().save("out/1")
+            os.write(answers, b".")
+        os._exit(9)
+
+    def begins(self) -> None:
+        """Wait until it gives signs."""
+        os.read(self._answers, 1)
+
+    def saves(self) -> int | None:
+        """Have it save; how it ended, None if it goes on."""
+        os.write(self._commands, b".")
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            found, status = os.waitpid(self.pid, os.WNOHANG)
+            if found:
+                return os.waitstatus_to_exitcode(status)
+            if _is_readable(self._answers):
+                os.read(self._answers, 1)
+                return None
+            time.sleep(0.005)
+        sys.exit("no answer")
+
+    def is_told(self) -> None:
+        """Send SIGTERM, and wait until it has been heard."""
+        os.kill(self.pid, signal.SIGTERM)
+        path = HEARTBEATS / f"sign-{self.pid}"
+        end = time.monotonic() + PATIENCE_S
+        while path.read_bytes()[72] != 2 and time.monotonic() < end:
+            time.sleep(0.005)
+
+    def is_ended(self) -> None:
+        """Kill it, if it has not ended."""
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            return
+
+
+def _is_readable(fd: int) -> bool:
+    return bool(select.select([fd], [], [], 0)[0])
+
+
+def case(name: str, world_size: int = 2) -> list[Any]:
+    """Two ranks; what came of their saves from the third one on, in the order of `name`."""
+    for path in HEARTBEATS.glob("*"):
+        if path != WORDS:
+            path.unlink()
+    first, second = Rank(0, world_size), Rank(1, world_size)
+    for rank in (first, second):
+        rank.begins()
+    both = (first,) if name == "first_alone_saves" else (first, second)
+    for _ in range(2):
+        assert [rank.saves() for rank in both] == [None] * len(both)
+    found: list[Any] = []
+    if name in ("both", "other_nodes", "first_alone_saves"):
+        first.is_told()
+        second.is_told()
+        found = [rank.saves() for rank in both]
+    if name == "one":
+        first.is_told()
+        found = [first.saves(), second.saves(), second.saves(), first.saves()]
+    if name == "one_too_late":
+        first.is_told()
+        found = [second.saves()]
+        second.is_told()
+        found += [first.saves(), second.saves(), first.saves()]
+    if name == "one_too_early":
+        # It decides while the other one has not been told, and both go on to the next save.
+        first.is_told()
+        found = [first.saves()]
+        second.is_told()
+        found += [second.saves(), second.saves(), first.saves()]
+    for rank in (first, second):
+        rank.is_ended()
+    return found
+
+
+def main() -> None:
+    now = time.monotonic()
+    WORDS.write_text(
+        json.dumps({"interval_s": 5000.0, "since_s_monotonic": now, "grace_s": 9000.0})
+    )
+    names = ("both", "one", "one_too_late", "one_too_early", "first_alone_saves")
+    found = {name: case(name) for name in names}
+    found["other_nodes"] = case("other_nodes", 4)
+    print(json.dumps(found))
+
+
+main()
