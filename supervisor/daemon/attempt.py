@@ -5,12 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from signal import SIGUSR2
 
-from supervisor.config.model import RunConfig
 from supervisor.core import effects
 from supervisor.core.ending import Ending
-from supervisor.core.entries.attempt import AttemptStartedEntry
 from supervisor.core.events import Event, Looked
-from supervisor.core.states import Checkpoint
 from supervisor.core.trainer_description import Described, TrainerDescription
 from supervisor.daemon.launcher_link import Send
 from supervisor.daemon.look.adapter_absence import AdapterAbsence
@@ -23,6 +20,7 @@ from supervisor.daemon.look.observer import Observation, Observer
 from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.daemon.look.rank_presence import RankPresence
 from supervisor.daemon.look.ranks_gone import RanksGoneWatch
+from supervisor.daemon.look.signs_of_life import SignFiles
 from supervisor.daemon.look.stacks import StackDump
 from supervisor.daemon.look.surroundings.step_time import StepTime
 from supervisor.daemon.run import Run
@@ -79,6 +77,8 @@ class RunningAttempt:
             presence=RankPresence(were_gone=were_gone),
         )
         self._desertion = RanksGoneWatch(self._observer.presence, heartbeat_dir)
+        limit = run.config.watch.heartbeat_timeout
+        self.signs = SignFiles(heartbeat_dir, number, limit if isinstance(limit, float) else None)
         self._looking: HangLooks | None = None
         self._counters: Counters | None = None
         self._sample: CounterSample | None = None
@@ -127,7 +127,9 @@ class RunningAttempt:
     def look_events(self, now: float) -> tuple[Event, ...]:
         """Look at the attempt: what is seen, and what the trainer newly says of itself."""
         observed = self.observe(now).observed
-        return (*self.described(), observed)
+        # With an attached rank its page alone counts.
+        signs = None if observed.attached else self.signs.look(now)
+        return (*self.described(), *(() if signs is None else (signs,)), observed)
 
     def described(self) -> tuple[Described, ...]:
         """The event that tells what the last look at the trainer's description brought."""
@@ -276,23 +278,4 @@ class RunningAttempt:
             self._looking.close()
             self._looking = None
         self._observer.close()
-
-
-def started_entry(
-    attempt: RunningAttempt, checkpoint: Checkpoint | None, config: RunConfig
-) -> AttemptStartedEntry:
-    """The ledger's entry for the start of an attempt, from `checkpoint` or from nothing."""
-    return AttemptStartedEntry(
-        attempt=attempt.number,
-        pid=attempt.pid,
-        start_ticks=attempt.main.start_ticks if attempt.main else None,
-        command=tuple(config.command),
-        checkpoint=None if checkpoint is None else checkpoint.as_source(),
-        resumes_by=config.resume.by,
-        log_offset=attempt.printed.offset,
-        log_inode=attempt.printed.inode,
-        launch="warm" if attempt.is_warm else "cold",
-        why_cold=attempt.why_cold,
-        moments=attempt.moments,
-        cgroup=attempt.cgroup,
-    )
+        self.signs.close()

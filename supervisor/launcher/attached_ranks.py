@@ -120,6 +120,15 @@ def keeps_open(pid: int, heartbeat_dir: str | None, beside: str = OWNER_PREFIX) 
         return False  # ended, or not ours
 
 
+def lacks_ranks(pid: int, here: int) -> bool:
+    """Tell whether this node has ranks besides the `here` attached ones, by the rank's environment.
+
+    Only the main process can tell those of a stop.
+    """
+    count = procfs.mark(procfs.read_environ(pid) or b"", "LOCAL_WORLD_SIZE") or ""
+    return count.isdigit() and here < int(count)
+
+
 def _link(path: str) -> str:
     try:
         return os.readlink(path)
