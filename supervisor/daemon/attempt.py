@@ -20,6 +20,7 @@ from supervisor.daemon.look.observer import Observation, Observer
 from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.daemon.look.rank_presence import RankPresence
 from supervisor.daemon.look.ranks_gone import RanksGoneWatch
+from supervisor.daemon.look.sign_pages import pages_of
 from supervisor.daemon.look.signs_of_life import SignFiles
 from supervisor.daemon.look.stacks import StackDump
 from supervisor.daemon.look.surroundings.step_time import StepTime
@@ -176,16 +177,18 @@ class RunningAttempt:
 
         observed = self.look.observed
         age_s = observed.beat_age_s if observed.attached else observed.log_age_s
+        signs = () if observed.attached else self.signs.living
         self._looking = HangLooks(
             self.number,
             order.asked_at,
             order.span_s,
             main_pid=self.main.pid,
-            pages=self.look.pages,
+            pages=pages_of(signs) if signs else self.look.pages,
             presence=self._observer.presence,
             heartbeat_dir=self._heartbeat_dir,
-            last_sign_at=order.asked_at - age_s,
+            last_sign_at=max([order.asked_at - age_s, *(one.last_at for one in signs)]),
             signal=signal,
+            reads_network=not observed.attached,
         )
 
     @property

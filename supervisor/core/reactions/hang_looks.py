@@ -71,12 +71,10 @@ def _wait_longer(state: State, judged: Judgement, factor: int) -> Reaction:
         return Reaction("overdue", state)
     state = _with(state, replace(looks, is_patience_told=True))
     limit = _time(judged.limit_s * factor)
-    hung = state.hung_at
-    at = "since the last durable progress" if hung is None or hung.step is None else "at this step"
-    line = (
-        f"{judged.why}. An earlier attempt was ended as hung {at}. This attempt may be at"
-        f" work there, so it is given {limit}"
-    )
+    earlier = "An earlier attempt was ended as hung at this step. This attempt may be at work there"
+    if judged.health is Health.QUIET:
+        earlier = "An earlier attempt was ended as hung. This attempt may be at work"
+    line = f"{judged.why}. {earlier}, so it is given {limit}"
     return Reaction("overdue", state, (Say(line),))
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from supervisor.core.sign_of_life import SignPhase, SignsSeen, StopAnswer
 from supervisor.system.identity import has_ended, read_stat
+from supervisor.system.procfs import mark, read_environ
 from supervisor.worker.sign_layout import (
     LOADING,
     SAVING,
@@ -34,6 +35,8 @@ _ANSWERS = {
     STOP_WAITS: StopAnswer.WAITS,
     STOP_ENDS: StopAnswer.ENDS,
 }
+# Where launchers say how many ranks there are.
+_WORLD_SIZES = ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 # The answer that counts if processes answer differently.
 _WEIGHT = (StopAnswer.NONE, StopAnswer.HANDLED, StopAnswer.ENDS, StopAnswer.WAITS)
 
@@ -42,6 +45,7 @@ class Sign(NamedTuple):
     """One process's sign of life; times are monotonic seconds."""
 
     pid: int
+    local_rank: int
     start_ticks: int
     attempt: int
     signs: int
@@ -50,6 +54,8 @@ class Sign(NamedTuple):
     phase: SignPhase
     phase_since: float
     stop: StopAnswer
+    world_size: int = 1
+    """How many ranks there are on all machines, as far as its environment tells."""
 
 
 def read_sign(fd: int) -> Sign | None:
@@ -60,12 +66,15 @@ def read_sign(fd: int) -> Sign | None:
         return None
     if len(raw) < SIGN.size:
         return None
-    magic, version, pid, _, ticks, attempt, count, last, gap, phase, since, stop = SIGN.unpack(raw)
+    magic, version, pid, local, ticks, attempt, count, last, gap, phase, since, stop = SIGN.unpack(
+        raw
+    )
     # No gap is longer than the time up to the last sign.
     if magic != SIGN_MAGIC or version != SIGN_VERSION or pid == 0 or gap > last:
         return None
     return Sign(
         pid=pid,
+        local_rank=local,
         start_ticks=ticks,
         attempt=attempt,
         signs=count,
@@ -90,6 +99,7 @@ class SignFiles:
         self._is_hurried = False
         self._phases: dict[tuple[int, int], tuple[SignPhase, float]] = {}
         self._read_at = 0.0
+        self._worlds: dict[tuple[int, int], int] = {}
         self._longest_phase_s = 0.0
         self.living: tuple[Sign, ...] = ()
         """The processes that live, as last read."""
@@ -111,7 +121,7 @@ class SignFiles:
         if not signs:
             self._due_at = now + self._pause_s
             return None
-        self.living = tuple(sign for sign in signs if _is_alive(sign))
+        self.living = tuple(self._with_world(sign) for sign in signs if _is_alive(sign))
         self._note_phases(now)
         seen = self._sum_up(signs, now)
         is_quiet = seen.last_at is not None and now - seen.last_at > _QUIET_S
@@ -132,6 +142,15 @@ class SignFiles:
             phase=phase,
             stop=max((sign.stop for sign in self.living), key=_WEIGHT.index, default=_WEIGHT[0]),
         )
+
+    def _with_world(self, sign: Sign) -> Sign:
+        """The sign with its number of ranks, read once: the memory of a hung process is locked."""
+        key = (sign.pid, sign.start_ticks)
+        if key not in self._worlds:
+            environ = read_environ(sign.pid) or b""
+            told = (mark(environ, name) or "" for name in _WORLD_SIZES)
+            self._worlds[key] = max((int(one) for one in told if one.isdigit()), default=1)
+        return sign._replace(world_size=self._worlds[key])
 
     def _note_phases(self, now: float) -> None:
         """Learn how long a phase took at least, once it is over."""
