@@ -140,6 +140,12 @@ class RunningAttempt:
         self._told = said
         return (described_event(self.number, said, self._run.config, self._run.paths.run_dir),)
 
+    def last_events(self, now: float) -> tuple[Event, ...]:
+        """What its processes had said by the time that all of them were gone."""
+        self.signs.hurry()
+        signs = self.signs.look(now)
+        return (*self.described(), *(() if signs is None else (signs,)))
+
     def failed_saves(self) -> list[str]:
         """Lines of the last look that report a failed save."""
         lines = self.look.lines if self.look else ()

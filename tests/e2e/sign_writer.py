@@ -9,6 +9,7 @@ import time
 import types
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from supervisor.worker.sign_layout import (
     COUNT,
@@ -58,7 +59,12 @@ class Signs:
             signal.signal(signal.SIGTERM, self._on_stop)
             words[STOP] = STOP_HANDLED
 
-    def _next_save(self) -> dict[str, float] | None:
+    @property
+    def takes_stops(self) -> bool:
+        """Whether SIGTERM is handled: the next save is known."""
+        return bool(self._words[STOP] == STOP_HANDLED)
+
+    def _next_save(self) -> dict[str, Any] | None:
         try:
             return dict(json.loads((self._folder / NEXT_SAVE).read_text()))
         except OSError:
@@ -66,11 +72,12 @@ class Signs:
 
     def _on_stop(self, number: int, _: types.FrameType | None) -> None:
         said = self._next_save() or {}
-        due = (said.get("since_s_monotonic") or 0.0) + said.get("interval_s", 1e9)
-        in_time = time.monotonic() + said.get("grace_s", 0.0)
-        if self._words[STOP] == STOP_HANDLED and due < in_time:
-            self._words[STOP] = STOP_WAITS
-            return
+        since = said.get("since_s_monotonic")
+        if self._words[STOP] == STOP_HANDLED and since is not None:
+            due_s = since + said["interval_s"] - time.monotonic()
+            if due_s < said["grace_s"]:
+                self._words[STOP] = STOP_WAITS
+                return
         self._words[STOP] = STOP_ENDS
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)

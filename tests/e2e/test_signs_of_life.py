@@ -1,10 +1,15 @@
 """A loop without adapter gives signs of life: it is ended if nothing moves, and else never."""
 
+import json
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from supervisor.worker.sign_layout import NEXT_SAVE
 from tests.e2e.conftest import Supervised
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,3 +131,103 @@ def test_work_without_a_sign_is_told_and_left_alone(run: Supervised, name: str) 
     (incident,) = run.entries("incident")
     assert incident["done"] == "stacks taken; the attempt goes on"
     assert run.text.count("the attempt is at work") == 1
+
+
+SAVING = """
+signs = Signs(heeds_stops=True)
+step, is_told = resumed_step(), False
+while True:
+    step += 1
+    time.sleep(0.05)
+    signs.sign()
+    if step % (SAVE_EVERY) == 0:
+        save(step)
+    if signs.takes_stops and not is_told:
+        is_told = True
+        print("takes stops", flush=True)
+"""
+
+
+def saving(run: Supervised, *, every: int | str = 60, shell: str = "", grace_s: int = 40) -> None:
+    """Start a loop that saves every so many steps, and wait until it knows its next save."""
+    loop = command(run, SAVING.replace("SAVE_EVERY", str(every)))
+    if shell:
+        loop = ["sh", "-c", shell.format(" ".join(loop))]
+    run.configure(command=loop, grace=f"{grace_s}s", resume=RESUME)
+    run.start()
+    run.wait(lambda: run.paths.train_log.exists() and "takes stops" in run.log)
+
+
+def ended(run: Supervised) -> dict[str, object]:
+    """The end of the only attempt, which was asked for."""
+    assert run.finish() == 75
+    (entry,) = run.entries("attempt_ended")
+    return entry
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shell", ["", "{}; true"], ids=["plain", "below a shell"])
+def test_a_stop_waits_for_the_loops_own_save(run: Supervised, shell: str) -> None:
+    """The loop trains on to its next save, is ended once that is proven, and the run is saved."""
+    saving(run, shell=shell)
+    assert run.process is not None
+    run.process.send_signal(signal.SIGTERM)
+    run.wait(lambda: (run.status.get("stopping") or {}).get("waits_for") == "own save")
+    assert "trains on to its own next save" in run.command("status").stdout
+    end = ended(run)
+    assert end["saved"] is True
+    assert "saved at its own save, step" in run.text
+    assert len(run.entries("own_save_awaited")) == 1
+    assert run.strays() == []
+
+
+@pytest.mark.slow
+def test_a_stop_that_reaches_the_loop_first(run: Supervised) -> None:
+    """SLURM signals the whole job: the launcher does not send the loop a second SIGTERM."""
+    saving(run)
+    assert run.process is not None
+    pid = run.status["pids"]["trainer"]
+    os.kill(pid, signal.SIGTERM)
+    time.sleep(0.3)
+    run.process.send_signal(signal.SIGTERM)
+    assert ended(run)["saved"] is True
+    assert "saved at its own save, step" in run.text
+
+
+@pytest.mark.slow
+def test_a_daemon_that_dies_while_a_save_is_awaited(run: Supervised) -> None:
+    """The next daemon sees the loop wait, and ends it after its save."""
+    saving(run)
+    assert run.process is not None
+    run.process.send_signal(signal.SIGTERM)
+    run.wait(lambda: (run.status.get("stopping") or {}).get("waits_for") == "own save")
+    os.kill(run.status["pids"]["daemon"], signal.SIGKILL)
+    assert ended(run)["saved"] is True
+    assert "saved at its own save, step" in run.text
+
+
+def next_save(run: Supervised) -> dict[str, float | None]:
+    """What the daemon tells the loop of its next save; empty where it tells nothing."""
+    pid = run.status["pids"]["trainer"]
+    environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    place = next(one for one in environ if one.startswith(b"SUPERVISOR_HEARTBEAT="))
+    path = Path(os.fsdecode(place.partition(b"=")[2])) / NEXT_SAVE
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+@pytest.mark.slow
+def test_a_save_that_is_not_due_is_not_awaited(run: Supervised) -> None:
+    """Attempt 2 knows the interval, and has not saved: the loop ends at once, and that is told."""
+    saving(run, every="60 if ATTEMPT == 1 else 10**6")
+    os.kill(run.status["pids"]["trainer"], signal.SIGKILL)
+    run.wait(lambda: run.log.count("takes stops") == 2)
+    told = next_save(run)
+    assert told["since_s_monotonic"] is None
+    known = run.entries("save_interval")[-1]["interval_s"]
+    assert told["interval_s"] == pytest.approx(known, rel=0.2)
+    assert told["grace_s"] == 40.0
+    run.command("stop")
+    assert run.finish() == 75
+    assert run.entries("attempt_ended")[-1]["saved"] is False
+    assert "nothing was saved: its next save was not due within the grace" in run.text
+    assert run.entries("own_save_awaited") == []

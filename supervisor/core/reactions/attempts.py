@@ -138,8 +138,7 @@ def _with_answer(state: State, ending: Ending) -> State:
         return state
     if stop.is_unsaveable:
         return state
-    is_ruled = signs is not None and signs.stop in {StopAnswer.HANDLED, StopAnswer.ENDS}
-    if not is_ruled or ending.effective_code == 0:
+    if signs is None or signs.stop is not StopAnswer.ENDS or ending.effective_code == 0:
         return state
     return replace(state, stop=replace(stop, own_save=OwnSave.NOT_DUE))
 

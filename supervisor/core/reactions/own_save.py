@@ -26,9 +26,9 @@ def on_signs_seen(state: State, event: SignsSeen, now: float) -> Reaction:
     """The signs of life were read: learn the longest gap, and how the loop answers a stop."""
     if event.attempt != state.attempt or not state.alive:
         return Reaction("noted", state)
-    is_there, before = event.processes > 0, state.activity.signs
+    is_there = event.processes > 0
     # A loop that ended at a stop has said how it answers.
-    signs = event if is_there else before if state.stop is not None else None
+    signs = event if is_there or state.stop is not None else None
     learned = state.learned.with_signs(event.longest_gap_s, event.longest_phase_s)
     state = replace(state, learned=learned, activity=replace(state.activity, signs=signs))
     state, notes = _recorded(state)

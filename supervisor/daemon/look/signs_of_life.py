@@ -105,8 +105,8 @@ class SignFiles:
         """The processes that live, as last read."""
 
     def hurry(self) -> None:
-        """Read at each look from now on: a stop is under way."""
-        self._is_hurried = True
+        """Read at each look from now on: a stop is under way, or the attempt has ended."""
+        self._is_hurried, self._due_at = True, 0.0
 
     @property
     def waiting(self) -> tuple[int, ...]:
@@ -132,6 +132,8 @@ class SignFiles:
         counted = [sign for sign in self.living if sign.signs >= 2]
         newest = max((max(one.last_at, one.phase_since) for one in counted), default=None)
         told = [sign for sign in counted if sign.phase is not SignPhase.NONE]
+        # Once all have ended, what they had said counts.
+        answers = [sign.stop for sign in self.living or signs]
         phase = max(told, key=lambda sign: sign.phase_since).phase if told else SignPhase.NONE
         return SignsSeen(
             attempt=self._attempt,
@@ -140,7 +142,7 @@ class SignFiles:
             longest_gap_s=max(sign.longest_gap_s for sign in signs),
             longest_phase_s=self._longest_phase_s,
             phase=phase,
-            stop=max((sign.stop for sign in self.living), key=_WEIGHT.index, default=_WEIGHT[0]),
+            stop=max(answers, key=_WEIGHT.index),
         )
 
     def _with_world(self, sign: Sign) -> Sign:
