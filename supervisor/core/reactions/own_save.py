@@ -69,7 +69,9 @@ def end_after_save(state: State, event: Surveyed) -> Reaction | None:
     if stop.own_save is not OwnSave.AWAITED:
         return None
     durable = tuple(one for one in event.candidates if one.tier != Tier.MEMORY)
-    newest = newest_after(stop, durable, event.clock_ahead_s)
+    # The file system's clock is measured only once nothing writes there any more. Until then it is
+    # taken for the machine's: if it is not, the loop waits longer, or is ended a little early.
+    newest = newest_after(stop, durable, event.clock_ahead_s or 0.0)
     if newest is None:
         return None
     state = replace(state, stop=replace(stop, own_save=OwnSave.MADE))

@@ -232,7 +232,7 @@ class PeriodicWork:
             if listing != self._listing or due:
                 self._listing, self._again_at = listing, None
                 self._survey_at = now + SURVEY_PAUSE_S
-                self._performer.survey(deciding=False, after_stop=state.stop is not None)
+                self._performer.survey(deciding=False)
         for line in self._slow_patterns.news():
             self._warn(line)
         if now >= self._up_at:
