@@ -54,4 +54,6 @@ class SignsSeen:
     longest_phase_s: float = 0.0
     """The longest phase that was seen to end."""
     phase: SignPhase = SignPhase.NONE
+    save_due_at: float | None = None
+    """When the loop's next save is expected. None: not known."""
     stop: StopAnswer = StopAnswer.NONE

@@ -132,6 +132,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(None, Observed, "noted", None, "only a running attempt is judged"),
     Transition(None, SignsSeen, "noted", None, "a loop without adapter says that it lives"),
     Transition(D, SignsSeen, "own save awaited", D, "it trains on to its own next save"),
+    Transition(D, SignsSeen, "no own save", D, "that save comes too late: SIGTERM once more"),
     Transition(D, Surveyed, "own save made", D, "that save is proven: SIGTERM once more"),
     Transition(D, Tick, "no own save", D, "the grace is nearly over: SIGTERM once more"),
     Transition(None, Described, "noted", None, "what the trainer says of itself"),

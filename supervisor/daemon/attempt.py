@@ -60,6 +60,7 @@ class RunningAttempt:
         self.moments: dict[str, float | None] = {}
         self.last_save_s: float | None = None
         self.last_loss: float | None = None
+        self.save_due_at: float | None = None
         self.look: Observation | None = None
         self.step_time = StepTime()
         self.adapter_absence = AdapterAbsence(run.run_id, number)
@@ -130,7 +131,9 @@ class RunningAttempt:
         observed = self.observe(now).observed
         # With an attached rank its page alone counts.
         signs = None if observed.attached else self.signs.look(now)
-        return (*self.described(), *(() if signs is None else (signs,)), observed)
+        if signs is None:
+            return (*self.described(), observed)
+        return (*self.described(), replace(signs, save_due_at=self.save_due_at), observed)
 
     def described(self) -> tuple[Described, ...]:
         """The event that tells what the last look at the trainer's description brought."""

@@ -362,6 +362,18 @@ def test_a_save_that_does_not_come() -> None:
     assert world.records("attempt_ended")[0]["saved"] is False
 
 
+def test_a_save_that_turns_out_to_come_too_late() -> None:
+    """The loop had just saved when the stop came, which nobody had seen: it is not waited for."""
+    world = stopping(save_due_at=1001.0)
+    assert world.state.stop is not None
+    assert Terminate(1) not in world.signs(stop=StopAnswer.WAITS, save_due_at=1119.0)
+    assert Terminate(1) in world.signs(stop=StopAnswer.WAITS, save_due_at=1200.0)
+    assert world.signs(stop=StopAnswer.WAITS, save_due_at=1200.0) == []
+    world.checkpoints = (BEFORE,)
+    world.end(code=None, signal=15)
+    assert "its next save was not due within the grace" in world.state.reason
+
+
 def test_a_loop_in_c_code_is_killed_when_the_grace_is_over() -> None:
     """It answers no SIGTERM, neither the first nor the second."""
     world = stopping()

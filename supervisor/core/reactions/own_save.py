@@ -34,9 +34,13 @@ def on_signs_seen(state: State, event: SignsSeen, now: float) -> Reaction:
     state, notes = _recorded(state)
     stop = state.stop
     is_asked = state.run is RunState.DRAINING and stop is not None and not stop.is_unsaveable
-    if not is_asked or stop is None or stop.own_save is not None:
+    if not is_asked or stop is None or not is_there or event.stop is not StopAnswer.WAITS:
         return Reaction("noted", state, notes)
-    if not is_there or event.stop is not StopAnswer.WAITS:
+    due_at = event.save_due_at
+    if stop.own_save is OwnSave.AWAITED and due_at is not None and due_at > stop.until:
+        # The loop decided before its newest save was known. The one after it comes too late.
+        return _end_unsaved(state, OwnSave.NOT_DUE, "is not due")
+    if stop.own_save is not None:
         return Reaction("noted", state, notes)
     state = until_stopped(replace(state, stop=replace(stop, own_save=OwnSave.AWAITED)))
     left_s = max(stop.until - now, 0.0)
@@ -91,7 +95,11 @@ def is_overdue(state: State, now: float) -> bool:
 
 def give_up(state: State) -> Reaction:
     """End a loop whose own save did not come within the grace."""
+    return _end_unsaved(state, OwnSave.MISSED, "did not come")
+
+
+def _end_unsaved(state: State, own_save: OwnSave, why: str) -> Reaction:
     assert state.stop is not None
-    state = until_stopped(replace(state, stop=replace(state.stop, own_save=OwnSave.MISSED)))
-    line = "the trainer's own save did not come within the grace: it is ended unsaved"
+    state = until_stopped(replace(state, stop=replace(state.stop, own_save=own_save)))
+    line = f"the trainer's own next save {why} within the grace: it is ended unsaved"
     return Reaction("no own save", state, (Terminate(state.attempt), Say(line)))

@@ -136,6 +136,7 @@ class PeriodicWork:
         self._parts.next_save.follow(attempt.number, attempt.started_at)
         if attempt.signs.living:
             self._parts.next_save.tell(attempt.heartbeat_dir)
+            attempt.save_due_at = self._parts.next_save.due_at
         if attempt.look is not None:
             self._parts.saves.note_observed(attempt.look.observed, monotonic_s())
             self._parts.steps.note_look(attempt.look, monotonic_s(), wall_s())

@@ -1,7 +1,7 @@
 """When the trainer's own next save is due: learned from its complete saves, told to its loop.
 
 A loop that no adapter can have save asks this at SIGTERM: `next-save.json` in the heartbeat
-directory. Only complete and proven checkpoints count.
+directory. The interval is that between complete and proven checkpoints.
 """
 
 import json
@@ -21,6 +21,8 @@ _INTERVALS = 8
 # The ledger gets another interval only if it differs by this part.
 _DIFFERENCE = 0.1
 _ENTRIES_MAX = 50
+# It takes longer to prove a save. Without this a loop that has just saved would seem to be due.
+_SETTLED_S = 3.0
 
 
 class NextSave:
@@ -36,9 +38,10 @@ class NextSave:
         self._since_wall = 0.0
         self._seen: dict[str, float] = {}
         self._last: float | None = None
-        """When the last save was complete, seconds since 1970."""
+        """When the last proven save was complete, seconds since 1970."""
+        self._newest = 0.0
         self._since: float | None = None
-        """The same by CLOCK_MONOTONIC."""
+        """When the newest save was written, by CLOCK_MONOTONIC."""
         self._grace_s: float | None = None
         """The time that a stop of this attempt has, if it is under way."""
         self._written: tuple[Path, bytes] | None = None
@@ -50,7 +53,7 @@ class NextSave:
         self._attempt = attempt
         self._since_wall = wall_s() - (monotonic_s() - started_at)
         self._seen, self._last, self._since, self._entries = {}, None, None, 0
-        self._grace_s = None
+        self._newest, self._grace_s = 0.0, None
 
     @property
     def interval_s(self) -> float | None:
@@ -71,8 +74,34 @@ class NextSave:
             if self._last is not None and written > self._last:
                 self._intervals.append(written - self._last)
             self._last = max(written, self._last or 0.0)
-            # The clock of a file server may be ahead: no save is complete before it is seen.
-            self._since = monotonic_s() - max(wall_s() - self._last, 0.0)
+        self._note_newest(survey)
+
+    def _note_newest(self, survey: Survey) -> None:
+        """Note when the newest save was written, proven or not: the next one comes after it.
+
+        A file that changed just now may still be being written.
+        """
+        now = wall_s()
+        written = max(
+            (
+                entry.mtime
+                for entry in survey.entries
+                if entry.valid is not False and entry.own_run and entry.tier == Tier.DISK
+                # The clock of a file server may be ahead.
+                if entry.mtime >= self._since_wall
+                and (entry.valid or now - entry.mtime >= _SETTLED_S)
+            ),
+            default=None,
+        )
+        if written is not None and written > self._newest:
+            self._newest = written
+            self._since = monotonic_s() - max(now - written, 0.0)
+
+    @property
+    def due_at(self) -> float | None:
+        """When the next save is expected, monotonic seconds; None where that is not known."""
+        interval_s = self.interval_s
+        return None if interval_s is None or self._since is None else self._since + interval_s
 
     def _record(self, now: float) -> None:
         before = self._recorded
