@@ -210,6 +210,20 @@ def test_who_waits_is_told_to_end(signs: Signs) -> None:
     assert signs.files.waiting == (os.getpid(),)
 
 
+@pytest.mark.parametrize(("world", "are_all"), [({}, True), ({"WORLD_SIZE": "2"}, False)])
+def test_ranks_on_other_machines(tmp_path: Path, world: dict[str, str], are_all: bool) -> None:
+    """They are not seen, and no stop waits for a save where some ranks end at once."""
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={**os.environ, **world}
+    ) as process:
+        signs = Signs(tmp_path, process.pid)
+        assert not signs.files.are_all_here
+        signs.sign(2)
+        signs.look()
+        assert signs.files.are_all_here is are_all
+        process.kill()
+
+
 def test_an_emptied_directory(signs: Signs) -> None:
     """RemoveIPC removes the name: the open file still tells the signs."""
     signs.sign(2)

@@ -126,7 +126,7 @@ class Performer:
         attempt = effect.attempt
         if self._parts.attempt is not None and not effect.is_hang:
             self._parts.attempt.signs.hurry()
-            if self._parts.attempt.signs.living:  # before the signal: it is read at the signal
+            if self._parts.attempt.signs.are_all_here:  # before the signal, at which it is read
                 self._parts.next_save.tell(self._parts.attempt.heartbeat_dir, effect.grace_s)
         main = None if self._parts.attempt is None else self._parts.attempt.pid
         # srun passes a SIGTERM on as SIGKILL. So it gets SIGCONT, and its tasks get the SIGTERM.

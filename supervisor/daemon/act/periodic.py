@@ -134,7 +134,7 @@ class PeriodicWork:
         self._parts.scheduler.note_save(attempt.last_save_s)
         self._tee.show(attempt.look.lines if attempt.look else ())
         self._parts.next_save.follow(attempt.number, attempt.started_at)
-        if attempt.signs.living:
+        if attempt.signs.are_all_here:  # ranks elsewhere are not told, and end at once
             self._parts.next_save.tell(attempt.heartbeat_dir)
             attempt.save_due_at = self._parts.next_save.due_at
         if attempt.look is not None:

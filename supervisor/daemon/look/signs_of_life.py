@@ -36,7 +36,7 @@ _ANSWERS = {
     STOP_ENDS: StopAnswer.ENDS,
 }
 # Where launchers say how many ranks there are.
-_WORLD_SIZES = ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+_WORLD_SIZES = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 # The answer that counts if processes answer differently.
 _WEIGHT = (StopAnswer.NONE, StopAnswer.HANDLED, StopAnswer.ENDS, StopAnswer.WAITS)
 
@@ -112,6 +112,12 @@ class SignFiles:
     def waiting(self) -> tuple[int, ...]:
         """The processes that answer a stop by training on to their own next save."""
         return tuple(sign.pid for sign in self.living if sign.stop is StopAnswer.WAITS)
+
+    @property
+    def are_all_here(self) -> bool:
+        """Whether signs come, and from as many processes as there are ranks on all machines."""
+        count = len(self.living)
+        return count > 0 and all(sign.world_size <= count for sign in self.living)
 
     def look(self, now: float) -> SignsSeen | None:
         """What the signs say now; None if they were not read, or no process ever gave one."""
