@@ -62,6 +62,7 @@ _KEYS = (
     "adapter",
     "described",
     "heartbeat_age_s",
+    "sign_of_life",
     "log_age_s",
     "launcher_frozen",
     "still_running",

@@ -150,10 +150,11 @@ class WatchConfig(Section):
     """
 
     heartbeat_timeout: AutoDuration = "auto"
-    """How long without a step until an attached trainer is looked at.
+    """How long without a step until an attached trainer is looked at, or without a sign of life
+    until any other loop is.
 
     The trainer is ended if nothing moves. `auto` learns from the steps seen; until a step was seen
-    it is 30 min."""
+    it is 30 min. Of signs of life it is 10 × the longest gap, and 15 min at least."""
     startup_timeout: AutoDuration = "auto"
     """How long without a first step until a trainer is looked at.
 

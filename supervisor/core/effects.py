@@ -52,6 +52,13 @@ class SendStop:
 
 
 @dataclass(frozen=True, slots=True)
+class Terminate:
+    """SIGTERM once more, to the processes that train on to their own next save."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class SendKill:
     """SIGKILL everything of the attempt until nothing is left."""
 
@@ -141,6 +148,7 @@ Effect = (
     | Launch
     | Park
     | SendStop
+    | Terminate
     | SendKill
     | Look
     | KeepLeft

@@ -7,6 +7,7 @@ from supervisor.core.job import Job
 from supervisor.core.left_behind_events import LeftSeen, MainEnded
 from supervisor.core.look_facts import RankSeen, RanksGone
 from supervisor.core.rules.warm_launch import Parked
+from supervisor.core.sign_of_life import SignsSeen
 from supervisor.core.snapshot_facts import MemorySnapshot
 from supervisor.core.states import Checkpoint
 from supervisor.core.trainer_description import Described
@@ -280,6 +281,7 @@ Event = (
     | LeftSeen
     | Unkillable
     | Observed
+    | SignsSeen
     | Described
     | Looked
     | BeginsAnew

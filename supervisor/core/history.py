@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from supervisor.core.ending import Doubt
 from supervisor.core.entries.trainer import DescribedEntry
 from supervisor.core.last_good import LastGood
+from supervisor.core.learned import Learned
 from supervisor.core.look_facts import HungAt
 from supervisor.core.point_in_time import Moment
 from supervisor.core.rules.step_counters import CountersBySource
 from supervisor.core.rules.warm_launch import Launched, LaunchTimes, WarmTrust
-from supervisor.core.states import Account, Budget, Checkpoint, Learned
+from supervisor.core.states import Account, Budget, Checkpoint
 from supervisor.core.trainer_description import TrainingIdentity
 from supervisor.core.vocabulary import Action, Failure, RunState, StopSource
 
@@ -112,6 +113,8 @@ class History:
     first_step_seen: bool = False
     """The last attempt's first step is on record."""
     last_save_s: float | None = None
+    save_interval_s: float | None = None
+    """The longest of the last times between two complete saves. None: not known."""
     stop_by: StopSource | None = None
     """Who asked the last attempt to stop; None where nobody did, or its end is on record."""
     stop_at: Moment | None = None

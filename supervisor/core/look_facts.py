@@ -12,6 +12,8 @@ class Health(StrEnum):
     """No sign of life within the deadline."""
     SILENT = "silent"
     """The log of a trainer that does not beat has not grown."""
+    QUIET = "quiet"
+    """No sign of life from a loop that shows nothing else of its training."""
     LINGERING = "lingering"
     """The attempt has said how it ends, and has not ended."""
 
@@ -47,6 +49,8 @@ class Looks:
     was_late: bool = False
     """The last gap between beats was past its deadline too."""
     is_work_told: bool = False
+    is_quiet_told: bool = False
+    """Stacks were taken, and the user was told, since the last sign of life."""
     is_patience_told: bool = False
 
 

@@ -46,10 +46,11 @@ from supervisor.core.entries.saves import (
     GoingBackEntry,
     ProgressEntry,
     SaveFailedEntry,
+    SaveIntervalEntry,
     SaveSeenEntry,
     SavesElsewhereEntry,
 )
-from supervisor.core.entries.trainer import DescribedEntry, TrainerToldEntry
+from supervisor.core.entries.trainer import DescribedEntry, SignsEntry, TrainerToldEntry
 from supervisor.core.history import History, Pause
 from supervisor.core.job import IdleStops
 from supervisor.core.replayed_description import with_description, with_told
@@ -117,6 +118,11 @@ def fold_entry(past: History, noted: Stamped) -> History:
             return replace(past, resume_doubt=None)
         case StepsBeganEntry() | StepsWentBackEntry() | SaveSeenEntry():
             return replace(past, counters=fold_counters(past.counters, entry))
+        case SaveIntervalEntry():
+            return replace(past, save_interval_s=entry.interval_s)
+        case SignsEntry():
+            learned = past.learned.with_signs(entry.longest_gap_s, entry.longest_phase_s)
+            return replace(past, learned=learned.as_recorded())
         case SaveFailedEntry():
             return replace(past, failed_save_at=entry.failed_at or wall)
         case FirstStepEntry():

@@ -34,8 +34,8 @@ def with_description(past: History, entry: DescribedEntry) -> History:
         places=places,
         training_places=of_trainings,
         bests=bests,
-        # A trainer that describes itself has attached, so it learns where to resume from.
-        ever_attached=True,
+        # A trainer that names its training has attached, so it learns where to resume from.
+        ever_attached=past.ever_attached or entry.training is not None,
     )
 
 

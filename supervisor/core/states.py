@@ -6,12 +6,17 @@ from enum import StrEnum
 from supervisor.core.ending import Advice, Doubt, Ending
 from supervisor.core.entries.attempt import Source
 from supervisor.core.job import IdleStops, Job
+from supervisor.core.learned import Learned
 from supervisor.core.look_facts import HungAt, Looks
 from supervisor.core.policy import Policy
 from supervisor.core.rules.warm_launch import Launched, LaunchTimes, Parked, WarmTrust
+from supervisor.core.sign_of_life import OwnSave, SignsSeen
 from supervisor.core.snapshot_facts import MemorySnapshot, RescueWait
 from supervisor.core.trainer_description import TrainerDescription, TrainingIdentity
 from supervisor.core.vocabulary import Action, Failure, Intent, Phase, RunState, StopSource, Tier
+
+# What the end of a loop takes that was awaited in vain, and that SIGTERM then ends.
+END_S = 3.0
 
 
 class KillStage(StrEnum):
@@ -102,6 +107,13 @@ class Stop:
     """A signal that asked for this stop as well. It stays in force if the intent is taken back."""
     wall: float | None = None
     """When the stop was asked for, seconds since 1970: file times compare to it. None: unknown."""
+    own_save: OwnSave | None = None
+    """What became of the trainer's own next save, if it trains on to that. None: it does not."""
+
+    @property
+    def gives_up_at(self) -> float:
+        """Until when an own save is awaited: the end itself takes a part of the grace."""
+        return self.until - min(END_S, (self.until - self.since) / 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,25 +141,6 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
-    """The longest time that each phase took so far, in seconds."""
-
-    longest: tuple[tuple[Phase, float], ...] = ()
-
-    def get(self, phase: Phase) -> float | None:
-        """The longest time seen, or None where none was."""
-        return dict(self.longest).get(phase)
-
-    def with_seen(self, phase: Phase, seconds: float) -> "Learned":
-        """The times with one more observation."""
-        known = dict(self.longest)
-        if seconds <= known.get(phase, 0.0):
-            return self
-        known[phase] = seconds
-        return Learned(tuple(sorted(known.items())))
-
-
-@dataclass(frozen=True, slots=True)
 class Activity:
     """What the running attempt was last seen doing."""
 
@@ -162,6 +155,8 @@ class Activity:
     unknown_s: float = 0.0
     """Seconds of this attempt that are booked as unknown: no step of it was seen yet."""
     looks: Looks = field(default_factory=Looks)
+    signs: SignsSeen | None = None
+    """The signs of life as last read; None where no living process gives any."""
     is_desertion_told: bool = False
     """The user was told that all ranks have ended and the main process lives."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from supervisor.core.described_status import DescribedStatus
 from supervisor.core.printed_status import PrintedStatus
+from supervisor.core.sign_of_life_status import SignOfLifeStatus
 from supervisor.core.vocabulary import Action, Failure, Intent, RunState, StopSource
 
 
@@ -126,6 +127,8 @@ class StoppingStatus:
     by: StopSource | None = None
     since: str | None = None
     grace_s: float | None = None
+    waits_for: str | None = None
+    """`own save`: the trainer trains on to its own next save, and is ended after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +232,8 @@ class Status:
     """Since `train.log` grew."""
     attached: bool | None = None
     """Whether the running attempt sends heartbeats."""
+    sign_of_life: SignOfLifeStatus | None = None
+    """The [signs of life](trainers.md#any-other-loop) of a loop without adapter; null elsewhere."""
     world_size: int | None = None
     """Of the running attempt, only if it attached."""
     adapter: str | None = None

@@ -42,6 +42,7 @@ from supervisor.core.reactions.ignored_resume import on_begins_anew, on_goes_on
 from supervisor.core.reactions.kill import on_stacks_taken
 from supervisor.core.reactions.left_behind import on_left_seen, on_main_ended
 from supervisor.core.reactions.operator import on_begun, on_intent_changed, on_stop_asked
+from supervisor.core.reactions.own_save import on_signs_seen
 from supervisor.core.reactions.persist_snapshot import on_memory_seen, on_rescued
 from supervisor.core.reactions.poll import (
     on_observed,
@@ -53,6 +54,7 @@ from supervisor.core.reactions.stop import on_job_seen
 from supervisor.core.reactions.survey import on_survey_failed, on_surveyed
 from supervisor.core.reactions.wait import on_probed
 from supervisor.core.rules.goodput import spend
+from supervisor.core.sign_of_life import SignsSeen
 from supervisor.core.states import State
 from supervisor.core.table import target
 from supervisor.core.trainer_description import Described
@@ -109,6 +111,8 @@ def _react(state: State, event: Event, now: float) -> Reaction:
             return on_unkillable(state, event, now)
         case Observed():
             return on_observed(state, event, now)
+        case SignsSeen():
+            return on_signs_seen(state, event, now)
         case Described():
             return on_described(state, event)
         case Looked():

@@ -30,6 +30,7 @@ from supervisor.core.events import (
     Unkillable,
 )
 from supervisor.core.left_behind_events import LeftSeen, MainEnded
+from supervisor.core.sign_of_life import SignsSeen
 from supervisor.core.trainer_description import Described
 from supervisor.core.vocabulary import RunState
 
@@ -129,6 +130,11 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(R, Observed, "lingering", K, "it said how it ends, lives on; no look was answered"),
     Transition(R, Observed, "ranks gone", K, "all ranks died; the main process is idle for 60 s"),
     Transition(None, Observed, "noted", None, "only a running attempt is judged"),
+    Transition(None, SignsSeen, "noted", None, "a loop without adapter says that it lives"),
+    Transition(D, SignsSeen, "own save awaited", D, "it trains on to its own next save"),
+    Transition(D, SignsSeen, "no own save", D, "that save comes too late: SIGTERM once more"),
+    Transition(D, Surveyed, "own save made", D, "that save is proven: SIGTERM once more"),
+    Transition(D, Tick, "no own save", D, "the grace is nearly over: SIGTERM once more"),
     Transition(None, Described, "noted", None, "what the trainer says of itself"),
     Transition(R, Looked, "hung", K, "the attempt hangs: stacks, SIGTERM, SIGKILL 15 s later"),
     Transition(R, Looked, "lingering", K, "the trainer has said how it ends, and lives on"),

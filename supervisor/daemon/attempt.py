@@ -5,12 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from signal import SIGUSR2
 
-from supervisor.config.model import RunConfig
 from supervisor.core import effects
 from supervisor.core.ending import Ending
-from supervisor.core.entries.attempt import AttemptStartedEntry
 from supervisor.core.events import Event, Looked
-from supervisor.core.states import Checkpoint
 from supervisor.core.trainer_description import Described, TrainerDescription
 from supervisor.daemon.launcher_link import Send
 from supervisor.daemon.look.adapter_absence import AdapterAbsence
@@ -23,6 +20,8 @@ from supervisor.daemon.look.observer import Observation, Observer
 from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.daemon.look.rank_presence import RankPresence
 from supervisor.daemon.look.ranks_gone import RanksGoneWatch
+from supervisor.daemon.look.sign_pages import pages_of
+from supervisor.daemon.look.signs_of_life import SignFiles
 from supervisor.daemon.look.stacks import StackDump
 from supervisor.daemon.look.surroundings.step_time import StepTime
 from supervisor.daemon.run import Run
@@ -61,6 +60,7 @@ class RunningAttempt:
         self.moments: dict[str, float | None] = {}
         self.last_save_s: float | None = None
         self.last_loss: float | None = None
+        self.save_due_at: float | None = None
         self.look: Observation | None = None
         self.step_time = StepTime()
         self.adapter_absence = AdapterAbsence(run.run_id, number)
@@ -79,6 +79,8 @@ class RunningAttempt:
             presence=RankPresence(were_gone=were_gone),
         )
         self._desertion = RanksGoneWatch(self._observer.presence, heartbeat_dir)
+        limit = run.config.watch.heartbeat_timeout
+        self.signs = SignFiles(heartbeat_dir, number, limit if isinstance(limit, float) else None)
         self._looking: HangLooks | None = None
         self._counters: Counters | None = None
         self._sample: CounterSample | None = None
@@ -127,7 +129,11 @@ class RunningAttempt:
     def look_events(self, now: float) -> tuple[Event, ...]:
         """Look at the attempt: what is seen, and what the trainer newly says of itself."""
         observed = self.observe(now).observed
-        return (*self.described(), observed)
+        # With an attached rank its page alone counts.
+        signs = None if observed.attached else self.signs.look(now)
+        if signs is None:
+            return (*self.described(), observed)
+        return (*self.described(), replace(signs, save_due_at=self.save_due_at), observed)
 
     def described(self) -> tuple[Described, ...]:
         """The event that tells what the last look at the trainer's description brought."""
@@ -136,6 +142,12 @@ class RunningAttempt:
             return ()
         self._told = said
         return (described_event(self.number, said, self._run.config, self._run.paths.run_dir),)
+
+    def last_events(self, now: float) -> tuple[Event, ...]:
+        """What its processes had said by the time that all of them were gone."""
+        self.signs.hurry()
+        signs = self.signs.look(now)
+        return (*self.described(), *(() if signs is None else (signs,)))
 
     def failed_saves(self) -> list[str]:
         """Lines of the last look that report a failed save."""
@@ -174,16 +186,18 @@ class RunningAttempt:
 
         observed = self.look.observed
         age_s = observed.beat_age_s if observed.attached else observed.log_age_s
+        signs = () if observed.attached else self.signs.living
         self._looking = HangLooks(
             self.number,
             order.asked_at,
             order.span_s,
             main_pid=self.main.pid,
-            pages=self.look.pages,
+            pages=pages_of(signs) if signs else self.look.pages,
             presence=self._observer.presence,
             heartbeat_dir=self._heartbeat_dir,
-            last_sign_at=order.asked_at - age_s,
+            last_sign_at=max([order.asked_at - age_s, *(one.last_at for one in signs)]),
             signal=signal,
+            reads_network=not observed.attached,
         )
 
     @property
@@ -276,23 +290,4 @@ class RunningAttempt:
             self._looking.close()
             self._looking = None
         self._observer.close()
-
-
-def started_entry(
-    attempt: RunningAttempt, checkpoint: Checkpoint | None, config: RunConfig
-) -> AttemptStartedEntry:
-    """The ledger's entry for the start of an attempt, from `checkpoint` or from nothing."""
-    return AttemptStartedEntry(
-        attempt=attempt.number,
-        pid=attempt.pid,
-        start_ticks=attempt.main.start_ticks if attempt.main else None,
-        command=tuple(config.command),
-        checkpoint=None if checkpoint is None else checkpoint.as_source(),
-        resumes_by=config.resume.by,
-        log_offset=attempt.printed.offset,
-        log_inode=attempt.printed.inode,
-        launch="warm" if attempt.is_warm else "cold",
-        why_cold=attempt.why_cold,
-        moments=attempt.moments,
-        cgroup=attempt.cgroup,
-    )
+        self.signs.close()

@@ -246,7 +246,7 @@ class Daemon:
             by = self.parts.scheduler.told_to_stop(ending.effective_code, ending.signal)
             if by is not None:
                 self._queue.append(StopAsked(by))
-        self._queue.extend((*attempt.described(), Exited(ending)))
+        self._queue.extend((*attempt.last_events(monotonic_s()), Exited(ending)))
 
     def _on_signal(self, name: str, came_at: float | None) -> None:
         # A signal to a whole job reached the trainer at the same moment as the launcher.

@@ -9,6 +9,7 @@ from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.launcher_link import Orders
 from supervisor.daemon.look.attempt_times import AttemptTimes
 from supervisor.daemon.look.memory_tier import Snapshots
+from supervisor.daemon.look.next_save import NextSave
 from supervisor.daemon.look.prober import Prober
 from supervisor.daemon.look.save_watch import SaveWatch
 from supervisor.daemon.look.scheduler import Scheduler
@@ -29,6 +30,7 @@ class Parts:
     times: AttemptTimes
     saves: SaveWatch
     steps: StepWatch
+    next_save: NextSave
     prober: Prober
     changes: Changes
     attempt: RunningAttempt | None = None
@@ -54,6 +56,7 @@ class Parts:
             times=times,
             saves=SaveWatch(run, times),
             steps=StepWatch(run, emit),
+            next_save=NextSave(run),
             prober=Prober(),
             changes=Changes(run),
         )

@@ -21,6 +21,7 @@ from supervisor.worker.page_layout import (
     STOP_READ,
     VERSION,
 )
+from supervisor.worker.sign_layout import SIGN_PREFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,13 +112,25 @@ def keeps_open(pid: int, heartbeat_dir: str | None, beside: str = OWNER_PREFIX) 
     """
     if not heartbeat_dir:
         return False
-    sought = f"/{os.path.basename(heartbeat_dir)}/{beside}"
+    place = f"/{os.path.basename(heartbeat_dir)}/"
+    # A loop that gives only signs of life keeps their file open, and is not attached.
+    sought, sign = place + beside, place + SIGN_PREFIX
     folder = f"/proc/{pid}/fd"
     try:
-        return any(sought in _link(f"{folder}/{name}") for name in os.listdir(folder))
+        links = (_link(f"{folder}/{name}") for name in os.listdir(folder))
+        return any(sought in link and sign not in link for link in links)
     except OSError as error:
         identity.raise_on_shortage(error)
         return False  # ended, or not ours
+
+
+def lacks_ranks(pid: int, here: int) -> bool:
+    """Tell whether this node has ranks besides the `here` attached ones, by the rank's environment.
+
+    Only the main process can tell those of a stop.
+    """
+    count = procfs.mark(procfs.read_environ(pid) or b"", "LOCAL_WORLD_SIZE") or ""
+    return count.isdigit() and here < int(count)
 
 
 def _link(path: str) -> str:

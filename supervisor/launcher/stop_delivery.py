@@ -16,8 +16,10 @@ from supervisor.launcher.attached_ranks import (
     ask_to_stop,
     attached,
     keeps_open,
+    lacks_ranks,
     process_of,
 )
+from supervisor.launcher.stop_heard import waits_for_save
 from supervisor.launcher.waiting_shells import is_needed, sequencers
 from supervisor.system import procfs
 from supervisor.system.procfs import Process
@@ -96,8 +98,12 @@ class StopDelivery:
     def tell(self, pid: int, start_ticks: int) -> None:
         """Signal a process, and continue it if a signal had stopped it."""
         self._told.add((pid, start_ticks))
-        procfs.send_signal(pid, start_ticks, self.signum)
+        self._signal(pid, start_ticks)
         procfs.send_signal(pid, start_ticks, signal.SIGCONT)
+
+    def _signal(self, pid: int, start_ticks: int) -> None:
+        if self._is_hang or not waits_for_save(self._heartbeat_dir, pid, start_ticks):
+            procfs.send_signal(pid, start_ticks, self.signum)
 
     def holds(self, process: Process) -> bool:
         """Tell whether this delivery has stopped it (SIGSTOP) until the ranks have saved."""
@@ -234,7 +240,9 @@ class StopDelivery:
             self._main_told = True  # `look` told it as an agent or as a rank
             return
         if self._are_some_missing is None:
-            self._are_some_missing = bool(ranks) and not agents_here and _are_missing(pages, ranks)
+            here = len(pages) + sum(rank.page is None for rank in ranks)
+            is_known = bool(ranks) and not agents_here
+            self._are_some_missing = is_known and lacks_ranks(ranks[0].process.pid, here)
         is_alone = not (ranks or agents_here)
         if self._is_hang or now >= self._main_due_at or is_alone or self._are_some_missing:
             self._release(main)
@@ -268,7 +276,7 @@ class StopDelivery:
         self._main_told = True
         told = {(main.pid, main.start_ticks): main, **self._frozen}
         for pid, start_ticks in told:
-            procfs.send_signal(pid, start_ticks, self.signum)
+            self._signal(pid, start_ticks)
         for pid, start_ticks in told:
             procfs.send_signal(pid, start_ticks, signal.SIGCONT)
         self._told.update(told)
@@ -279,14 +287,6 @@ class StopDelivery:
 def _is_in(process: Process, table: dict[int, Process]) -> bool:
     here = table.get(process.pid)
     return here is not None and here.start_ticks == process.start_ticks
-
-
-def _are_missing(pages: list[Attached], ranks: list[_Rank]) -> bool:
-    """Tell whether this node has ranks that are not attached: only the main process tells them."""
-    environ = procfs.read_environ(ranks[0].process.pid) or b""
-    count = procfs.mark(environ, "LOCAL_WORLD_SIZE") or ""
-    here = len(pages) + sum(rank.page is None for rank in ranks)
-    return count.isdigit() and here < int(count)
 
 
 def _sequencers(main: Process, ranks: list[_Rank]) -> list[Process]:

@@ -4,10 +4,10 @@ import pytest
 
 from supervisor.core.effects import SendKill, SendStop, TakeStacks
 from supervisor.core.events import Observed, StacksTaken, Suspended, Tick, Unkillable
+from supervisor.core.learned import Learned
 from supervisor.core.policy import Policy
 from supervisor.core.reactions.operator import TERM_S
 from supervisor.core.rules.deadlines import STEP_FLOOR_S, UNKNOWN_STEP_S, deadline_s
-from supervisor.core.states import Learned
 from supervisor.core.vocabulary import Phase, RunState
 from tests.core.world import World
 

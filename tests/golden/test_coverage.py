@@ -29,6 +29,9 @@ NO_RUN_MAKES = {
     "described": "a training library says it (tests/e2e/test_described.py)",
     "trainer_told": "the same",
     "existing_decided": "an option of `run` decides it (tests/cli/test_existing_checkpoints.py)",
+    "signs": "a loop has to give no sign of life for a minute (tests/core/test_signs.py)",
+    "save_interval": "only a loop without adapter has it (tests/e2e/test_signs_of_life.py)",
+    "own_save_awaited": "the same",
     "variables_changed": "another environment has to start it (tests/cli/test_command_run.py)",
 }
 # Messages, and why no real run here sends them. tests/launcher/test_messages.py has their bytes.

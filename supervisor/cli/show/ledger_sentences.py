@@ -15,7 +15,7 @@ from supervisor.daemon.tell.change_words import changed_text
 T = TypeVar("T")
 _SILENT = frozenset(
     {"time", "progress", "saved", "hung", "parked", "checkpoint_seen", "checkpoint_place"}
-    | {"save_seen", "steps_began", "steps_went_back"}
+    | {"save_seen", "save_interval", "signs", "steps_began", "steps_went_back"}
 )
 
 
@@ -232,7 +232,7 @@ def _told(entry: Entry) -> str | None:
             return f"{what}, and what it left behind trains on ({_said(entry.sign)})."
         case attempt.FirstStepEntry():
             return _first_step(entry)
-        case trainer.DescribedEntry() | trainer.TrainerToldEntry():
+        case trainer.DescribedEntry() | trainer.TrainerToldEntry() | trainer.OwnSaveAwaitedEntry():
             return trainer_sentence(entry)
         case attempt.AttemptEndedEntry():
             return _attempt_ended(entry)

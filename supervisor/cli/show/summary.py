@@ -11,6 +11,7 @@ from supervisor.cli.show.memory_tier import persister_text, snapshot_text
 from supervisor.cli.show.progress import progress_text, without_pace
 from supervisor.cli.show.terminal import paint, strip_controls
 from supervisor.config.durations import format_duration
+from supervisor.core.sign_of_life_status import SignOfLifeStatus
 from supervisor.core.status import (
     BudgetStatus,
     CheckpointStatus,
@@ -99,6 +100,8 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
         yield "progress", progress
     if record.live and status.adapter:
         yield "adapter", status.adapter
+    if record.live and (alive := sign_text(status.sign_of_life, record.age_s or 0.0)):
+        yield "sign of life", alive
     if status.described is not None and status.described.directory:
         yield "saves into", status.described.directory
     if record.live and status.phase:
@@ -169,6 +172,16 @@ def _phase_text(status: Status, since_s: float) -> str:
     return str(status.phase)
 
 
+def sign_text(signs: SignOfLifeStatus | None, since_s: float) -> str:
+    """How lately a loop without adapter gave a sign of life, `since_s` after it was written."""
+    if signs is None or signs.age_s is None:
+        return ""
+    during = "" if signs.phase is None else f", in phase {signs.phase}"
+    gap = format_duration(signs.longest_gap_s or 0.0)
+    limit = "" if signs.limit_s is None else f"; looked at after {format_duration(signs.limit_s)}"
+    return f"{age_text(signs.age_s + since_s)}{during}; longest gap {gap}{limit}"
+
+
 def checkpoint_text(checkpoint: CheckpointStatus | None) -> str:
     """Name, step and kind of the newest valid checkpoint."""
     if checkpoint is None:
@@ -220,6 +233,8 @@ def stopping_text(status: Status, now_s: float) -> str:
     else:
         at = f" (step {count_text(step)})" if step is not None else ""
         text = f"the trainer was asked to save and end{at}"
+        if stopping.waits_for == "own save":
+            text = f"the trainer trains on to its own next save{at}"
     since = wall_of(stopping.since)
     if since is not None and stopping.grace_s is not None:
         left = max(0.0, since + stopping.grace_s - now_s)

@@ -1,14 +1,18 @@
 """Tells in sentences what the ledger has of the trainer's own words."""
 
 from supervisor.cli.show.formatting import count_text
-from supervisor.core.entries.trainer import DescribedEntry, TrainerToldEntry
+from supervisor.config.durations import format_duration
+from supervisor.core.entries.trainer import DescribedEntry, OwnSaveAwaitedEntry, TrainerToldEntry
 
 
-def trainer_sentence(entry: DescribedEntry | TrainerToldEntry) -> str:
+def trainer_sentence(entry: DescribedEntry | TrainerToldEntry | OwnSaveAwaitedEntry) -> str:
     """An entry as a sentence."""
     match entry:
         case DescribedEntry():
             return _described(entry)
+        case OwnSaveAwaitedEntry():
+            left = "" if entry.left_s is None else f" ({format_duration(entry.left_s)} left)"
+            return f"The trainer trains on to its own next save, within the grace{left}."
         case TrainerToldEntry(is_ours=True):
             return _whole(entry.sentence)
         case TrainerToldEntry():

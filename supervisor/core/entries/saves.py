@@ -114,6 +114,15 @@ class SaveSeenEntry(Entry, kind="save_seen"):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SaveIntervalEntry(Entry, kind="save_interval"):
+    """How often the trainer saves: the longest of its last intervals, when it has changed."""
+
+    attempt: int | None = None
+    interval_s: float
+    """From the completion of one save to that of the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveFailedEntry(Entry, kind="save_failed"):
     """A save failed while training went on."""
 

@@ -32,6 +32,26 @@ class DescribedEntry(Entry, kind="described"):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignsEntry(Entry, kind="signs"):
+    """A loop without adapter gave no sign of life for a minute or more, and then gave one."""
+
+    attempt: int
+    longest_gap_s: float
+    """The longest time between two signs that the run has shown."""
+    longest_phase_s: float = 0.0
+    """The longest save or load."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnSaveAwaitedEntry(Entry, kind="own_save_awaited"):
+    """At a stop the trainer trains on to its own next save."""
+
+    attempt: int
+    left_s: float | None = None
+    """How much of the grace was left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerToldEntry(Entry, kind="trainer_told"):
     """A sentence of the trainer for the user, or about the trainer's directory."""
 

@@ -14,6 +14,7 @@ from supervisor.core.replayed_description import with_reached
 from supervisor.core.rules.budget import backoff_s, exhausted, with_failure
 from supervisor.core.rules.patience import with_hang
 from supervisor.core.rules.warm_launch import Launched, LaunchMode, ParkedStage
+from supervisor.core.sign_of_life import OwnSave, StopAnswer
 from supervisor.core.states import Activity, State
 from supervisor.core.vocabulary import Action, ExitCode, Failure, Intent, RunState
 
@@ -123,10 +124,23 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
         step = state.begun_at if ending.step is None else ending.step
         state = replace(state, hung_at=with_hang(state.hung_at, step))
     condition = "ended"
+    state = _with_answer(state, ending)
     if state.stop is not None and state.run in {RunState.DRAINING, RunState.KILLING}:
         condition = "ended as asked"
         state = replace(state, wake_at=after_stop(state.stop, state.policy, now))
     return Reaction(condition, state, (SurveyCheckpoints(),))
+
+
+def _with_answer(state: State, ending: Ending) -> State:
+    """The state, with a stop that the trainer answered by ending at once: no save of it was due."""
+    stop, signs = state.stop, state.activity.signs
+    if stop is None or stop.own_save is not None or state.run is not RunState.DRAINING:
+        return state
+    if stop.is_unsaveable:
+        return state
+    if signs is None or signs.stop is not StopAnswer.ENDS or ending.effective_code == 0:
+        return state
+    return replace(state, stop=replace(stop, own_save=OwnSave.NOT_DUE))
 
 
 def on_unkillable(state: State, event: Unkillable, now: float) -> Reaction:

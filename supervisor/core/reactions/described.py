@@ -41,7 +41,8 @@ def on_described(state: State, event: Described) -> Reaction:
         described_entries=state.described_entries + is_recorded,
         trainer_told=(*state.trainer_told, *news),
         elsewhere=elsewhere,
-        ever_attached=state.ever_attached or said.is_attached,
+        # A loop that gives only signs of life names no training, and is not told where to resume.
+        ever_attached=state.ever_attached or said.training is not None,
     )
     return Reaction("noted", state, tuple(effects))
 

@@ -7,6 +7,7 @@ from supervisor.core.events import MemorySeen, Rescued
 from supervisor.core.policy import Policy
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.rules.decision import Decision, Verdict
+from supervisor.core.sign_of_life import OwnSave
 from supervisor.core.snapshot_facts import RescueWait
 from supervisor.core.states import Checkpoint, State, Stop
 from supervisor.core.vocabulary import Action, Failure, RunState, Tier
@@ -59,7 +60,7 @@ def until_stopped(state: State) -> State:
     stop = state.stop
     if stop is None or not state.alive:
         return state
-    due = stop.until
+    due = stop.gives_up_at if stop.own_save is OwnSave.AWAITED else stop.until
     if is_memory_ahead(state) and not stop.rescued:
         assert state.memory is not None
         due = min(due, stop.until - MARGIN * state.memory.persist_s - SLACK_S)

@@ -18,6 +18,7 @@ from supervisor.core.reactions.hang_looks import on_overdue, report_silence, wit
 from supervisor.core.reactions.kill import next_stage
 from supervisor.core.reactions.left_behind import excused
 from supervisor.core.reactions.operator import KILL_ANSWER_S, unread
+from supervisor.core.reactions.own_save import give_up, is_overdue
 from supervisor.core.reactions.persist_snapshot import give_up_waiting, is_waiting, rescue_now
 from supervisor.core.reactions.ranks_gone import on_ranks_gone
 from supervisor.core.reactions.reaction import Reaction
@@ -107,7 +108,7 @@ def _judged(state: State, event: Observed, now: float) -> Reaction:
             return Reaction("healthy", within_deadline(state))
         case Health.SILENT if not state.policy.restart_on_silence:
             return report_silence(state, judged.why, "silent")
-        case Health.OVERDUE | Health.SILENT | Health.LINGERING:
+        case Health.OVERDUE | Health.SILENT | Health.QUIET | Health.LINGERING:
             return on_overdue(state, event, judged, now)
 
 
@@ -170,6 +171,8 @@ def on_tick(state: State, event: Tick, now: float) -> Reaction:
             return look_again(state, now)
         case RunState.LAUNCHING | RunState.DRAINING if is_waiting(state):
             return give_up_waiting(state, now)
+        case RunState.DRAINING if is_overdue(state, now):
+            return give_up(state)
         case RunState.DRAINING if state.stop is not None and state.alive and now < state.stop.until:
             return rescue_now(state)
         case RunState.DRAINING if state.alive:

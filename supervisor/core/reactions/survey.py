@@ -8,6 +8,7 @@ from supervisor.core.entries.saves import GoingBackEntry, ProgressEntry
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.reactions.hold import MENDED, hold
 from supervisor.core.reactions.operator import unread
+from supervisor.core.reactions.own_save import end_after_save
 from supervisor.core.reactions.persist_snapshot import (
     ahead_of_disk,
     newest_durable,
@@ -39,6 +40,8 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         is_new = budget != state.budget
         hung_at = beyond(state.hung_at, budget.progress_step, is_new=is_new)
         state = replace(state, newest=newest, budget=budget, hung_at=hung_at)
+        if (made := end_after_save(state, event)) is not None:
+            return replace(made, effects=(*notes, *made.effects))
         return Reaction("news", state, notes)
     decision = decide(state, event, now, rollback=state.rollback)
     ahead = ahead_of_disk(event.candidates)

@@ -1,9 +1,11 @@
 """How long each phase may take before an attempt is looked at; silence alone proves little."""
 
 from supervisor.core.events import Observed
+from supervisor.core.learned import Learned
 from supervisor.core.look_facts import Health, Judgement
 from supervisor.core.policy import Policy
-from supervisor.core.states import Activity, Learned
+from supervisor.core.sign_of_life import SignPhase, SignsSeen
+from supervisor.core.states import Activity
 from supervisor.core.vocabulary import Phase
 
 STEP_FLOOR_S = 60.0
@@ -22,6 +24,9 @@ PHASE_FLOOR_S = {
 PHASE_MULTIPLE = 5.0
 # NCCL's teardown, or a logger's last upload, takes minutes. After that the attempt is looked at.
 LINGER_S = 600.0
+# A loop that gives only signs of life may evaluate, or make rollouts, between two of them.
+SIGN_FLOOR_S = 900.0
+SIGN_MULTIPLE = 10.0
 
 
 def deadline_s(phase: Phase, policy: Policy, learned: Learned) -> float | None:
@@ -47,6 +52,16 @@ def deadline_s(phase: Phase, policy: Policy, learned: Learned) -> float | None:
             if configured is not None:
                 return configured
             return max(PHASE_FLOOR_S[phase], PHASE_MULTIPLE * (longest or 0.0))
+
+
+def sign_limit_s(signs: SignsSeen, policy: Policy, learned: Learned) -> float:
+    """How long no sign of life may come until the attempt is looked at, in seconds."""
+    if policy.heartbeat_timeout_s is not None:
+        return policy.heartbeat_timeout_s
+    longest = learned.sign_gap_s
+    if signs.phase is not SignPhase.NONE:
+        longest = max(longest, learned.sign_phase_s)
+    return max(SIGN_FLOOR_S, SIGN_MULTIPLE * longest)
 
 
 def phase_in_force(seen: Observed, step: int | None, policy: Policy) -> Phase:
@@ -91,6 +106,16 @@ def judge_health(
         if seen.beating:
             return Judgement()
     silence = min(seen.log_age_s, excused)
+    signs = None if seen.attached else activity.signs
+    if signs is not None and signs.last_at is not None:
+        limit = sign_limit_s(signs, policy, learned)
+        age = min(max(now - signs.last_at, 0.0), excused)
+        if age > limit:
+            where = "" if signs.phase is SignPhase.NONE else f" in phase {signs.phase}"
+            shown = limit if age <= limit * factor else limit * factor
+            why = f"no sign of life for {age:.0f} s{where} (limit {shown:.0f} s)"
+            return Judgement(Health.QUIET, why, age, limit)
+        silence = min(silence, age)
     if silence > policy.log_silence_s:
         limit = policy.log_silence_s
         why = f"train.log has not grown for {silence:.0f} s (limit {limit:.0f} s)"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from supervisor.core.ending import Ending
+from supervisor.core.sign_of_life import OwnSave
 from supervisor.core.states import Checkpoint, Stop
 from supervisor.core.vocabulary import ExitCode
 
@@ -35,12 +36,21 @@ def what_was_saved(
     stop counts as saved after it.
     """
     if not candidates:
-        return _nothing(ending)
+        return _nothing(stop, ending)
+    newest = newest_after(stop, candidates, clock_ahead_s)
+    if newest is not None:
+        return _after(newest, stop, ending)
+    ahead_s = 0.0 if clock_ahead_s is None and stop.late else clock_ahead_s
+    return _before(_furthest(candidates), stop, ending, ahead_s)
+
+
+def newest_after(
+    stop: Stop, candidates: tuple[Checkpoint, ...], clock_ahead_s: float | None
+) -> Checkpoint | None:
+    """The furthest of the checkpoints that were written after the stop; None where none was."""
     ahead_s = 0.0 if clock_ahead_s is None and stop.late else clock_ahead_s
     after = tuple(one for one in candidates if _is_after(one, stop, ahead_s))
-    if after:
-        return _after(_furthest(after), ending)
-    return _before(_furthest(candidates), stop, ending, ahead_s)
+    return _furthest(after) if after else None
 
 
 def _is_after(one: Checkpoint, stop: Stop, ahead_s: float | None) -> bool:
@@ -69,12 +79,15 @@ def _furthest(candidates: tuple[Checkpoint, ...]) -> Checkpoint:
     return max(known, key=lambda one: one.step or 0) if known else candidates[0]
 
 
-def _after(newest: Checkpoint, ending: Ending) -> SavedByStop:
+def _after(newest: Checkpoint, stop: Stop, ending: Ending) -> SavedByStop:
+    is_own = stop.own_save is not None
     if newest.step is None:
-        return SavedByStop(True, f", saved to {_name(newest)}")
+        to = f"at its own save, {_name(newest)}" if is_own else f"to {_name(newest)}"
+        return SavedByStop(True, f", saved {to}")
     lost = _steps_since(newest.step, ending)
     since = f"; {_lost(lost)}" if lost else ""
-    return SavedByStop(True, f", saved at step {newest.step}{since}")
+    at = f"at its own save, step {newest.step}" if is_own else f"at step {newest.step}"
+    return SavedByStop(True, f", saved {at}{since}")
 
 
 def _before(newest: Checkpoint, stop: Stop, ending: Ending, ahead_s: float | None) -> SavedByStop:
@@ -82,7 +95,7 @@ def _before(newest: Checkpoint, stop: Stop, ending: Ending, ahead_s: float | Non
     what = _name(newest) if newest.step is None else f"step {newest.step}"
     age_s = _age_at_stop_s(newest, stop, ahead_s)
     words = f"; newest checkpoint: {what}, from {'' if age_s is None else _long(age_s)}before"
-    words += " the stop"
+    words = f"{_why_unsaved(stop)}{words} the stop"
     lost = None if newest.step is None else _steps_since(newest.step, ending)
     if lost is None:
         return SavedByStop(False, f"{_at(ending)}{words}; the steps since then are lost")
@@ -94,10 +107,23 @@ def _before(newest: Checkpoint, stop: Stop, ending: Ending, ahead_s: float | Non
     return SavedByStop(False, f"{words}; {_lost(lost)}")
 
 
-def _nothing(ending: Ending) -> SavedByStop:
+def _why_unsaved(stop: Stop) -> str:
+    """Why a trainer that saves at its own times alone has saved nothing; else empty."""
+    match stop.own_save:
+        case OwnSave.NOT_DUE:
+            return ", nothing was saved: its next save was not due within the grace"
+        case OwnSave.AWAITED | OwnSave.MADE | OwnSave.MISSED:
+            return ", nothing was saved: its next save did not come within the grace"
+        case None:
+            return ""
+
+
+def _nothing(stop: Stop, ending: Ending) -> SavedByStop:
+    why = _why_unsaved(stop)
     if ending.step is None:
-        return SavedByStop(False, "; nothing was saved")
-    return SavedByStop(False, f"{_at(ending)}, not saved: {_lost(ending.step, 'step 0')}")
+        return SavedByStop(False, why or "; nothing was saved")
+    lost = _lost(ending.step, "step 0")
+    return SavedByStop(False, f"{_at(ending)}{f'{why}; {lost}' if why else f', not saved: {lost}'}")
 
 
 def _steps_since(step: int, ending: Ending) -> int | None:

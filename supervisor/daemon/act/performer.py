@@ -1,7 +1,7 @@
 """Performs the core's effects, one branch for each. An effect that fails becomes an event."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from supervisor.core.effects import (
     SetAside,
     SurveyCheckpoints,
     TakeStacks,
+    Terminate,
 )
 from supervisor.core.entries.attempt import AttemptEndedEntry
 from supervisor.core.entries.decision import DecisionEntry
@@ -85,6 +86,9 @@ class Performer:
                 self._park(effect, state)
             case SendStop():
                 self._send_stop(effect)
+            case Terminate():
+                waiting = () if self._parts.attempt is None else self._parts.attempt.signs.waiting
+                self._signal(effect.attempt, SIGTERM, waiting)
             case SendKill():
                 self._tell_tasks("KILL")
                 self._parts.orders.send(KillOrder(attempt=effect.attempt))
@@ -114,15 +118,23 @@ class Performer:
             case _:
                 assert_never(effect)
 
+    def _signal(self, attempt: int, number: int, pids: Sequence[int]) -> None:
+        if pids:
+            self._parts.orders.send(SignalOrder(attempt=attempt, signal=number, pids=tuple(pids)))
+
     def _send_stop(self, effect: SendStop) -> None:
         attempt = effect.attempt
+        if self._parts.attempt is not None and not effect.is_hang:
+            self._parts.attempt.signs.hurry()
+            if self._parts.attempt.signs.are_all_here:  # before the signal, at which it is read
+                self._parts.next_save.tell(self._parts.attempt.heartbeat_dir, effect.grace_s)
         main = None if self._parts.attempt is None else self._parts.attempt.pid
         # srun passes a SIGTERM on as SIGKILL. So it gets SIGCONT, and its tasks get the SIGTERM.
         is_srun = main is not None and self._parts.scheduler.has_srun(main)
         if is_srun and not self._tell_tasks("TERM") and self._parts.attempt is not None:
             look = self._parts.attempt.look
-            pids = tuple(page.pid for page in look.pages if page.outcome is None) if look else ()
-            self._parts.orders.send(SignalOrder(attempt=attempt, signal=SIGTERM, pids=pids))
+            pids = [page.pid for page in look.pages if page.outcome is None] if look else []
+            self._signal(attempt, SIGTERM, pids)
         number = SIGCONT if is_srun else SIGTERM
         grace_s, is_hang = effect.grace_s, effect.is_hang
         order = StopOrder(attempt=attempt, signal=number, grace_s=grace_s, is_hang=is_hang)
@@ -228,9 +240,7 @@ class Performer:
         armed = self._parts.attempt.begin_stacks(folder)
         if not self._parts.attempt.is_taking_stacks:
             self._emit(StacksTaken(effect.attempt))
-        if armed:
-            pids = tuple(armed)
-            self._parts.orders.send(SignalOrder(attempt=effect.attempt, signal=SIGUSR2, pids=pids))
+        self._signal(effect.attempt, SIGUSR2, armed)
 
     def keep_incident(self, effect: Incident) -> Path | None:
         """Keep the evidence in a folder and record it; None where the disk refuses the folder."""

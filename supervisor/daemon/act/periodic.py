@@ -17,7 +17,7 @@ from supervisor.core.vocabulary import RunState, Tier
 from supervisor.daemon.act.performer import Performer
 from supervisor.daemon.act.pruner import Pruner
 from supervisor.daemon.act.save_failures import SaveFailures
-from supervisor.daemon.attempt import RunningAttempt, started_entry
+from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.look.memory_tier import PersistFailure
 from supervisor.daemon.look.slow_patterns import SlowPatterns
 from supervisor.daemon.look.surveyor import Answer
@@ -26,6 +26,7 @@ from supervisor.daemon.run import Run
 from supervisor.daemon.tell.checkpoint_verdicts import entry_of, notes_of, record_unsettled
 from supervisor.daemon.tell.journal import record_account
 from supervisor.daemon.tell.long_survey import LongReading
+from supervisor.daemon.tell.started_entry import started_entry
 from supervisor.daemon.tell.status import StatusFacts, status_of
 from supervisor.daemon.tell.tee import Tee, is_wanted
 from supervisor.rundir.status_file import write_status
@@ -132,6 +133,10 @@ class PeriodicWork:
         self._facts.last_save_s = attempt.last_save_s or self._facts.last_save_s
         self._parts.scheduler.note_save(attempt.last_save_s)
         self._tee.show(attempt.look.lines if attempt.look else ())
+        self._parts.next_save.follow(attempt.number, attempt.started_at)
+        if attempt.signs.are_all_here:  # ranks elsewhere are not told, and end at once
+            self._parts.next_save.tell(attempt.heartbeat_dir)
+            attempt.save_due_at = self._parts.next_save.due_at
         if attempt.look is not None:
             self._parts.saves.note_observed(attempt.look.observed, monotonic_s())
             self._parts.steps.note_look(attempt.look, monotonic_s(), wall_s())
@@ -172,6 +177,7 @@ class PeriodicWork:
         self._last = answer.survey
         self._parts.saves.note_survey(answer.survey, state.attempt)
         self._parts.steps.note_survey(answer.survey)
+        self._parts.next_save.note_survey(answer.survey)
         entries: list[Entry] = []
         for found in answer.news:
             folder = str(found.path.parent)

@@ -12,6 +12,7 @@ from supervisor.core.events import Looked
 from supervisor.core.look_facts import RankSeen
 from supervisor.daemon.look.gpu_use import BusyGpu, GpuUse
 from supervisor.daemon.look.movement import LAUNCHER, Interval, movement
+from supervisor.daemon.look.network_use import NetworkUse, network_movement, network_use
 from supervisor.daemon.look.process_samples import TreeProcess, TreeSample, sample_tree
 from supervisor.daemon.look.processes import catches_stack_signal, is_python
 from supervisor.daemon.look.rank_presence import RankPresence, is_there
@@ -42,8 +43,12 @@ class HangLooks:
         heartbeat_dir: Path,
         last_sign_at: float,
         signal: Callable[[list[int]], None],
+        reads_network: bool = False,
     ) -> None:
-        """`last_sign_at`: a program started since then may be what a rank waits for."""
+        """`last_sign_at`: a program started since then may be what a rank waits for.
+
+        `reads_network`: bytes over the network are work. Attached ranks send some while they wait.
+        """
         self._attempt, self._asked_at = attempt, asked_at
         self._main_pid = main_pid
         self._heartbeat_dir = heartbeat_dir
@@ -55,6 +60,8 @@ class HangLooks:
         began_at = monotonic_s()
         self._due = [began_at + span_s * turn / (LOOKS - 1) for turn in range(LOOKS)]
         self._samples: list[TreeSample] = []
+        self._reads_network = reads_network
+        self._network: list[NetworkUse] = []
         self._stacks: list[dict[int, Stacks]] = []
         self._read: tuple[int, ...] | None = None
         self._reading: StackReading | None = None
@@ -88,7 +95,11 @@ class HangLooks:
             gpu.close()
 
     def _sample(self) -> TreeSample:
-        return sample_tree([self._main_pid, *(page.pid for page in self._there)], self._main_pid)
+        roots = [self._main_pid, *(page.pid for page in self._there)]
+        sample = sample_tree(roots, self._main_pid)
+        if self._reads_network:
+            self._network.append(network_use(sample.processes))
+        return sample
 
     def _begin_look(self) -> None:
         sample = self._sample()
@@ -137,6 +148,7 @@ class HangLooks:
                 seen |= below
             moved += movement(self._intervals(), launchers - seen, LAUNCHER)
             moved += movement(self._intervals(), everybody - seen - launchers)
+            moved += network_movement(self._network, everybody - seen - launchers)
         else:
             ranks.append(self._program(everybody))
             seen = everybody
@@ -153,6 +165,7 @@ class HangLooks:
         moved = list(movement(self._intervals(), below))
         if any(stacks != known[0] for stacks in known[1:]):
             moved.insert(0, "its stack changes")
+        moved += network_movement(self._network, below)
         moved += [gpu.name for gpu in self._busy if gpu.users & below]
         waits = {collective(stacks) for stacks in known}
         waits_in = waits.pop() if is_known and len(waits) == 1 else None
@@ -173,6 +186,7 @@ class HangLooks:
             known = [stacks[pid] for stacks in self._stacks if pid in stacks]
             if any(stacks != known[0] for stacks in known[1:]):
                 moved.insert(0, f"the stack of pid {pid} changes")
+        moved += network_movement(self._network, everybody)
         moved += [gpu.name for gpu in self._busy if gpu.users & everybody]
         # A program that is not Python has no stacks to read: its counters must do.
         is_known = bool(self._samples[-1].processes) and all(

@@ -20,7 +20,7 @@ def pause_s(state: State, now: float) -> float:
     activity = state.activity
     is_calm = (
         state.run is RunState.RUNNING
-        and activity.first_step_seen
+        and (activity.first_step_seen or activity.signs is not None)
         and now - activity.started_at >= CALM_AFTER_S
         and activity.looks.overdue is None
         and _shortest_limit_s(state) * _PART >= CALM_POLL_S

@@ -8,7 +8,10 @@ from supervisor.config.model import RunConfig
 from supervisor.core.described_status import DescribedStatus, TrainingStatus
 from supervisor.core.printed_status import PrintedStatus
 from supervisor.core.rules.budget import DAY_S
+from supervisor.core.rules.deadlines import sign_limit_s
 from supervisor.core.rules.goodput import goodput, total_s
+from supervisor.core.sign_of_life import OwnSave, SignPhase, SignsSeen
+from supervisor.core.sign_of_life_status import SignOfLifeStatus
 from supervisor.core.states import State
 from supervisor.core.status import (
     AdviceStatus,
@@ -28,6 +31,8 @@ from supervisor.core.vocabulary import RunState
 from supervisor.daemon.look.observer import Observation
 from supervisor.daemon.look.printed_course import Course
 from supervisor.system.clock import rfc3339
+
+SIGN_OF_LIFE = "sign of life"
 
 
 @dataclass(slots=True)
@@ -101,8 +106,9 @@ def status_of(
         heartbeat_age_s=_rounded(shown.heartbeat_age_s) if shown else None,
         log_age_s=_rounded(seen.log_age_s) if seen else None,
         attached=activity.attached if alive else None,
+        sign_of_life=_sign_of_life(state, look, now),
         world_size=shown.world_size if shown else None,
-        adapter=_adapter(state, facts),
+        adapter=_adapter(state, facts, look),
         described=_described(state, config.run_dir),
         checkpoint=None
         if newest is None
@@ -126,6 +132,7 @@ def status_of(
             by=state.stop.by,
             since=rfc3339(wall - max(now - state.stop.since, 0.0)),
             grace_s=state.policy.grace_s,
+            waits_for="own save" if state.stop.own_save is OwnSave.AWAITED else None,
         ),
         interrupts=state.stop.interrupts if state.stop else 0,
         budget=BudgetStatus(
@@ -164,11 +171,32 @@ def status_of(
     )
 
 
-def _adapter(state: State, facts: StatusFacts) -> str | None:
+def _adapter(state: State, facts: StatusFacts, look: Observation | None) -> str | None:
     said = None if state.description is None else state.description.framework
+    if _signs_of(state, look) is not None and not (said or "").endswith(SIGN_OF_LIFE):
+        return SIGN_OF_LIFE if said is None else f"{said}, {SIGN_OF_LIFE}"
     if said is None and facts.no_adapter is not None and state.alive:
         return f"none ({facts.no_adapter})"
     return said
+
+
+def _signs_of(state: State, look: Observation | None) -> SignsSeen | None:
+    """The signs that count: none where a rank is attached, or nothing runs."""
+    is_attached = look is not None and look.observed.attached
+    return None if is_attached or not state.alive else state.activity.signs
+
+
+def _sign_of_life(state: State, look: Observation | None, now: float) -> SignOfLifeStatus | None:
+    signs = _signs_of(state, look)
+    if signs is None:
+        return None
+    return SignOfLifeStatus(
+        age_s=None if signs.last_at is None else _rounded(max(now - signs.last_at, 0.0)),
+        longest_gap_s=_rounded(state.learned.sign_gap_s),
+        limit_s=_rounded(sign_limit_s(signs, state.policy, state.learned)),
+        phase=None if signs.phase is SignPhase.NONE else signs.phase,
+        processes=signs.processes,
+    )
 
 
 def _described(state: State, run_dir: str | None) -> DescribedStatus | None:
