@@ -1,7 +1,6 @@
 """Chooses which of the run's checkpoints are beyond those to keep, and removes them."""
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -65,14 +64,18 @@ def remove(entry: CheckpointEntry, run_root: Path | None = None) -> None:
     """
     path = entry.path
     if entry.tier != Tier.SET_ASIDE:
-        _remove(path, set_aside.roots_of(path.parent, run_root))
+        remove_path(path, set_aside.roots_of(path.parent, run_root))
     elif not any(set_aside.is_no_folder(one) for one in (path.parent, path.parent.parent)):
         # If the folder of set-aside checkpoints or its root is a link, its target is not ours.
-        _remove(path, (path.parent.parent,), is_aside=True)
+        remove_path(path, (path.parent.parent,), is_aside=True)
 
 
-def _remove(path: Path, roots: Sequence[Path], *, is_aside: bool = False) -> None:
-    """Remove by path. `is_aside`: the checkpoint was set aside before. Raises OSError."""
+def remove_path(path: Path, roots: Sequence[Path] = (), *, is_aside: bool = False) -> None:
+    """Remove a checkpoint by its path, as `remove` does: hide it in the first root that takes it.
+
+    Without roots the checkpoint is hidden in `.set-aside` beside it, as writers of checkpoints do:
+    that folder is their own. `is_aside`: the checkpoint was set aside before. Raises OSError.
+    """
     try:
         target = _hide(path, roots)
     except FileNotFoundError:
@@ -87,10 +90,7 @@ def _remove(path: Path, roots: Sequence[Path], *, is_aside: bool = False) -> Non
 
 def _hide(path: Path, roots: Sequence[Path]) -> Path:
     """Rename a path into the first root that takes it, durably. Returns the new path."""
-    if not roots:
-        inside = str(path.parent / SET_ASIDE)
-        raise NotADirectoryError(errno.ENOTDIR, "not a folder, so nothing is moved there", inside)
-    *others, last = roots
+    *others, last = roots or (path.parent / SET_ASIDE,)
     for root in others:
         with contextlib.suppress(OSError):
             return _hide_in(root, path)
