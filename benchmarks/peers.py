@@ -1,5 +1,6 @@
 """The supervisors that ours is compared with, and how each is set up outside `.venv`."""
 
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -10,9 +11,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS_VENV = ROOT / "build" / "peers"
-# Installed without dependencies, which would bring another torch. defusedxml is all that it needs
-# beyond the project's packages.
-FT_LAUNCHER_PACKAGES = ("nvidia-resiliency-ext==0.4.1", "defusedxml==0.7.1")
+FT_LAUNCHER_VERSION = "0.7.0"
+# The wheel is for Python 3.12 and a newer glibc. The launcher is plain Python, and also runs on
+# 3.11. Without dependencies, which would bring another torch.
+FT_LAUNCHER_WHEEL = (
+    "--no-deps", "--only-binary=:all:", "--python-version=3.12",
+    "--platform=manylinux_2_39_x86_64", f"nvidia-resiliency-ext=={FT_LAUNCHER_VERSION}",
+)  # fmt: skip
+# What the launcher imports beyond the project's packages.
+FT_LAUNCHER_NEEDS = (
+    "defusedxml==0.7.1", "httpx==0.28.1", "grpcio==1.85.3", "protobuf==7.36.2",
+)  # fmt: skip
 INSTALL_TIMEOUT_S = 600.0
 # Port 0 picks a free port each time, so that runs do not collide.
 RENDEZVOUS = ("--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0")
@@ -55,27 +64,31 @@ def ft_launcher() -> Peer | Unavailable:
     """NVIDIA's ft_launcher, in a virtual environment that sees the project's torch."""
     python = PEERS_VENV / "bin" / "python"
     try:
-        if not (PEERS_VENV / "bin" / "ft_launcher").exists():
+        if not python.exists() or _output([str(python), "-c", _FT_VERSION]) != FT_LAUNCHER_VERSION:
             _install_ft_launcher(python)
-        shown = _output([str(python), "-c", _FT_VERSION])
+        shown = _output([str(python), "-c", _FT_WORKS])
     except (OSError, subprocess.SubprocessError) as error:
         return Unavailable("ft_launcher", _reason(error))
     command = (
-        str(python), str(PEERS_VENV / "bin" / "ft_launcher"), *RENDEZVOUS,
-        "--ft-param-initial_rank_heartbeat_timeout=600", "--ft-param-rank_heartbeat_timeout=600",
+        str(python), "-m", "nvidia_resiliency_ext.fault_tolerance.launcher", *RENDEZVOUS,
+        "--ft-initial-rank-heartbeat-timeout=600", "--ft-rank-heartbeat-timeout=600",
     )  # fmt: skip
     return Peer("ft_launcher", shown.strip(), command, "ft_launcher", r"failed \(exitcode")
 
 
 _FT_VERSION = (
-    "from importlib.metadata import version; import nvidia_resiliency_ext.fault_tolerance;"
-    "print(version('nvidia-resiliency-ext'))"
+    "from importlib.metadata import distributions as all; print(''.join({d.version for d in all()"
+    " if d.metadata['Name'] == 'nvidia-resiliency-ext'}), end='')"
 )
+_FT_WORKS = f"import nvidia_resiliency_ext.fault_tolerance.launcher; {_FT_VERSION}"
 
 
 def _install_ft_launcher(python: Path) -> None:
-    make_environment(PEERS_VENV)
-    _output([str(python), "-m", "pip", "install", "--quiet", "--no-deps", *FT_LAUNCHER_PACKAGES])
+    shutil.rmtree(PEERS_VENV, ignore_errors=True)
+    site = make_environment(PEERS_VENV)
+    install = [str(python), "-m", "pip", "install", "--quiet"]
+    _output([*install, "--target", str(site), *FT_LAUNCHER_WHEEL])
+    _output([*install, *FT_LAUNCHER_NEEDS])
 
 
 def make_environment(folder: Path) -> Path:

@@ -21,7 +21,7 @@ HEAVY = ROOT / "build" / "heavy"
 HEAVY_PYTHON = HEAVY / "bin" / "python"
 HEAVY_SITE = HEAVY / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
 # It needs torch, and finds the project's own.
-HEAVY_PACKAGE = "transformers==5.24.0"
+HEAVY_PACKAGES = ("transformers==5.24.0", "accelerate==1.15.0")
 SAVES = ("--save-steps", "10", "--snapshot-steps", "1")
 WORKLOADS = {
     "toy": Workload("toy", (*SAVES, "--step-s", "0.02")),
@@ -32,13 +32,35 @@ WORKLOADS = {
         python=str(HEAVY_PYTHON),
         site=str(HEAVY_SITE),
     ),
+    "trainer": Workload(
+        "unchanged HF Trainer",
+        (
+            "--save_steps",
+            "10",
+            "--save_total_limit",
+            "2",
+            "--logging_steps",
+            "10",
+            "--max_steps",
+            "1000000",
+            "--use_cpu",
+            "--report_to",
+            "none",
+        ),
+        python=str(HEAVY_PYTHON),
+        site=str(HEAVY_SITE),
+        program=str(ROOT / "benchmarks" / "causal_lm.py"),
+    ),
 }
-# The target from the death to the first step, as a share of torchrun's time.
-PARTS = {"toy": 1 / 20, "heavy": 1 / 10}
+NEED_HEAVY = ("heavy", "trainer")
+# The target from the death to the first step, as a share of the quickest peer's time.
+PARTS = {"toy": 1 / 20, "heavy": 1 / 10, "trainer": 1 / 8}
+PEERS = ("torchrun", "ft_launcher")
 SHOWN = {
     "noticed": "death → noticed",
     "choosing": "of it, exit heard of → next checkpoint proven, chosen",
     "started": "→ program started",
+    "imported": "→ its imports done",
     "chosen": "→ checkpoint chosen",
     "loaded": "→ loaded",
     "step": "→ first optimizer step finished",
@@ -65,12 +87,12 @@ def install_heavy() -> str | None:
 
     Packages that the project has already are not installed again: the environment sees them.
     """
-    if (HEAVY_SITE / "transformers").is_dir():
+    if all((HEAVY_SITE / name.partition("==")[0]).is_dir() for name in HEAVY_PACKAGES):
         return None
     try:
         make_environment(HEAVY)
         subprocess.run(
-            [str(HEAVY_PYTHON), "-m", "pip", "install", "--quiet", HEAVY_PACKAGE],
+            [str(HEAVY_PYTHON), "-m", "pip", "install", "--quiet", *HEAVY_PACKAGES],
             capture_output=True, text=True, check=True, timeout=INSTALL_TIMEOUT_S,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
@@ -84,17 +106,19 @@ def progress(text: str) -> None:
 
 
 def rows_of(key: str, values: dict[str, Times | str]) -> list[Row]:
-    """The rows of one workload, one per column; the target of `step` is a share of torchrun's."""
+    """The rows of one workload, one per column; the target of `step` is a share of a peer's."""
     rows = []
     for column, what in SHOWN.items():
         shown = {
             name: times if isinstance(times, str) else times.get(column, "–")
             for name, times in values.items()
         }
-        reference = shown.get("torchrun")
+        if not any(isinstance(value, float) for value in shown.values()):
+            continue
+        references = [value for name in PEERS if isinstance(value := shown.get(name), float)]
         target = None
-        if column == "step" and key in PARTS and isinstance(reference, float):
-            target = reference * PARTS[key]
+        if column == "step" and key in PARTS and references:
+            target = min(references) * PARTS[key]
         unit = "steps" if column == "replayed" else "ms"
         rows.append(Row(f"{WORKLOADS[key].name}: {what}", unit, shown, target))
     return rows
@@ -109,7 +133,7 @@ def run(workloads: list[str], wanted: list[str], deaths: int) -> Report:
     }
     rows: list[Row] = []
     for key in workloads:
-        reason = install_heavy() if key == "heavy" else None
+        reason = install_heavy() if key in NEED_HEAVY else None
         values: dict[str, Times | str] = {}
         for name, subject in found.items():
             if isinstance(subject, Unavailable) or reason is not None:
@@ -133,7 +157,7 @@ def run(workloads: list[str], wanted: list[str], deaths: int) -> Report:
     notes = (
         f"Medians of {deaths} deaths. ms from the SIGKILL, by CLOCK_MONOTONIC stamps that the"
         " training writes; noticed: the line in the supervisor's own log.",
-        f"The heavy import is `from transformers import Trainer` ({HEAVY_PACKAGE}).",
+        f"The heavy import is `from transformers import Trainer` ({', '.join(HEAVY_PACKAGES)}).",
         "÷ is ours, warm, over the other.",
     )
     return Report("From SIGKILL to the next step", about, rows, notes)
@@ -154,7 +178,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.relaunch", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--deaths", type=int, default=7, help="how many deaths are timed")
-    parser.add_argument("--workloads", default="toy,large,heavy", help="separated by commas")
+    parser.add_argument(
+        "--workloads", default="toy,large,heavy,trainer", help="separated by commas"
+    )
     parser.add_argument(
         "--peers", default="cold,shell,torchrun,ft_launcher", help="separated by commas"
     )

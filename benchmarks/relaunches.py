@@ -26,8 +26,9 @@ START_TIMEOUT_S = 300.0
 PARK_TIMEOUT_S = 120.0
 # Snapshots begin once their memory is laid out, in the background; saves come every ten steps.
 STEPS_BEFORE_DEATH = 12
+RUN_NAME = "bench"
 SHOWN_STEP = "step"
-COLUMNS = ("started", "chosen", "loaded", SHOWN_STEP)
+COLUMNS = ("started", "imported", "chosen", "loaded", SHOWN_STEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,28 @@ class Workload:
     words: tuple[str, ...]
     python: str = sys.executable
     site: str = ""
+    program: str = SCRIPT
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the script has no word of ours; then every subject runs the same line."""
+        return self.program != SCRIPT
 
     def script(self, folder: Path, checkpoints: Path) -> list[str]:
         """The script with its arguments."""
-        stamps = ["--stamps", str(folder / "stamps"), "--checkpoints", str(checkpoints)]
-        return [SCRIPT, *stamps, *self.words]
+        output = "--output_dir" if self.is_foreign else "--checkpoints"
+        stamps = ["--stamps", str(folder / "stamps"), output, str(checkpoints)]
+        return [self.program, *stamps, *self.words]
+
+    def script_alone(self, folder: Path) -> list[str]:
+        """The same as people run it without us."""
+        script = self.script(folder, folder / "checkpoints")
+        return script if self.is_foreign else [*script, "--plain"]
 
     def environment(self) -> dict[str, str]:
         """Environment variables of the training under its own interpreter."""
-        return {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        path = {} if self.is_foreign else {"PYTHONPATH": str(ROOT)}
+        return {**path, "OMP_NUM_THREADS": "1"}
 
     def foreign_environment(self) -> dict[str, str]:
         """The same for a peer's interpreter, which finds `site` only through PYTHONPATH."""
@@ -76,11 +90,19 @@ class Ours:
     death_line: str = r'"on": ?"Exited"'
 
     def argv(self, workload: Workload, folder: Path) -> list[str]:
-        """Write the configuration and return the command line that runs it."""
-        run_dir = folder / "run"
+        """Write the configuration and return the command line that runs it.
+
+        A foreign script has no configuration, unless the launch is to be cold.
+        """
+        run_dir = _run_paths(folder).run_dir
+        supervisor = [sys.executable, "-m", "supervisor", "run"]
+        if workload.is_foreign and self.mode == "warm":
+            words = workload.script_alone(folder)
+            return [*supervisor, "--name", RUN_NAME, "--", workload.python, *words]
+        output = folder / "checkpoints" if workload.is_foreign else run_dir
         body = {
-            "name": "bench",
-            "command": [workload.python, *workload.script(folder, run_dir)],
+            "name": RUN_NAME,
+            "command": [workload.python, *workload.script(folder, output)],
             "run_dir": str(run_dir),
             "restart": {"backoff": "100ms", "max_failures": 1000, "max_per_day": 1000},
             "grace": "10s",
@@ -89,7 +111,12 @@ class Ours:
         }
         # JSON is YAML.
         (folder / "bench.yaml").write_text(json.dumps(body))
-        return [sys.executable, "-m", "supervisor", "run", str(folder / "bench.yaml")]
+        return [*supervisor, str(folder / "bench.yaml")]
+
+
+def _run_paths(folder: Path) -> RunPaths:
+    """Where `supervisor run --name bench -- …` puts a run, too."""
+    return RunPaths(folder / "runs" / RUN_NAME)
 
 
 Subject = Ours | Peer | ShellLoop
@@ -113,10 +140,10 @@ def measure(subject: Subject, workload: Workload, folder: Path, deaths: int) -> 
             )
             lines = [at for at, line in running.lines if re.search(subject.death_line, line)]
             if isinstance(subject, Ours) and subject.mode == "warm":
-                _require_warm(RunPaths(folder / "run"))
+                _require_warm(_run_paths(folder))
             found.append(times_of(read_stamps(stamps_path), pid, died_ns, lines))
         if isinstance(subject, Ours):
-            for times, choosing_ms in zip(found, _choosing(RunPaths(folder / "run")), strict=True):
+            for times, choosing_ms in zip(found, _choosing(_run_paths(folder)), strict=True):
                 times["choosing"] = choosing_ms
     finally:
         running.end()
@@ -135,12 +162,12 @@ def _choosing(paths: RunPaths) -> list[float]:
 
 
 def _start(subject: Subject, workload: Workload, folder: Path, deaths: int) -> Running:
-    script = [*workload.script(folder, folder / "checkpoints"), "--plain"]
+    script = workload.script_alone(folder)
     environment = dict(os.environ)
     match subject:
         case Ours():
             argv = subject.argv(workload, folder)
-            environment["PYTHONPATH"] = str(ROOT)
+            environment |= workload.environment()
         case Peer():
             argv = subject.argv(script, restarts=deaths + 1)
             environment |= workload.foreign_environment()
@@ -161,7 +188,7 @@ def _start(subject: Subject, workload: Workload, folder: Path, deaths: int) -> R
     threading.Thread(target=running.read, daemon=True).start()
     if isinstance(subject, Ours):
         # Peers log to their standard error, our daemon to a file: each is timed where it logs.
-        log = RunPaths(folder / "run").log
+        log = _run_paths(folder).log
         threading.Thread(target=running.follow, args=(log,), daemon=True).start()
     return running
 
@@ -176,7 +203,7 @@ def _until_trained(running: Running, path: Path, subject: Subject, folder: Path)
 
     running.until("training", is_ready, START_TIMEOUT_S)
     if isinstance(subject, Ours) and subject.mode == "warm":
-        paths = RunPaths(folder / "run")
+        paths = _run_paths(folder)
         running.until("parked interpreter", lambda: _is_parked(paths), PARK_TIMEOUT_S)
     return read_stamps(path)[-1].pid
 

@@ -67,7 +67,7 @@ class RunningAttempt:
         self._told: TrainerDescription | None = None
         self._run = run
         self.printed = printed or PrintedLog(run.paths.train_log)
-        self._facts = AttemptFacts(number, self.printed, now)
+        self._facts = AttemptFacts(number, self.printed, now, run.kernel_log)
         self._heartbeat_dir = heartbeat_dir
         self._observer = Observer(
             number,

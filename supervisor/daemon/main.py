@@ -44,6 +44,7 @@ from supervisor.daemon.tell.first_warnings import first_warnings
 from supervisor.daemon.tell.journal import Journal
 from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.daemon.tell.status import StatusFacts
+from supervisor.diagnosis.kernel_log import KernelLog
 from supervisor.diagnosis.user_rules import UserRules
 from supervisor.launcher.messages import (
     PROTOCOL,
@@ -157,7 +158,8 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console, rules: UserR
     owned = claims_of(config, run_id, paths.run_dir, history, named, journal, console)
     return Run(
         paths, config, run_id, history, journal, console, runtime, surveyor, incidents, owned,
-        named, ProgressReader(config.watch.progress) if config.watch.progress else None, rules,
+        named, ProgressReader(config.watch.progress) if config.watch.progress else None,
+        KernelLog(), rules,
     )  # fmt: skip
 
 

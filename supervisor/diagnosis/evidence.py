@@ -1,4 +1,4 @@
-"""Facts about an end that the log does not hold: OOM kill counters, free space, the kernel log.
+"""Facts about an end that the log does not hold: OOM kill counters and free space.
 
 It reads and never decides. Each function answers None or nothing where it may not look.
 """
@@ -6,10 +6,6 @@ It reads and never decides. Each function answers None or nothing where it may n
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-
-_KERNEL_RECORD_BYTES = 8192
-_KERNEL_LINES_MAX = 2000
-_KERNEL_WORDS = (b"NVRM", b"oom", b"out of memory", b"Killed process", b"I/O error", b"segfault")
 
 
 def read_oom_kills(
@@ -47,46 +43,6 @@ def free_bytes(path: Path) -> int | None:
             return 0
         return figures.f_bavail * figures.f_frsize
     return None
-
-
-def read_kernel_log(since_s: float, *, device: Path = Path("/dev/kmsg")) -> tuple[str, ...]:
-    """The kernel's lines about devices, memory and disks since `since_s` (monotonic seconds).
-
-    Empty where the kernel log may not be read (kernel.dmesg_restrict, a container). The last 2,000
-    at most. Source: the kernel's Documentation/ABI/testing/dev-kmsg.
-    """
-    try:
-        fd = os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return ()
-    lines: list[str] = []
-    try:
-        for record in _kernel_records(fd):
-            head, _, text = record.partition(b";")
-            fields = head.split(b",")
-            # The kernel log's clock is not slewed, so it drifts from the monotonic clock. Allow two
-            # seconds.
-            if len(fields) < 3 or not fields[2].isdigit() or int(fields[2]) / 1e6 < since_s - 2:
-                continue
-            if any(word in text for word in _KERNEL_WORDS):
-                lines.append(text.partition(b"\n")[0].decode("utf-8", "replace"))
-                del lines[:-_KERNEL_LINES_MAX]
-    finally:
-        os.close(fd)
-    return tuple(lines)
-
-
-def _kernel_records(fd: int) -> Iterator[bytes]:
-    while True:
-        try:
-            record = os.read(fd, _KERNEL_RECORD_BYTES)
-        except BrokenPipeError:
-            continue  # the record was overwritten: the next read gives the oldest one that exists
-        except OSError:
-            return  # EAGAIN marks the end; any other error ends the reading too
-        if not record:
-            return
-        yield record
 
 
 def _memory_files(membership: str, cgroups: Path) -> Iterator[tuple[Path, str]]:

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 
-from . import hook, lightning_fit
+from . import hook, lightning_factory, lightning_fit
 from .lightning_fit import LightningFit
 
 TYPE_CHECKING = False
@@ -54,6 +54,7 @@ def patch(module: ModuleType) -> None:
         return
     for owner, name, around in places:
         _wrap(owner, name, around)
+    lightning_factory.wrap_loader(root)
     try:
         scalars = _module(root, "trainer.connectors.logger_connector.logger_connector")
         _wrap(scalars, "convert_tensors_to_scalars", _scalars)
@@ -180,10 +181,10 @@ def _is_ours(handler: Any) -> bool:
     return kind.__name__ == "StopSignals" and kind.__module__.endswith("worker.stop_signals")
 
 
-def make_callbacks() -> list[Any]:
-    """Return a new callback; none where the version of Lightning does not fit."""
-    made = callback_class()
-    return [made()] if any(map(_is_patched, _ROOTS)) else []
+def patched_roots() -> list[str]:
+    """The packages of Lightning whose version fits. Raises ImportError if there is none."""
+    callback_class()
+    return [root for root in _ROOTS if _is_patched(root)]
 
 
 def make_callback() -> Any:
@@ -192,10 +193,7 @@ def make_callback() -> Any:
 
 
 def callback_class() -> type:
-    """The class of callbacks for Lightning's packages that are imported now.
-
-    Raises ImportError if there is none.
-    """
+    """The class of callbacks for Lightning's packages. Raises ImportError if there is none."""
     if not any(root in sys.modules for root in _ROOTS):
         __import__(_ROOTS[0])
     modules = [sys.modules[f"{root}.trainer.trainer"] for root in _ROOTS if root in sys.modules]

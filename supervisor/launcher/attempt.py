@@ -165,15 +165,15 @@ class Attempt:
             if left_out:
                 say(f"not signalled, not in attempt {self.number}: pids {sorted(left_out)}")
 
-    def on_reaped(self, pid: int, status: int, peak_rss_bytes: int) -> None:
-        """Take note of a child that was reaped: the main process, or an orphan of the attempt."""
+    def on_reaped(self, pid: int, status: int, peak_rss_bytes: int, is_foreign: bool) -> None:
+        """Take note of a child that was reaped: the main process, or an orphan, perhaps foreign."""
         if self.is_over or not self.has_process:
             return
         self._peak_rss_bytes = max(self._peak_rss_bytes, peak_rss_bytes)
         if pid != self._pid:
             if self.phase is AttemptPhase.ENDING:
                 self._next_at = time.monotonic()
-                self._left.note_end(pid, status, self._survivors.killing_since)
+                self._left.note_end(pid, status, is_foreign or self._survivors.is_killing)
             return
         if self.report_fd >= 0 and not self.on_report():
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from supervisor.launcher.children.standby import ParkedLink
 from supervisor.launcher.termination import UNKILLABLE_AFTER_S
 
@@ -44,3 +46,11 @@ class Surroundings:
     def foreign_sessions(self) -> list[int]:
         """Return the sessions of daemons and parked interpreter, which belong to no attempt."""
         return [*self.daemon_sessions, self.parked.pid]
+
+    def is_foreign(self, pid: int) -> bool:
+        """Tell whether a child, alive or not, was left by a dead daemon, or by what was parked."""
+        try:
+            session = os.getsid(pid)
+        except OSError:
+            return False
+        return session != 0 and session in self.foreign_sessions()

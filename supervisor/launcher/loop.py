@@ -125,11 +125,14 @@ class Launcher:
     def _reap(self) -> None:
         while True:
             try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
+                # Only until it is reaped, a process that has ended has its session.
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            if pid == 0:
+            if ended is None:
                 return
+            is_foreign = self._around.is_foreign(ended.si_pid)
+            pid, status, usage = os.wait4(ended.si_pid, 0)
             if pid == self._link.pid:
                 for order in self._link.read(all_of_it=True):
                     self._obey(order)
@@ -141,9 +144,11 @@ class Launcher:
             elif pid == self._link.absence.pid:
                 self._link.absence.pid = 0
             else:
-                self._on_child_reaped(pid, status, usage.ru_maxrss * 1024)
+                self._on_child_reaped(pid, status, usage.ru_maxrss * 1024, is_foreign)
 
-    def _on_child_reaped(self, pid: int, status: int, peak_rss_bytes: int) -> None:
+    def _on_child_reaped(
+        self, pid: int, status: int, peak_rss_bytes: int, is_foreign: bool
+    ) -> None:
         attempt, parked = self._attempt, self._around.parked
         if pid == parked.pid:
             is_the_program = parked.on_reaped(status)
@@ -153,7 +158,7 @@ class Launcher:
             if not is_the_program:
                 return
         if attempt is not None:
-            attempt.on_reaped(pid, status, peak_rss_bytes)
+            attempt.on_reaped(pid, status, peak_rss_bytes, is_foreign)
 
     def _on_daemon_gone(self, status: int) -> None:
         is_training = self._attempt is not None and self._attempt.has_process

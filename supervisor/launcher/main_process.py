@@ -58,9 +58,12 @@ class Leftovers:
         self.kill_at: float | None = None
         self.ended: list[LeftEnd] = []
 
-    def note_end(self, pid: int, status: int, killing_since: float | None) -> None:
-        """Keep how a leftover ended before the launcher's kill; the daemon knows which trained."""
-        if killing_since is not None:
+    def note_end(self, pid: int, status: int, is_ours: bool) -> None:
+        """Keep how a leftover ended; the daemon knows which trained.
+
+        `is_ours`: its end is the launcher's doing, or it was a child of a daemon that died.
+        """
+        if is_ours:
             return
         del self.ended[: -_MOST_ENDS + 1]
         code, number = _outcome(status)

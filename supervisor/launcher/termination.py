@@ -106,6 +106,11 @@ class Survivors:
         return self.main is not None and is_alive(self.main)
 
     @property
+    def is_killing(self) -> bool:
+        """Tell whether SIGKILL is being sent."""
+        return self.killing_since is not None
+
+    @property
     def is_left_alone(self) -> bool:
         """Tell whether neither a stop nor a kill has begun."""
         return self.killing_since is None and self.stop_signal is None

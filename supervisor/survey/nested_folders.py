@@ -39,17 +39,51 @@ def nested_folders(
     `run_id`: another run's directories are, too. `most_s`: after this time no further directory is
     read. Raises nothing: what cannot be read is left out.
     """
+    found: list[Path] = []
+    deadline = monotonic() + most_s
+    for more in _steps(directory, run_id, pattern):
+        found += more
+        if monotonic() > deadline:
+            break
+    return found
+
+
+class NestedWalk:
+    """The same folders, for a reader that may not wait: each look goes on with the walk.
+
+    On a slow file system a walk takes several looks. What the last whole walk found stays known.
+    """
+
+    def __init__(self, directory: Path, run_id: str | None, pattern: str | None) -> None:
+        self._of = directory, run_id, pattern
+        self._walk = _steps(*self._of)
+        self._whole: list[Path] = []
+        self._part: list[Path] = []
+
+    def look(self, most_s: float) -> list[Path]:
+        """The folders that are known after at most `most_s`, or one folder, more of the walk."""
+        deadline = monotonic() + most_s
+        while True:
+            more = next(self._walk, None)
+            if more is None:
+                self._whole, self._part, self._walk = self._part, [], _steps(*self._of)
+                return self._whole
+            self._part += more
+            if monotonic() > deadline:
+                return list(dict.fromkeys((*self._whole, *self._part)))
+
+
+def _steps(directory: Path, run_id: str | None, pattern: str | None) -> Iterator[list[Path]]:
+    """Read one folder a step; yield what is known by it, which is all of a level at its end."""
     try:
         device = directory.stat().st_dev
     except OSError:
-        return []
-    found: list[Path] = []
-    deadline = monotonic() + most_s
+        return
     level, names_left, folders_left = [directory], _MOST_NAMES, _MOST_FOLDERS
     for depth in range(_LEVELS):
         below: list[tuple[int, Path]] = []
         for folder in level:
-            if not folders_left or names_left <= 0 or monotonic() > deadline:
+            if not folders_left or names_left <= 0:
                 break
             folders, seen = _folders_in(folder, run_id, names_left, is_top=depth == 0)
             folders_left -= 1
@@ -61,9 +95,9 @@ def nested_folders(
                 and (status := _status(entry)) is not None
                 and status.st_dev == device
             )
+            yield []
         level = [path for _, path in sorted(below)]
-        found += [path for path in level if tools_of(path.relative_to(directory))]
-    return found
+        yield [path for path in level if tools_of(path.relative_to(directory))]
 
 
 def _status(entry: "os.DirEntry[str]") -> os.stat_result | None:

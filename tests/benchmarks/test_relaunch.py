@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.relaunch import rows_of
+from benchmarks.relaunch import WORKLOADS, rows_of
 from benchmarks.relaunches import SHOWN_STEP, Ours, ShellLoop, Workload, measure, medians, times_of
 from benchmarks.soaked_run import Stamp, read_stamps
 
@@ -45,6 +45,29 @@ def test_the_target_is_a_part_of_torchrun() -> None:
     assert row.target == pytest.approx(120.0)
     assert row.holds
     assert not any(r.target for r in rows_of("toy", {"supervisor": ours, "torchrun": "failed"}))
+
+
+def test_the_target_of_an_unchanged_script_is_a_part_of_the_quickest_peer() -> None:
+    """An eighth of the quicker of both; columns that nobody has are left out."""
+    values = {
+        "supervisor": {SHOWN_STEP: 800.0},
+        "torchrun": {SHOWN_STEP: 8000.0},
+        "ft_launcher": {SHOWN_STEP: 6000.0},
+    }
+    (row,) = rows_of("trainer", dict(values))
+    assert row.target == pytest.approx(750.0)
+    assert not row.holds
+
+
+def test_an_unchanged_script_is_the_same_line_for_all(tmp_path: Path) -> None:
+    """Ours runs the words that a peer runs, without a configuration and without a variable."""
+    workload = WORKLOADS["trainer"]
+    words = workload.script_alone(tmp_path)
+    argv = Ours("supervisor", "warm").argv(workload, tmp_path)
+    assert argv[argv.index("--") + 1 :] == [workload.python, *words]
+    assert not list(tmp_path.iterdir())
+    assert "PYTHONPATH" not in workload.environment()
+    assert "supervis" not in Path(workload.program).read_text()
 
 
 def test_stamps_of_nobody(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """Folders below the checkpoint directory in which tools make their checkpoints by themselves."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from supervisor.checkpoint import owner_mark
 from supervisor.survey import nested_folders as module
-from supervisor.survey.nested_folders import nested_folders
+from supervisor.survey.nested_folders import NestedWalk, nested_folders
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, make_old
@@ -108,6 +109,37 @@ def test_the_walk_is_bounded(
     found = nested_folders(tmp_path)
     assert found == [tmp_path / f"train{number}/weights" for number in range(29, 19, -1)]
     assert len(read) == 11
+
+
+def test_a_slow_disk_is_walked_in_parts(
+    tmp_path: Path, torch_files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look goes on where time was over for the last one, so every folder is seen at last.
+
+    What a whole walk found stays known through the next; what is gone then is forgotten.
+    """
+    for number in range(30):
+        save(tmp_path / f"train{number}/weights/last.pt", torch_files)
+    read = []
+    original = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: read.append(path) or original(path))
+    whole = nested_folders(tmp_path)
+    reads, looks, known = len(read), 0, list[Path]()
+    walk = NestedWalk(tmp_path, None, None)
+    while len(known) < 30:
+        read.clear()
+        known = walk.look(-1.0)
+        looks += 1
+        assert len(read) <= 1
+        assert looks <= reads
+    assert known == whole
+    shutil.rmtree(tmp_path / "train7")
+    assert {frozenset(walk.look(-1.0)) for _ in range(reads)} == {frozenset(whole)}
+    for _ in range(2 * reads):
+        known = walk.look(-1.0)
+    assert set(known) == set(whole) - {tmp_path / "train7/weights"}
+    assert walk.look(60.0) is not None
+    assert walk.look(60.0) == nested_folders(tmp_path)
 
 
 def test_nested_checkpoints_have_one_order(tmp_path: Path, torch_files: Files) -> None:

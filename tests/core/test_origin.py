@@ -128,11 +128,15 @@ UNSEEN = "the trainer saves into /w/out: write `checkpoints: {directory: out}`"
 
 
 def test_saves_that_nobody_saw_are_held_before_a_start_from_nothing() -> None:
-    """The hold names the lines to write; a trainer that finds its saves itself goes on."""
+    """The hold names all lines to write; a trainer that finds its saves itself goes on."""
     world = begun(unseen=UNSEEN)
     assert world.state.run is RunState.HELD
     assert world.state.failure == "checkpoints_unseen"
     assert UNSEEN in world.state.reason
+    assert "resume: {args:" in world.state.reason
+    told = begun(Policy(has_resume_args=True), unseen=UNSEEN)
+    assert told.state.failure == "checkpoints_unseen"
+    assert "not told to resume" not in told.state.reason
     by_trainer = begun(Policy(trainer_finds_checkpoints=True), unseen=UNSEEN)
     assert by_trainer.state.run is RunState.LAUNCHING
     assert begun(unseen=UNSEEN, begin_again=True).state.run is RunState.LAUNCHING

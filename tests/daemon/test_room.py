@@ -257,7 +257,7 @@ def test_a_disk_that_does_not_answer_stalls_nobody(
     assert found is not None
     assert not found.clear
     assert "no answer" in found.what
-    (lost,) = prober._lost
+    (lost,) = prober._child._lost
     assert lost.wait(10.0) == -9
     monkeypatch.setattr(lost, "poll", lambda: None)
     refused = prober.begin(question(tmp_path), 0.0)

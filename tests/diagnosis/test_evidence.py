@@ -55,14 +55,3 @@ def test_free_space_of_what_is_not_there_yet(tmp_path: Path) -> None:
     assert later is not None
     assert there > 0
     assert evidence.free_bytes(Path("/dev/null/x")) is None
-
-
-def test_kernel_log(tmp_path: Path) -> None:
-    """The reader returns kernel records since a time, about devices, memory and disks only."""
-    log = tmp_path / "kmsg"
-    log.write_bytes(b"4,1,9000000,-;NVRM: Xid (PCI:0000:1b:00): 79, lost\n SUBSYSTEM=x\n")
-    assert evidence.read_kernel_log(8.0, device=log) == ("NVRM: Xid (PCI:0000:1b:00): 79, lost",)
-    assert evidence.read_kernel_log(60.0, device=log) == ()
-    assert evidence.read_kernel_log(0.0, device=tmp_path / "none") == ()
-    log.write_bytes(b"6,1,9000000,-;usb 1-1: new device\n")
-    assert evidence.read_kernel_log(8.0, device=log) == ()

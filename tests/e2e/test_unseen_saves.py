@@ -1,12 +1,14 @@
 """A trainer that saves outside the watched directory: a warning; a hold before a fresh start."""
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from supervisor.rundir.lock import is_held
 from tests.e2e.conftest import Supervised
@@ -40,8 +42,11 @@ def configure(run: Supervised, *words: str, name: str, **more: Any) -> None:
     env = {"KIND": "file", "NAME": name, **more.pop("env")}
     run.configure(
         command=[sys.executable, str(script), *words], env=env,
-        resume={"args": ["--resume", "{checkpoint}"]},
-        **{"watch": {"progress": r"step (?P<step>\d+)"}, **more},
+        **{
+            "resume": {"args": ["--resume", "{checkpoint}"]},
+            "watch": {"progress": r"step (?P<step>\d+)"},
+            **more,
+        },
     )  # fmt: skip
 
 
@@ -63,6 +68,27 @@ def test_named_by_an_argument(run: Supervised) -> None:
         run, "--output_dir", "out", name="again-{}", checkpoints={"directory": "out"},
         env={"PLACE": run.folder / "x", "KIND": "none"},
     )  # fmt: skip
+    run.start()
+    run.wait(lambda: len(run.entries("attempt_started")) == 2)
+    assert run.entries("attempt_started")[1]["checkpoint"]["step"] == 40
+    run.command("stop")
+    run.finish()
+
+
+def test_two_causes_are_said_at_once(run: Supervised) -> None:
+    """A script as it stands saves elsewhere and is not told to resume: one hold names both lines.
+
+    With both lines in the file the next attempt begins at its checkpoint.
+    """
+    configure(run, name="ckpt_{}.pt", env={"PLACE": run.folder / "out"}, resume={})
+    assert run.run() == 1
+    reason = run.status["reason"]
+    found = re.search(r"write `(?P<line>checkpoints: .*?})`;", reason)
+    assert found is not None, reason
+    assert '`resume: {args: [--resume, "{checkpoint}"]}`' in reason
+    run.command("resume")
+    lines = yaml.safe_load(found["line"])
+    configure(run, name="again-{}", **lines, env={"PLACE": run.folder / "x", "KIND": "none"})
     run.start()
     run.wait(lambda: len(run.entries("attempt_started")) == 2)
     assert run.entries("attempt_started")[1]["checkpoint"]["step"] == 40

@@ -58,6 +58,24 @@ def test_how_it_ends_by_itself_is_told(rig: Rig) -> None:
     assert time.monotonic() - began < LONG_S / 2
 
 
+def test_a_dead_daemons_child_is_none_of_them(rig: Rig) -> None:
+    """Daemons have children, too; one that outlives its daemon tells nothing of the training."""
+    child = "(while kill -0 $$ 2> kill.txt; do sleep 0.02; done; echo > over; exit 1) &"
+    rig.start(daemon_argv=["sh", "-c", f'{child} exec "$@"', "sh", *rig.relay_argv()])
+    first = rig.daemon()
+    script = "(while [ ! -e go ]; do sleep 0.02; done; exit 7) & echo $! > left; exit 0"
+    first.send("launch", **{**rig.request("sh", "-c", script), "word_s": LONG_S})
+    first.expect("main_exited")
+    os.kill(first.pid, signal.SIGKILL)
+    second = rig.daemon()
+    second.send("keep", attempt=1, for_s=LONG_S)
+    rig.wait_for_file("over")
+    (rig.folder / "go").touch()
+    exited = second.expect("exited")
+    pid = int(rig.wait_for_file("left"))
+    assert exited["left_ended"] == [{"pid": pid, "code": 7, "signal": None}]
+
+
 @pytest.mark.parametrize("code", [1, 143])
 def test_what_a_failure_leaves_is_ended_at_once(rig: Rig, code: int) -> None:
     """Only after exit 0 may a remaining process be the training."""

@@ -112,9 +112,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     on_disk = [entry for entry in found.entries if entry.tier == Tier.DISK]
     there = [entry for entry in found.entries if entry.tier != Tier.SET_ASIDE]
     yield from _newest(there, found, history, config)
-    # Measure by the largest: the newest checkpoint may be incomplete.
-    largest = max((entry.bytes for entry in on_disk), default=None)
-    yield findings.space(largest, config, directory)
+    yield findings.space(on_disk, config, directory)
     yield shared_memory.snapshots(on_disk, request.snapshots)
     yield findings.grace(config, run_dir)
     yield _resuming(config, found.newest_valid)

@@ -3,10 +3,11 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.cli.preflight import lock_probe, shared_memory, system_calls
 from supervisor.cli.preflight.devices import visible_devices
 from supervisor.cli.preflight.finding import Finding, Level
@@ -184,8 +185,11 @@ def devices() -> Finding:
     return Finding("GPU", Level.OK, f"{names}{limited} (according to {seen.source})")
 
 
-def space(needed_each: int | None, config: RunConfig, directory: Path) -> Finding:
-    """Free space against `keep` checkpoints and the one being written."""
+def space(on_disk: Sequence[CheckpointEntry], config: RunConfig, directory: Path) -> Finding:
+    """Free space against `keep` checkpoints and the one being written, less those that exist.
+
+    `on_disk`: the run's checkpoints on the disk, newest first.
+    """
     place = directory
     while not place.exists():
         place = place.parent
@@ -193,15 +197,20 @@ def space(needed_each: int | None, config: RunConfig, directory: Path) -> Findin
     if free < _LEAST_FREE:
         text = f"{size_text(free)} free: not even the logs and records fit"
         return Finding("space", Level.FAIL, text, "free some space")
-    if needed_each is None:
+    # Measure by the largest: the newest checkpoint may be incomplete.
+    each = max((entry.bytes for entry in on_disk), default=None)
+    if each is None:
         return Finding("space", Level.OK, f"{size_text(free)} free; no checkpoint to measure yet")
     keep = config.checkpoints.keep
-    # Checkpoints that exist already take no more space. Assume the worst: that none exists yet.
-    needed = needed_each * ((keep or 1) + 1)
     kept = f"keep: {keep}" if keep else "keep: null, so the disk will fill up"
-    text = f"{size_text(free)} free, a checkpoint is {size_text(needed_each)} ({kept})"
-    if free < 2 * needed_each:
-        return Finding("space", Level.FAIL, text, "free some space: two checkpoints do not fit")
+    text = f"{size_text(free)} free, a checkpoint is {size_text(each)} ({kept})"
+    # The oldest makes room only after the new one is whole, so one more has to fit in any case.
+    valid = [entry.bytes for entry in on_disk if entry.valid]
+    wanted = (keep or 1) + 1
+    needed = max(each, wanted * each - sum(valid[: wanted - 1]))
+    if free < (least := each if valid else 2 * each):
+        what = "the next checkpoint does" if least == each else "two checkpoints do"
+        return Finding("space", Level.FAIL, text, f"free some space: {what} not fit")
     if keep is None or free < needed:
         return Finding("space", Level.WARN, text, "keep fewer checkpoints, or free some space")
     return Finding("space", Level.OK, text)

@@ -8,6 +8,8 @@ from supervisor.core.rules.decision import Decision, Verdict
 from supervisor.core.states import Budget, Checkpoint, State
 from supervisor.core.vocabulary import Action, ExitCode, Failure, Tier
 
+_NOT_TOLD = "the trainer is not told to resume"
+_TELL_IT = '`resume: {args: [--resume, "{checkpoint}"]}`'
 FROM_NOTHING = "begin again without them: `supervisor run CONFIG --from-nothing`"
 
 
@@ -56,8 +58,7 @@ def launch(
         return _hold(
             decision,
             Failure.CONFIGURATION,
-            "the trainer is not told to resume, and would start from nothing over its checkpoints:"
-            ' add `resume: {args: [--resume, "{checkpoint}"]}`, or'
+            f"{_NOT_TOLD}, and would start from nothing over its checkpoints: add {_TELL_IT}, or"
             f" `resume: {{by: trainer}}` if it finds them itself{how}",
         )
     return replace(decision, checkpoint=chosen, later=later_than(candidates, chosen))
@@ -110,11 +111,13 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
         )
     is_unseen = survey.unseen is not None and state.attempt > 0
     if is_unseen and not policy.trainer_finds_checkpoints and not state.begin_again:
+        # Both causes at once: seen, its checkpoints would hold the run again.
+        more = f"; {_NOT_TOLD}: add {_TELL_IT}, too" if _cannot_learn_of_any(state) else ""
         return _hold(
             decision,
             Failure.CHECKPOINTS_UNSEEN,
-            f"{survey.unseen}; or write `resume: {{by: trainer}}` if the trainer finds them itself;"
-            f" or {FROM_NOTHING}",
+            f"{survey.unseen}{more}; or write `resume: {{by: trainer}}` if the trainer finds them"
+            f" itself; or {FROM_NOTHING}",
         )
     return decision
 
@@ -128,12 +131,15 @@ def _hold(
 
 def _ignores_checkpoints(state: State, candidates: tuple[Checkpoint, ...]) -> bool:
     """Whether the trainer has run before, and has no way to learn of a checkpoint."""
+    # A trainer that keeps snapshots knows the contract, though no daemon saw it attach.
+    return _cannot_learn_of_any(state) and not any(c.tier == Tier.MEMORY for c in candidates)
+
+
+def _cannot_learn_of_any(state: State) -> bool:
     policy = state.policy
     return (
         state.attempt > 0
         and not state.ever_attached
-        # A trainer that keeps snapshots knows the contract, though no daemon saw it attach.
-        and not any(c.tier == Tier.MEMORY for c in candidates)
         and not policy.has_resume_args
         and not policy.trainer_finds_checkpoints
     )

@@ -244,6 +244,7 @@ class PeriodicWork:
             self.show(state)
         if now >= self._account_at:
             self._account_at = now + ACCOUNT_S
+            self._run.kernel_log.read()
             record_account(self._run.journal, state)
         if now >= self._reserve_at:
             self._reserve_at = now + RESERVE_S

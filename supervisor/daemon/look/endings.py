@@ -11,9 +11,10 @@ from supervisor.core.states import State
 from supervisor.core.vocabulary import Action, ExitCode, Failure
 from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.evidence import free_bytes, read_kernel_log, read_oom_kills
+from supervisor.diagnosis.evidence import free_bytes, read_oom_kills
 from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 from supervisor.diagnosis.full_disk import place_of
+from supervisor.diagnosis.kernel_log import KernelLog
 from supervisor.diagnosis.last_words import Unhandled, find_unhandled
 from supervisor.diagnosis.line_prefix import split_prefix
 from supervisor.diagnosis.log_line import clean
@@ -33,11 +34,14 @@ SILENT_START_S = 600.0
 class AttemptFacts:
     """Readings from the beginning of the attempt, to compare with its end."""
 
-    def __init__(self, attempt: int, printed: PrintedLog, now: float) -> None:
+    def __init__(
+        self, attempt: int, printed: PrintedLog, now: float, kernel_log: KernelLog
+    ) -> None:
         self.attempt = attempt
         self.started_at = now
         self.oom_kills = read_oom_kills()
         self._printed = printed
+        self._kernel_log = kernel_log
 
     def window(self) -> LogWindow:
         """The attempt's own lines that matter at its end: bounded, however much it printed."""
@@ -45,6 +49,10 @@ class AttemptFacts:
             return self._printed.window()
         except OSError:
             return LogWindow((), None)
+
+    def kernel_lines(self) -> tuple[str, ...]:
+        """What the kernel wrote about devices, memory and disks since the attempt began."""
+        return self._kernel_log.since(self.started_at)
 
     def started_wall(self) -> float:
         """When it began, seconds since 1970, by the clock as it is set now."""
@@ -166,7 +174,7 @@ def ending_of(
         # An attempt with its own cgroup: the daemon's cgroup does not count the kills in there.
         oom_kill_delta=facts.oom_kill_delta() if end.oom_kills is None else end.oom_kills,
         free_bytes=free_bytes(checkpoint_directory),
-        kernel_lines=read_kernel_log(facts.started_at),
+        kernel_lines=facts.kernel_lines(),
     )
     found = diagnose(evidence, rules)
     last_words, record = None, None

@@ -42,7 +42,6 @@ class GpuUse:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,
             )
         except OSError:
             self.busy = (BusyGpu("the GPUs could not be asked"),)

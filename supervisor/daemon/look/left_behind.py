@@ -59,15 +59,18 @@ class LeftBehind:
         self._suspects: set[int] = set()
         self._members = self._named = self._find()
         self._pages = self._page_marks()
+        self._trained_before = run.history.left_training == self.number
+        if self._trained_before:
+            # The daemon that saw it has died; what beats is the same as then.
+            self._trainers |= {pid for pid, beats, _ in self._pages.values() if beats > 0}
         self._listing = frozenset(run.surveyor.listing())
         look = attempt.look
         self._step = None if look is None else look.observed.step
 
     def begun(self) -> MainEnded:
         """The first event for the core."""
-        trained = self._run.history.left_training == self.number
         settled = self._are_idle() or self._are_ranks_done() or self._is_complete()
-        return MainEnded(self.number, self._at, self.names(), settled, trained)
+        return MainEnded(self.number, self._at, self.names(), settled, self._trained_before)
 
     def _are_idle(self) -> bool:
         return bool(self._members) and all(_is_service(process) for process in self._members)

@@ -1,14 +1,13 @@
 """Has a probe made by a child process: a disk that does not answer must not stall the daemon."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from supervisor.core.effects import Probe
 from supervisor.core.events import Event, Probed
 from supervisor.core.vocabulary import Failure
+from supervisor.daemon.look.asked_child import IS_LOST, AskedChild, NoAnswer
 from supervisor.daemon.look.probes import probe
 from supervisor.daemon.run import Run
 from supervisor.system.clock import monotonic_s
@@ -21,9 +20,7 @@ class Prober:
     """At most one probe at a time."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lost: list[subprocess.Popen[bytes]] = []
-        self._until = 0.0
+        self._child = AskedChild(DEADLINE_S)
 
     def look(self, order: Probe, run: Run) -> Probed | None:
         """Probe for what the run waits for; returns the answer only if no disk is needed for it."""
@@ -48,22 +45,14 @@ class Prober:
 
         `question` has the arguments of `probes.probe`.
         """
-        if self._process is not None:
+        if self._child.is_asked:
             return None
-        self._lost = [process for process in self._lost if process.poll() is None]
-        if self._lost:
-            # On a dead disk not even SIGKILL ends a probe: no second one is started beside it.
-            return Probed(
-                clear=False, what=f"{question['directory']}: an earlier look has not ended yet"
-            )
-        command = [sys.executable, "-P", "-m", _PROGRAM, json.dumps(question)]
+        if self._child.is_lost:
+            return Probed(clear=False, what=f"{question['directory']}: {IS_LOST} yet")
         try:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            )
+            self._child.start(["-m", _PROGRAM, json.dumps(question)], now)
         except OSError as error:
             return Probed(clear=False, what=f"the probe cannot be started: {error}")
-        self._until = now + DEADLINE_S
         return None
 
     def tell(self, emit: Callable[[Event], None], now: float) -> None:
@@ -74,31 +63,14 @@ class Prober:
 
     def poll(self, now: float) -> Probed | None:
         """The answer, or a failure after the deadline; None while the probe runs."""
-        process = self._process
-        if process is None:
-            return None
-        if process.poll() is None:
-            if now < self._until:
-                return None
-            self.cancel()
-            return Probed(clear=False, what=f"the probe gave no answer within {DEADLINE_S:.0f} s")
-        self._process = None
-        said, complaint = process.communicate()
-        try:
-            answer = json.loads(said)
-            return Probed(clear=bool(answer["clear"]), what=str(answer["what"]))
-        except (ValueError, KeyError, TypeError):
-            lines = complaint.decode(errors="replace").strip().splitlines()
-            why = lines[-1] if lines else f"exit code {process.returncode}"
-            return Probed(clear=False, what=f"the probe failed: {why}")
+        found = self._child.poll(
+            now, lambda told: Probed(clear=bool(told["clear"]), what=str(told["what"]))
+        )
+        if not isinstance(found, NoAnswer):
+            return found
+        what = f"the probe gave {found.why}" if found.is_late else f"the probe failed: {found.why}"
+        return Probed(clear=False, what=what)
 
     def cancel(self) -> None:
         """Kill the probe under way, and drop its answer."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
-        self._lost.append(process)
+        self._child.cancel()

@@ -111,7 +111,6 @@ class _SpyReading:
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,
             )
         except OSError:
             self._output.close()

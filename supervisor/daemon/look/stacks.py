@@ -170,7 +170,6 @@ class _SpyDump:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )
 
     def is_done(self) -> bool:

@@ -23,11 +23,11 @@ from supervisor.daemon.look.survey_event import survey_event
 from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.survey.answer import Survey
 from supervisor.survey.elsewhere.sightings import SaveSearch
-from supervisor.survey.nested_folders import nested_folders
+from supervisor.survey.nested_folders import NestedWalk
 from supervisor.survey.request import SurveyRequest
 
-# On a slow file system the daemon must not wait for hundreds of directories. A decision's survey
-# reads all of them, in its own process.
+# On a slow file system the daemon must not wait for hundreds of directories at a time. A decision's
+# survey reads all of them, in its own process.
 _WALK_S = 0.1
 
 
@@ -86,6 +86,7 @@ class Surveyor:
         self.caveats: dict[str, str] = {}
         """What resuming from a valid checkpoint would lose, by the checkpoint's path."""
         self._set_aside = set_aside
+        self._nested = NestedWalk(directory, run_id, pattern)
         self._child = SurveyChild(folder)
         self._deciding = False
         self._waiting: _Question | None = None
@@ -185,8 +186,7 @@ class Surveyor:
         """What a glance at the directories shows: it differs when a survey may bring news."""
         pattern = self._pattern
         patience = Patience(pattern)
-        below = nested_folders(self._own, run_id=self._run_id, pattern=pattern, most_s=_WALK_S)
-        folders = dict.fromkeys((*self.directories, *below))
+        folders = dict.fromkeys((*self.directories, *self._nested.look(_WALK_S)))
         return tuple(sorted(one for folder in folders for one in self._glance(folder, patience)))
 
     def _glance(self, directory: Path, patience: Patience) -> list[tuple[str, int]]:

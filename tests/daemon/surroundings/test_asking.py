@@ -74,7 +74,7 @@ def test_no_answer_within_the_deadline(tmp_path: Path) -> None:
     assert found is not None
     assert found.problem == "no answer within 30 s"
     assert child.poll(200.0) is None
-    child._lost[0].wait()
+    child._child._lost[0].wait()
 
 
 def test_no_second_one_beside_one_that_does_not_end(
@@ -89,12 +89,12 @@ def test_no_second_one_beside_one_that_does_not_end(
     refused = child.ask(question(tmp_path), 0.0)
     assert refused is not None
     assert refused.problem == "an earlier look has not ended"
-    for lost in child._lost:
+    for lost in child._child._lost:
         lost.kill()
         lost.wait()
     assert child.ask(question(tmp_path), 0.0) is None
     child.cancel()
-    child._lost[0].wait()
+    child._child._lost[0].wait()
 
 
 @pytest.mark.parametrize(
