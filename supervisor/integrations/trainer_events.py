@@ -155,6 +155,8 @@ class TrainerEvents:
 
     def _give_up(self, error: Exception) -> None:
         self._stop = None
+        if self._training is not None:
+            self._training.take_no_stops()
         hook.tell(f"the adapter for {FRAMEWORK} is off: {type(error).__name__}: {error}")
 
     @_heard
