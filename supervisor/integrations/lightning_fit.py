@@ -28,6 +28,7 @@ from .lightning_state import (
     begin_next_epoch,
     follow_metrics,
     loaders_of,
+    loss_and_norm,
     random_state,
     randomness_of,
     restart_validation,
@@ -110,6 +111,7 @@ class LightningFit:
         self._position: dict[str, Any] | None = None
         self._ended_epoch: int | None = None
         self._loss: float | None = None
+        self._grad_norm: float | None = None
         self._last_step = -1
         self._batches_waited = 0
         self._places: set[str] = set()
@@ -180,7 +182,7 @@ class LightningFit:
     def _ends_batch(self, batch_idx: int) -> bool:
         trainer = self.trainer
         step = trainer.global_step
-        self.training.beat(step, trainer.current_epoch, self._loss)
+        self.training.beat(step, trainer.current_epoch, self._loss, self._grad_norm)
         has_stepped, self._last_step = step != self._last_step, step
         if has_stepped:
             self._place = 0
@@ -287,12 +289,10 @@ class LightningFit:
 
     @tells
     def note_metrics(self, metrics: Any) -> None:
-        """Keep the loss of what Lightning has brought to the host for its loggers."""
-        for name, value in metrics.items() if isinstance(metrics, dict) else ():
-            word = str(name).lower()
-            if "loss" in word and isinstance(value, float) and not word.startswith(("val", "test")):
-                self._loss = value
-                return
+        """Keep what Lightning has brought to the host for its loggers."""
+        loss, norm = loss_and_norm(metrics)
+        self._loss = self._loss if loss is None else loss
+        self._grad_norm = self._grad_norm if norm is None else norm
 
     @tells
     def end(self) -> None:

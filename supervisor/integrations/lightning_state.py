@@ -265,3 +265,21 @@ def _has_fixed_order(loader: Any) -> bool:
         or type(sampler).__name__ in ("SequentialSampler", "_InfiniteConstantSampler")
         or hasattr(sampler, "set_epoch")
     )
+
+
+def loss_and_norm(metrics: Any) -> tuple[float | None, float | None]:
+    """The training's loss and its gradient's norm among named numbers of the host, by their names.
+
+    `lightning.pytorch.utilities.grad_norm` names the norm `grad_2.0_norm_total`.
+    """
+    loss = norm = None
+    for name, value in metrics.items() if isinstance(metrics, dict) else ():
+        word = str(name).lower().removesuffix("_step")
+        if not isinstance(value, float) or word.startswith(("val", "test")):
+            continue
+        if loss is None and "loss" in word:
+            loss = value
+        is_norm = word.endswith("_norm_total") and word.startswith("grad_")
+        if norm is None and (is_norm or word.rpartition("/")[2] in ("grad_norm", "gradient_norm")):
+            norm = value
+    return loss, norm

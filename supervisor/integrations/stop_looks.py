@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 
-from ..worker.environment import number_of
 from .attachment import give_signals_back
 from .node_agreement import PLACE_BITS
 
@@ -140,8 +139,3 @@ class StopLooks:
     def tell(self, sentence: str) -> None:
         """Tell the user something, once."""
         raise NotImplementedError
-
-
-def world_size() -> int:
-    """How many ranks there are, by the environment."""
-    return number_of("WORLD_SIZE", "SLURM_STEP_NUM_TASKS") or 1

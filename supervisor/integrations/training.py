@@ -12,13 +12,13 @@ from contextlib import AbstractContextManager
 
 from ..worker.contract import EXIT_PREEMPTED
 from ..worker.description import Description
-from ..worker.environment import is_spawn_import, number_of
+from ..worker.environment import number_of
 from . import hook
 from .attachment import attached, give_signals_back, take_signals
-from .ranks import RankMeeting, meet
+from .ranks import RankMeeting, is_rank_without_page, meet, world_size
 from .record import TrainingName, WriterRecord
 from .resume_choice import ResumeChoice
-from .stop_looks import StopLooks, world_size
+from .stop_looks import StopLooks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,10 +108,12 @@ class Training(StopLooks, ResumeChoice):
             return
         take_signals(self._worker, hook.tell)
         has_page = self._worker.attached
-        self.is_supervised = has_page or _is_rank_without_page(self._worker)
+        self.is_supervised = has_page or is_rank_without_page(self._worker)
         if not self.is_supervised:
             return
         self._is_off = not has_page
+        taken = getattr(getattr(self._worker.beat, "__code__", None), "co_varnames", ())
+        self._takes_grad_norm = "grad_norm" in taken  # not by a worker of an earlier version
         self._meet_ranks(has_page)
         self._leave_all()
         self._description = _description_of(self._worker)
@@ -120,7 +122,7 @@ class Training(StopLooks, ResumeChoice):
         self._record = WriterRecord(os.environ.get("SUPERVISOR_RUN_DIR"), self._attempt)
         self._description.merge(
             framework=f"{framework} {version}",
-            checkpoint_dir=where if is_place else None,
+            checkpoint_dir=where if is_place and self._saves_on_this_node else None,
             total_steps=total_steps,
             resumed_from=None,
             training=self._told_of(),
@@ -139,11 +141,17 @@ class Training(StopLooks, ResumeChoice):
             before.agreement.close()
         if world_size() > 1:
             _PROCESS.met = getattr(_PROCESS, "met", 0) + 1
-            self._ranks = meet(_PROCESS.met, world_size(), has_page=has_page, takes=self.may_stop)
+            self._ranks = meet(_PROCESS.met, has_page=has_page, takes=self.may_stop)
         _PROCESS.ranks = self._ranks
         self._agreement = self._ranks.agreement
 
-    def beat(self, step: int, epoch: float | None = None, loss: float | None = None) -> None:
+    def beat(
+        self,
+        step: int,
+        epoch: float | None = None,
+        loss: float | None = None,
+        grad_norm: float | None = None,
+    ) -> None:
         """Tell that an optimizer step is done. Values of the host alone, never of a device."""
         worker = self._worker
         if worker is None or not self.is_supervised:
@@ -152,7 +160,11 @@ class Training(StopLooks, ResumeChoice):
         if _PROCESS.phases and step > _PROCESS.phases[0][1] >= 0:
             self._leave_all()  # an evaluation that failed was never left
         try:
-            worker.beat(step, None if epoch is None else int(epoch), loss)
+            at = step, None if epoch is None else int(epoch), loss
+            if grad_norm is None or not self._takes_grad_norm:
+                worker.beat(*at)
+            else:
+                worker.beat(*at, grad_norm)
         except Exception as error:
             self.tell(f"step {step} cannot be told: {type(error).__name__}: {error}")
 
@@ -190,11 +202,18 @@ class Training(StopLooks, ResumeChoice):
             return
         for note in _sentences(facts.pop("notes", None)):
             self.tell(note)
+        if not self._saves_on_this_node:
+            facts = {name: facts[name] for name in facts if name not in ("best", "checkpoint_dir")}
         for key in ("best", "checkpoint_dir", "resumed_from"):
             if facts.get(key) is not None:
                 facts[key] = os.path.abspath(os.fspath(facts[key]))
         if facts:
             self._description.merge(**facts)
+
+    @property
+    def _saves_on_this_node(self) -> bool:
+        """False on a node without rank 0: its supervisor must not prune the other node's saves."""
+        return self._is_rank_0 or not self._ranks.spans_nodes
 
     def tell(self, sentence: str) -> None:
         """Tell the user something, once."""
@@ -263,15 +282,6 @@ def _description_of(worker: Worker) -> Description:
         found = Description(_path(directory), local_rank, number_of("SUPERVISOR_ATTEMPT"))
     _PROCESS.description = found
     return found
-
-
-def _is_rank_without_page(worker: Worker) -> bool:
-    """Whether this is one of several ranks, which found no room or no directory for its page.
-
-    What adapters do has to be done by all ranks.
-    """
-    is_helper = getattr(worker, "is_bystander", True) or is_spawn_import()
-    return world_size() > 1 and not is_helper
 
 
 def _path(text: str) -> Any:

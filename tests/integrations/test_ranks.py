@@ -88,15 +88,12 @@ class World:
             if not environment["SUPERVISOR_HEARTBEAT"]:
                 del environment["SUPERVISOR_HEARTBEAT"]
             with self.output(rank).open("w") as output:
-                self.processes.append(
-                    subprocess.Popen(
-                        [sys.executable, str(self.script)],
-                        env=environment,
-                        stdout=output,
-                        stderr=subprocess.STDOUT,
-                        cwd=self.installation.folder,
-                    )  # fmt: skip
-                )
+                command = [sys.executable, str(self.script)]
+                process = subprocess.Popen(
+                    command, env=environment, stdout=output, stderr=subprocess.STDOUT,
+                    cwd=self.installation.folder,
+                )  # fmt: skip
+                self.processes.append(process)
 
     def output(self, rank: int) -> Path:
         """Where a rank prints."""
@@ -237,12 +234,11 @@ store = dist.TCPStore("127.0.0.1", {world.port}, None, True, wait_for_workers=Fa
 print("up", flush=True)
 time.sleep(600)
 """
-    host = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    world.processes.append(host)
+    output = world.output(99)
+    with output.open("w") as file:
+        host = subprocess.Popen([sys.executable, "-c", code], stdout=file)
     try:
-        assert host.stdout is not None
-        assert host.stdout.readline() == b"up\n"
-        world.processes.remove(host)
+        world.wait(lambda: output.read_text() == "up\n")
         world.start(2, nodes=True, STEPS="150", EACH="0.02", TORCHELASTIC_USE_AGENT_STORE="True")
         world.wait(lambda: world.said(0, "at"))
         os.kill(host.pid, signal.SIGSTOP)
