@@ -124,6 +124,18 @@ def test_two_ranks_leave_at_one_step(lightning_run: LightningRun, launcher: str)
     assert_equal(alone, run.folder)
 
 
+def test_a_rank_without_a_page(lightning_run: LightningRun) -> None:
+    """Saves do not wait for its random state, and it resumes as the others do."""
+    run = lightning_run
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", ""]
+    run.use("lightning_script.py", *words, EVERY=3, STRATEGY="ddp", DEVICES=2, NO_PAGE=1,
+            faults="kill@8")  # fmt: skip
+    assert run.until_the_end() == 0
+    assert run.steps() == [6]
+    assert "a resume restores rank 0's random state alone" in run.text
+    assert run.status["step"] == 18
+
+
 @pytest.mark.parametrize(
     ("plan", "faults", "names"),
     [

@@ -16,6 +16,10 @@ from typing import Any
 
 import pytest
 
+from supervisor.integrations import resume_agreement
+from supervisor.integrations.resuming import Resumption
+from supervisor.integrations.world_store import WorldStore
+
 from .conftest import Installation
 
 pytestmark = pytest.mark.timeout(240)
@@ -39,6 +43,11 @@ for number in range(int(os.environ.get("TRAININGS", "1"))):
     print("supervised", t.is_supervised, flush=True)
     meet()
     print("everyone", t.is_everyone_here(), flush=True)
+    if os.environ.get("FEW_RANKS"):
+        from _train_supervisor.integrations import lightning_ranks
+        lightning_ranks._FEW_RANKS = int(os.environ["FEW_RANKS"])
+        states = lightning_ranks.RankStates(t, rank, world)
+        print("states", states.of_all(rank), states.of_all(None), flush=True)
     step = 0
     while step < int(os.environ.get("STEPS", "2000")):
         step += 1
@@ -274,3 +283,40 @@ def test_a_checkpoint_that_one_rank_does_not_see(world: World) -> None:
     assert world.codes() == [0, 0]
     assert [world.said(rank, "resumes") for rank in range(2)] == [["False None"]] * 2
     assert any("agree on no checkpoint: rank 1: " in each for each in world.told(0, nodes=True))
+
+
+@pytest.mark.parametrize(("few", "others"), [("64", "[0, 1, 2] [None, None, None]"), ("2", None)])
+def test_random_states_of_all_ranks(world: World, few: str, others: str | None) -> None:
+    """Each rank gets all, up to a number of ranks; above it rank 0, which writes the checkpoint."""
+    world.start(3, nodes=False, FEW_RANKS=few, STEPS="1")
+    assert world.codes() == [0, 0, 0]
+    assert world.said(0, "states") == ["[0, 1, 2] [None, None, None]"]
+    assert world.said(1, "states") == [others or "[1] [None]"]
+
+
+def test_no_random_states_where_a_rank_has_no_page(world: World) -> None:
+    """All ranks then leave the exchange out: a rank that is alone in it would wait for ever."""
+    of = {1: {"SUPERVISOR_HEARTBEAT": "/nonexistent"}}
+    world.start(2, nodes=False, of=of, FEW_RANKS="64", STEPS="1")
+    assert world.codes() == [0, 0]
+    assert [world.said(rank, "states") for rank in (0, 1)] == [["[0] [None]"], ["[1] [None]"]]
+
+
+def test_ranks_that_never_answer(tmp_path: Path) -> None:
+    """The first verdict counts for all, also for a rank that comes after it."""
+    import torch.distributed
+
+    store = torch.distributed.TCPStore("127.0.0.1", 0, None, True, wait_for_workers=False)
+    own = Resumption(True, str(tmp_path))
+
+    def agreed(rank: int, name: str, patience_s: float = 0.2) -> Resumption:
+        each = WorldStore(store, rank, 2, name)
+        return resume_agreement.agree(each, own, lambda path: None, patience_s)
+
+    alone = agreed(1, "rank 0 is late")
+    assert (alone.inject, alone.path) == (False, None)
+    assert "rank 0 has not answered" in (alone.remark or "")
+    assert agreed(0, "rank 0 is late", 30.0).inject is False
+    alone = agreed(0, "rank 1 is late")
+    assert "not all ranks have answered" in (alone.remark or "")
+    assert agreed(1, "rank 1 is late", 30.0).inject is False

@@ -20,8 +20,8 @@ PATIENCE_S = 300.0
 HF = (
     "causal_lm.py", "--output_dir", "out", "--per_device_train_batch_size", "2",
     "--num_train_epochs", "1", "--logging_steps", "1", "--save_steps", "8", "--report_to",
-    "none", "--seed", "3", "--learning_rate", "0.01", "--eval_strategy", "steps", "--eval_steps",
-    "30",
+    "none", "--seed", "3", "--learning_rate", "0.01", "--use_cpu", "--eval_strategy", "steps",
+    "--eval_steps", "30",
 )  # fmt: skip
 
 
