@@ -59,6 +59,7 @@ _KEYS = (
     "printed",
     "epoch",
     "loss",
+    "grad_norm",
     "adapter",
     "described",
     "heartbeat_age_s",

@@ -106,6 +106,8 @@ class Ending:
     """The attempt died while it loaded a checkpoint. None: its calls are not known."""
     full_place: str | None = None
     """The directory named by the write that found no room."""
+    told_checkpoint: str | None = None
+    """The checkpoint with which all ranks say that they were stopped, if it is there."""
 
     @property
     def is_programs_own(self) -> bool:

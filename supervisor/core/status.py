@@ -217,6 +217,8 @@ class Status:
     """Of the running attempt."""
     loss: float | None = None
     """Of the running attempt."""
+    grad_norm: float | None = None
+    """The gradient's norm, of the running attempt."""
     step_rate: float | None = None
     """Steps a second over the last 30 s."""
     total: int | None = None

@@ -27,12 +27,13 @@ def take_signals(worker: Worker, tell: Callable[[str], None]) -> None:
         worker._signals.take(unhandled(STOP_SIGNALS, tell))
 
 
-def give_signals_back(worker: Worker) -> None:
+def give_signals_back(worker: Worker, *, even_if_asked: bool = False) -> None:
     """Let the stop signals have their default action again, if it was an adapter that took them.
 
     Where no training heeds them, a process that ignores SIGTERM could only be killed.
     """
-    if getattr(worker, "_is_adapters", False) and not worker._signals.asked:
+    is_due = even_if_asked or not worker._signals.asked
+    if getattr(worker, "_is_adapters", False) and is_due:
         worker._signals.let_go()
 
 

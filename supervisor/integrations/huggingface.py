@@ -112,10 +112,7 @@ def _resumed(
     # `model_path` is the older name; it counts, as in the library, before the other.
     asked = args[0] if args else kwargs.get("resume_from_checkpoint")
     asked = kwargs.get("model_path", asked)
-    injects, path = training.resume_path(asked)
-    if injects and path is not None and not os.path.isfile(f"{path}/trainer_state.json"):
-        training.tell(f"{path} has no trainer_state.json: where to resume is left to the script")
-        injects = False
+    injects, path = training.resume_path(asked, _why_not)
     if injects:
         kwargs = {name: value for name, value in kwargs.items() if name != "model_path"}
         if args:
@@ -124,6 +121,13 @@ def _resumed(
             kwargs["resume_from_checkpoint"] = path
     events.resumed_from = path if injects else asked if isinstance(asked, str) else None
     return args, kwargs
+
+
+def _why_not(path: str) -> str | None:
+    """What keeps the library from going on from a checkpoint."""
+    if os.path.isfile(f"{path}/trainer_state.json"):
+        return None
+    return f"{path} has no trainer_state.json: where to resume is left to the script"
 
 
 def _over(events: TrainerEvents | None, *, is_ended: bool) -> None:

@@ -11,6 +11,7 @@ from math import isfinite
 
 from . import hook
 from .lightning_guard import tells
+from .lightning_ranks import RankStates, bring_world_up
 from .lightning_start import (
     CheckpointFolders,
     is_trial,
@@ -20,14 +21,16 @@ from .lightning_start import (
 )
 from .lightning_state import (
     KEY,
+    RANDOMNESS,
     VERSION,
     DataPlace,
     FirstDraw,
     begin_next_epoch,
     follow_metrics,
     loaders_of,
-    of_all_ranks,
+    loss_and_norm,
     random_state,
+    randomness_of,
     restart_validation,
     restore_schedules,
 )
@@ -48,7 +51,6 @@ if TYPE_CHECKING:
 
 # A fit that adds up gradients stops at the next optimizer step, at most so many batches later.
 _MOST_BATCHES_WAITED = 64
-_RANDOMNESS = "_randomness_at_iter"
 
 _current: list[LightningFit] = []
 _ended: list[LightningFit] = []
@@ -64,13 +66,12 @@ def begin(trainer: Any, version: str) -> LightningFit | None:
             return None
         if is_trial(trainer):
             return None
+        if hook.is_wanted("lightning"):
+            bring_world_up(trainer)
         with ranks_in_environment(trainer):
             training = Training("lightning", version, name_of(trainer), None, is_place=False)
-            _ = training.may_stop  # it looks here whether all ranks are on this node
         if not training.is_supervised:
             return None
-        if trainer.num_nodes > 1:
-            training.tell("stops are not seen: the ranks agree on a step on one node alone")
         _current.append(LightningFit(trainer, training))
         return _current[0]
     except Exception as error:
@@ -110,10 +111,12 @@ class LightningFit:
         self._position: dict[str, Any] | None = None
         self._ended_epoch: int | None = None
         self._loss: float | None = None
+        self._grad_norm: float | None = None
         self._last_step = -1
         self._batches_waited = 0
         self._places: set[str] = set()
         self._folders = CheckpointFolders(trainer)
+        self._states = RankStates(training, trainer.global_rank, trainer.world_size)
 
     def with_checkpoint(
         self, fit: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -179,7 +182,7 @@ class LightningFit:
     def _ends_batch(self, batch_idx: int) -> bool:
         trainer = self.trainer
         step = trainer.global_step
-        self.training.beat(step, trainer.current_epoch, self._loss)
+        self.training.beat(step, trainer.current_epoch, self._loss, self._grad_norm)
         has_stepped, self._last_step = step != self._last_step, step
         if has_stepped:
             self._place = 0
@@ -211,17 +214,19 @@ class LightningFit:
         """Save, and end this process with 75."""
         save_and_leave(self.trainer, self.training, self._folders.first)
 
-    @tells
     def begin_save(self) -> None:
         """Take in that a checkpoint is being saved."""
         self._is_saving = True
         self.training.enter("save")
 
-    @tells
     def end_save(self, filepath: Any, *, is_whole: bool) -> None:
         """Take in that it is saved."""
         self._is_saving = False
         self.training.leave()
+        self._end_save(filepath, is_whole=is_whole)
+
+    @tells
+    def _end_save(self, filepath: Any, *, is_whole: bool) -> None:
         path = os.fspath(filepath)
         if "://" in path or os.path.basename(path).startswith("."):
             return  # the tuners' own are hidden files, which they delete
@@ -233,23 +238,21 @@ class LightningFit:
             if getattr(callback, "monitor", None) and best and "://" not in best:
                 self.training.describe(best=best)
 
-    @tells
     def add_position(self, checkpoint: dict[str, Any]) -> None:
-        """Add to a checkpoint what Lightning leaves out of it."""
-        if not self._is_saving:
-            return
-        fit_loop = self.trainer.fit_loop
-        now = random_state(loaders_of(fit_loop._data_fetcher))
-        if self._leaves_validation:
-            fetcher = fit_loop.epoch_loop.val_loop._data_fetcher
-            begun = getattr(fetcher, _RANDOMNESS, {}).get("iter", now)
-            now = {**begun, "loaders": now["loaders"]}
-        epoch = getattr(fit_loop._data_fetcher, _RANDOMNESS, None)
-        states = of_all_ranks({"now": now, "epoch": epoch}, self.trainer.world_size)
+        """Add to a checkpoint what Lightning leaves out of it; a rank that failed comes along."""
+        if self._is_saving:
+            self._add(checkpoint, self._states.of_all(self._randomness()))
+
+    @tells
+    def _randomness(self) -> dict[str, Any]:
+        return randomness_of(self.trainer.fit_loop, in_validation=self._leaves_validation)
+
+    @tells
+    def _add(self, checkpoint: dict[str, Any], states: list[dict[str, Any] | None]) -> None:
         checkpoint[KEY] = {
             "version": VERSION,
             "world_size": self.trainer.world_size,
-            **{name: [state[name] for state in states] for name in ("now", "epoch")},
+            **{name: [state and state[name] for state in states] for name in ("now", "epoch")},
             "validation": self._leaves_validation or is_before_a_validation(self.trainer),
             "is_hook_left_out": not self._is_stopping and changes_after_batches(self.trainer),
             # Those that were asked for since they were computed; nothing is computed here.
@@ -276,22 +279,20 @@ class LightningFit:
     @tells
     def note_randomness(self, fetcher: Any) -> None:
         """Keep the random state with which a fetcher begins its loaders."""
-        setattr(fetcher, _RANDOMNESS, {"iter": random_state(loaders_of(fetcher))})
+        setattr(fetcher, RANDOMNESS, {"iter": random_state(loaders_of(fetcher))})
 
     @tells
     def note_first_draw(self, fetcher: Any) -> None:
         """Keep the one with which it takes the first batch: a sampler draws its order then."""
         if fetcher.fetched == 0:
-            fetcher.iterator = FirstDraw(fetcher, getattr(fetcher, _RANDOMNESS, {}))
+            fetcher.iterator = FirstDraw(fetcher, getattr(fetcher, RANDOMNESS, {}))
 
     @tells
     def note_metrics(self, metrics: Any) -> None:
-        """Keep the loss of what Lightning has brought to the host for its loggers."""
-        for name, value in metrics.items() if isinstance(metrics, dict) else ():
-            word = str(name).lower()
-            if "loss" in word and isinstance(value, float) and not word.startswith(("val", "test")):
-                self._loss = value
-                return
+        """Keep what Lightning has brought to the host for its loggers."""
+        loss, norm = loss_and_norm(metrics)
+        self._loss = self._loss if loss is None else loss
+        self._grad_norm = self._grad_norm if norm is None else norm
 
     @tells
     def end(self) -> None:

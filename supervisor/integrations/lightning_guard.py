@@ -20,6 +20,7 @@ def tells(method: Any) -> Any:
             return method(self, *args, **kwargs)
         except Exception as error:
             self.is_off = True
+            self.training.take_no_stops()
             self.training.tell(
                 f"the adapter for lightning is off from {method.__name__} on:"
                 f" {type(error).__name__}: {error}"

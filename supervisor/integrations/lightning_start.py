@@ -101,15 +101,8 @@ def put_checkpoint(trainer: Any, training: Training, bound: BoundArguments) -> s
         asked = connector._ckpt_path
     if asked == "best":
         return None
-    inject, path = training.resume_path(None if asked in ("last", "hpc") else asked)
+    inject, path = training.resume_path(None if asked in ("last", "hpc") else asked, _why_not)
     if not inject or path is None:
-        return None
-    if not _holds_optimizers(path):
-        training.tell(
-            f"{path} holds weights only (save_weights_only): training cannot go on from it,"
-            " and begins as the script says"
-        )
-        training.describe(resumed_from=None)
         return None
     connector._user_managed = False
     bound.arguments["ckpt_path"] = path
@@ -119,6 +112,16 @@ def put_checkpoint(trainer: Any, training: Training, bound: BoundArguments) -> s
             # The script's own objects, which this run has written.
             bound.arguments["weights_only"] = False
     return path
+
+
+def _why_not(path: str) -> str | None:
+    """What keeps a fit from going on from a checkpoint."""
+    if _holds_optimizers(path):
+        return None
+    return (
+        f"{path} holds weights only (save_weights_only): training cannot go on from it,"
+        " and begins as the script says"
+    )
 
 
 def _holds_optimizers(path: str) -> bool:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 KEY = "train_supervisor"
 VERSION = 1
-# Each rank has about 16 KiB.
-_MOST_RANKS = 64
+RANDOMNESS = "_randomness_at_iter"
+"""What a fetcher has: the random state with which it began its loaders."""
 
 
 def random_state(loaders: list[Any]) -> dict[str, Any]:
@@ -77,19 +77,16 @@ def _generators(loaders: list[Any]) -> list[Any]:
     return list(found.values())
 
 
-def of_all_ranks(mine: dict[str, Any], world_size: int) -> list[dict[str, Any]]:
-    """The states of all ranks, each of which calls this at the same save; fewer if there are many.
+def randomness_of(fit_loop: Any, *, in_validation: bool) -> dict[str, Any]:
+    """The random state of this rank now, and with which its epoch began.
 
-    It is called inside a save, where all ranks meet at a barrier anyway.
+    `in_validation`: now is inside a validation, which a resumed fit runs as a whole.
     """
-    import torch.distributed
-
-    is_up = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if world_size == 1 or not is_up or world_size > _MOST_RANKS:
-        return [mine]
-    states: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(states, mine)
-    return states
+    now = random_state(loaders_of(fit_loop._data_fetcher))
+    if in_validation:
+        begun = getattr(fit_loop.epoch_loop.val_loop._data_fetcher, RANDOMNESS, {})
+        now = {**begun.get("iter", now), "loaders": now["loaders"]}
+    return {"now": now, "epoch": getattr(fit_loop._data_fetcher, RANDOMNESS, None)}
 
 
 def restart_validation(loops: dict[str, Any]) -> None:
@@ -268,3 +265,21 @@ def _has_fixed_order(loader: Any) -> bool:
         or type(sampler).__name__ in ("SequentialSampler", "_InfiniteConstantSampler")
         or hasattr(sampler, "set_epoch")
     )
+
+
+def loss_and_norm(metrics: Any) -> tuple[float | None, float | None]:
+    """The training's loss and its gradient's norm among named numbers of the host, by their names.
+
+    `lightning.pytorch.utilities.grad_norm` names the norm `grad_2.0_norm_total`.
+    """
+    loss = norm = None
+    for name, value in metrics.items() if isinstance(metrics, dict) else ():
+        word = str(name).lower().removesuffix("_step")
+        if not isinstance(value, float) or word.startswith(("val", "test")):
+            continue
+        if loss is None and "loss" in word:
+            loss = value
+        is_norm = word.endswith("_norm_total") and word.startswith("grad_")
+        if norm is None and (is_norm or word.rpartition("/")[2] in ("grad_norm", "gradient_norm")):
+            norm = value
+    return loss, norm

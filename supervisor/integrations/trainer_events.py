@@ -57,6 +57,7 @@ class TrainerEvents:
     _phase: str | None = None
     _best: str | None = None
     _loss: float | None = None
+    _grad_norm: float | None = None
     _is_in_step = False
     _is_first = True
     _is_evaluation_due = False
@@ -155,6 +156,8 @@ class TrainerEvents:
 
     def _give_up(self, error: Exception) -> None:
         self._stop = None
+        if self._training is not None:
+            self._training.take_no_stops()
         hook.tell(f"the adapter for {FRAMEWORK} is off: {type(error).__name__}: {error}")
 
     @_heard
@@ -184,7 +187,7 @@ class TrainerEvents:
             control.should_training_stop = True
             return
         self._is_first = False
-        stop.training.beat(state.global_step, state.epoch, self._loss)
+        stop.training.beat(state.global_step, state.epoch, self._loss, self._grad_norm)
         stop.after_step(args, state, control)
         self._show_what_is_due(control)
 
@@ -249,10 +252,12 @@ class TrainerEvents:
 
     @_heard
     def on_log(self, stop: TrainerStop, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Take the loss, which the library has on the host; anything else is not touched."""
-        loss = (kwargs.get("logs") or {}).get("loss")
-        if type(loss) is float:
-            self._loss = loss
+        """Take what the library has on the host; anything else is not touched."""
+        logs = kwargs.get("logs") or {}
+        if type(logs.get("loss")) is float:
+            self._loss = logs["loss"]
+        if type(logs.get("grad_norm")) is float:
+            self._grad_norm = logs["grad_norm"]
 
     @_heard
     def on_train_end(

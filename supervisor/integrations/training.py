@@ -10,14 +10,14 @@ import os
 import sys
 from contextlib import AbstractContextManager
 
-from ..worker.adapters import RESUME_ARGS
 from ..worker.contract import EXIT_PREEMPTED
 from ..worker.description import Description
 from ..worker.environment import number_of
 from . import hook
 from .attachment import attached, give_signals_back, take_signals
+from .ranks import RankMeeting, is_rank_without_page, meet, world_size
 from .record import TrainingName, WriterRecord
-from .resuming import choose
+from .resume_choice import ResumeChoice
 from .stop_looks import StopLooks
 
 TYPE_CHECKING = False
@@ -39,6 +39,8 @@ class ProcessTrainings:
         self.phases: list[tuple[AbstractContextManager[None], int]] = []
         self.is_final = False
         self.description: Description | None = None
+        self.met = 0
+        self.ranks = RankMeeting()
         self.pid = os.getpid()
 
     def count(self, directory: str | None) -> int:
@@ -59,7 +61,7 @@ def _of_process() -> ProcessTrainings:
 _PROCESS = _of_process()
 
 
-class Training(StopLooks):
+class Training(StopLooks, ResumeChoice):
     """One training: where its checkpoints lie, how far it is, and when it has to stop."""
 
     def __init__(
@@ -79,6 +81,7 @@ class Training(StopLooks):
         """
         self._worker: Worker | None = None
         self._last = -1
+        self._ranks = RankMeeting()
         self._is_ended = self._is_stopping = False
         self.is_supervised = False
         try:
@@ -100,17 +103,18 @@ class Training(StopLooks):
         where = None if directory is None else os.path.realpath(os.fspath(directory))
         self.name = TrainingName(where or "", _PROCESS.count(where))
         self._number = _PROCESS.began
-        if not self.is_on_one_node:
-            # Not all ranks have a page then, so they would not do the same.
-            hook.tell(f"the adapter for {framework} is off: the ranks are on more than one node")
-            return
         self._worker = attached(hook.tell)
         if self._worker is None:
             return
         take_signals(self._worker, hook.tell)
-        self.is_supervised = self._worker.attached
+        has_page = self._worker.attached
+        self.is_supervised = has_page or is_rank_without_page(self._worker)
         if not self.is_supervised:
             return
+        self._is_off = not has_page
+        taken = getattr(getattr(self._worker.beat, "__code__", None), "co_varnames", ())
+        self._takes_grad_norm = "grad_norm" in taken  # not by a worker of an earlier version
+        self._meet_ranks(has_page)
         self._leave_all()
         self._description = _description_of(self._worker)
         self._attempt = number_of("SUPERVISOR_ATTEMPT") or 1
@@ -118,7 +122,7 @@ class Training(StopLooks):
         self._record = WriterRecord(os.environ.get("SUPERVISOR_RUN_DIR"), self._attempt)
         self._description.merge(
             framework=f"{framework} {version}",
-            checkpoint_dir=where if is_place else None,
+            checkpoint_dir=where if is_place and self._saves_on_this_node else None,
             total_steps=total_steps,
             resumed_from=None,
             training=self._told_of(),
@@ -130,32 +134,24 @@ class Training(StopLooks):
         if self._is_rank_0 and where is not None:
             self._note(lambda: self._record.began(self.name))
 
-    def resume_path(self, asked: str | os.PathLike[str] | bool | None) -> tuple[bool, str | None]:
-        """Return (True, path) where the adapter has to resume; (False, None) is as the script says.
+    def _meet_ranks(self, has_page: bool) -> None:
+        """Join the other ranks, as the next training of this process that has several."""
+        before = getattr(_PROCESS, "ranks", None)  # another version's has none
+        if before is not None and before.agreement is not None:
+            before.agreement.close()
+        if world_size() > 1:
+            _PROCESS.met = getattr(_PROCESS, "met", 0) + 1
+            self._ranks = meet(_PROCESS.met, has_page=has_page, takes=self.may_stop)
+        _PROCESS.ranks = self._ranks
+        self._agreement = self._ranks.agreement
 
-        `asked`: what the script says, True for the newest there is. (True, None) means: begin anew.
-        """
-        has_read = getattr(self._worker, "has_read_resume_from", True)
-        if not self.is_supervised or has_read or os.environ.get(RESUME_ARGS) == "1":
-            return False, None
-        try:
-            chosen = os.environ.get("SUPERVISOR_RESUME_FROM")
-            found = choose(asked, chosen, self.name, self._record, self._attempt)
-        except Exception as error:
-            self.tell(f"where to resume is left to the script: {type(error).__name__}: {error}")
-            return False, None
-        if found.remark is not None:
-            self.tell(found.remark)
-        used = found.path if found.inject else asked
-        if isinstance(used, (str, os.PathLike)):
-            self._description.merge(resumed_from=os.path.abspath(os.fspath(used)))
-        return found.inject, found.path
-
-    def is_own(self, checkpoint: str) -> bool:
-        """Whether an attempt of this run wrote this checkpoint, as far as that is known."""
-        return self.is_supervised and self._record.is_of_this_run(checkpoint)
-
-    def beat(self, step: int, epoch: float | None = None, loss: float | None = None) -> None:
+    def beat(
+        self,
+        step: int,
+        epoch: float | None = None,
+        loss: float | None = None,
+        grad_norm: float | None = None,
+    ) -> None:
         """Tell that an optimizer step is done. Values of the host alone, never of a device."""
         worker = self._worker
         if worker is None or not self.is_supervised:
@@ -164,7 +160,11 @@ class Training(StopLooks):
         if _PROCESS.phases and step > _PROCESS.phases[0][1] >= 0:
             self._leave_all()  # an evaluation that failed was never left
         try:
-            worker.beat(step, None if epoch is None else int(epoch), loss)
+            at = step, None if epoch is None else int(epoch), loss
+            if grad_norm is None or not self._takes_grad_norm:
+                worker.beat(*at)
+            else:
+                worker.beat(*at, grad_norm)
         except Exception as error:
             self.tell(f"step {step} cannot be told: {type(error).__name__}: {error}")
 
@@ -202,11 +202,18 @@ class Training(StopLooks):
             return
         for note in _sentences(facts.pop("notes", None)):
             self.tell(note)
+        if not self._saves_on_this_node:
+            facts = {name: facts[name] for name in facts if name not in ("best", "checkpoint_dir")}
         for key in ("best", "checkpoint_dir", "resumed_from"):
             if facts.get(key) is not None:
                 facts[key] = os.path.abspath(os.fspath(facts[key]))
         if facts:
             self._description.merge(**facts)
+
+    @property
+    def _saves_on_this_node(self) -> bool:
+        """False on a node without rank 0: its supervisor must not prune the other node's saves."""
+        return self._is_rank_0 or not self._ranks.spans_nodes
 
     def tell(self, sentence: str) -> None:
         """Tell the user something, once."""
@@ -227,6 +234,8 @@ class Training(StopLooks):
         if self._worker is None or not self.is_supervised:
             raise SystemExit(EXIT_PREEMPTED)
         self._leave_all()
+        if self._agreement is not None:
+            self._agreement.close()
         self._worker.exit_preempted(path, step)
 
     def end(self, *, heeds_stops: bool = False) -> None:
@@ -239,8 +248,10 @@ class Training(StopLooks):
         self._is_ended = True
         self._leave_all()
         self.enter("final")
-        if not heeds_stops:
+        if not heeds_stops or self._ranks.spans_nodes:
             self._give_signals_back_unless_heeded()
+            if self._agreement is not None:
+                self._agreement.close()
         self._description.merge(training=self._told_of())
 
     def _give_signals_back_unless_heeded(self) -> None:

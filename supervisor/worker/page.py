@@ -18,6 +18,8 @@ from .page_layout import (
     CHECKPOINT_BYTES_MAX,
     END,
     ENDED_IN_ORDER,
+    GRAD_NORM,
+    GRAD_NORM_AT,
     HEADER,
     IS_SECOND,
     MAGIC,
@@ -74,6 +76,7 @@ class Page(NamedTuple):
     """Its program came to its end: it was not killed, and no exception ended it."""
     is_torn: bool
     """The writer was stopped inside a write: its numbers may belong to two neighbouring beats."""
+    grad_norm: float | None = None
 
     @property
     def is_begun(self) -> bool:
@@ -121,7 +124,15 @@ def parse(raw: bytes) -> Page | None:
         tells_its_end=raw[END] != 0,
         has_ended_in_order=raw[END] == ENDED_IN_ORDER,
         is_torn=begin != end or state_begin != state_end,
+        grad_norm=_grad_norm(raw),
     )
+
+
+def _grad_norm(raw: bytes) -> float | None:
+    if not any(raw[GRAD_NORM_AT : GRAD_NORM_AT + GRAD_NORM.size]):
+        return None
+    found: float = GRAD_NORM.unpack_from(raw, GRAD_NORM_AT)[0]
+    return found + 0.0  # -0 is 0
 
 
 def _parse_outcome(raw: bytes) -> Outcome | None:

@@ -36,6 +36,10 @@ BEAT = struct.Struct("<QqqqdQ")  # end 64, ns 72, step 80, epoch 88, loss 96, be
 BEAT_AT = 64
 STATE = struct.Struct("<QqqqqqqqQ")  # end 128, phase, since, first step, 4 durations, begin 192
 STATE_AT = 128
+# The norm of the gradient, a number by itself: one aligned store. All its bits are 0 where none
+# was given, by workers of earlier versions too. So a norm of 0 is written as -0.
+GRAD_NORM = struct.Struct("<d")
+GRAD_NORM_AT = 200
 OUTCOME = struct.Struct("<IiqII")  # set 256, code, step, crc of code, step and path, length
 OUTCOME_AT = 256
 OUTCOME_SIGNED = struct.Struct("<iqI")

@@ -452,6 +452,30 @@ print(run.should_stop, t.may_stop, t.should_stop)
     assert runs.described["framework"] == "huggingface 5.24"
 
 
+def test_the_norm_of_the_gradient(runs: Runs) -> None:
+    """The page has it; a worker of an earlier version, which takes none, gets the rest."""
+    shown = f"""
+sys.path.insert(0, {str(runs.installation.package.parent)!r})
+from supervisor.worker.page_reading import read_page
+def shown():
+    page = read_page(os.environ["SUPERVISOR_HEARTBEAT"] + "/rank-0")
+    return page.step, page.loss, page.grad_norm
+"""
+    code = f"{shown}\nt = begin(); t.beat(1, 0.5, 2.0, 3.0); print(*shown())"
+    assert runs.does(code) == "1 2.0 3.0"
+    code = f"""{shown}
+from supervisor.worker import rank
+worker = rank.attach()
+new = worker.beat
+def beat(step, epoch=-1, loss=float("nan")):
+    new(step, epoch, loss)
+worker.beat = beat
+t = begin(); t.beat(1, 0.5, 2.0, 3.0); print(*shown())
+"""
+    assert runs.does(code) == "1 2.0 None"
+    assert runs.described["told"] == []
+
+
 def test_the_script_attaches_after_an_adapter(runs: Runs) -> None:
     """`attach()` takes the signals as ever, also those that the adapter has left alone."""
     code = f"""

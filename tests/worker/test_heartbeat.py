@@ -28,6 +28,30 @@ def test_a_new_page_says_who_writes_it(tmp_path: Path) -> None:
     assert (page.attempt, page.is_torn, page.stop_seen) == (3, False, False)
 
 
+@pytest.mark.parametrize("norm", [1.5, 0.0, 3, float("inf")])
+def test_the_norm_of_the_gradient(tmp_path: Path, norm: float) -> None:
+    """It stays until the next one is given; nothing else of the page changes with it."""
+    writer = PageWriter(tmp_path / "rank-0")
+    writer.beat(1, 0, 0.5)
+    before = read_page(tmp_path / "rank-0")
+    writer.beat(2, 0, 0.25, norm)
+    writer.beat(step=3, loss=0.125)
+    page = read_page(tmp_path / "rank-0")
+    assert before is not None
+    assert page is not None
+    assert (before.grad_norm, page.grad_norm) == (None, norm)
+    assert (page.step, page.loss, page.beats, page.is_torn) == (3, 0.125, 3, False)
+
+
+def test_a_page_of_a_worker_without_the_norm(tmp_path: Path) -> None:
+    """The bytes that earlier versions leave free say nothing of a norm."""
+    writer = PageWriter(tmp_path / "rank-0")
+    writer.beat(1)
+    raw = (tmp_path / "rank-0").read_bytes()
+    assert not any(raw[200:256])
+    assert read_page(tmp_path / "rank-0") is not None
+
+
 def test_the_first_beat_begins_stepping(tmp_path: Path) -> None:
     """The startup ends with the first beat; later beats keep its time."""
     writer = PageWriter(tmp_path / "rank-0")

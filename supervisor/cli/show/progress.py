@@ -41,6 +41,8 @@ def progress_text(status: Status) -> str:
     loss = printed.loss if status.loss is None else status.loss
     if loss is not None:
         parts.append(f"loss {loss:.4g}")
+    if status.grad_norm is not None:
+        parts.append(f"grad norm {status.grad_norm:.3g}")
     return ", ".join(parts)
 
 

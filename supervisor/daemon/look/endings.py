@@ -214,6 +214,7 @@ def ending_of(
         vanished=None if end.is_unseen else vanished_ranks(pages, main_pid),
         loads_checkpoint=found.loads_checkpoint,
         full_place=_full_place(found),
+        told_checkpoint=_told_checkpoint(outcome),
     )
 
 
@@ -235,6 +236,13 @@ def _diagnosis_of(unhandled: Unhandled, evidence: ExitEvidence, rules: UserRules
     return Diagnosis(
         Failure.EXCEPTION, Action.RESTART, exception, None, (line,), f"exception: {line}"
     )
+
+
+def _told_checkpoint(outcome: Outcome | None) -> str | None:
+    """The checkpoint with which all ranks say that they were stopped, if it is there."""
+    if outcome is None or outcome.code != ExitCode.PREEMPTED or outcome.checkpoint is None:
+        return None
+    return outcome.checkpoint if Path(outcome.checkpoint).exists() else None
 
 
 def _full_place(found: Diagnosis) -> str | None:

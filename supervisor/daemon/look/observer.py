@@ -90,6 +90,7 @@ class Observation:
     heartbeat_age_s: float | None
     last_save_s: float | None
     world_size: int | None
+    grad_norm: float | None = None
     beat_step: int | None = None
     """The highest step of all beats. (`observed.step` is of the slowest rank, which may change.)"""
     printed: tuple[LogStep, ...] = ()
@@ -204,6 +205,7 @@ class Observer:
             last_save_s=max(saves) / 1000 if saves else None,
             world_size=shown.world_size if shown else None,
             # While the next training begins, it is not known which of the two a beat is of.
+            grad_norm=shown.grad_norm if shown else None,
             beat_step=max(steps, default=None) if _training(before) == training else None,
             printed=printed,
             total=bar_total if read.total is None else read.total,

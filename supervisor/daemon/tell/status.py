@@ -99,6 +99,7 @@ def status_of(
         step=activity.step if alive else _last_step(state),
         epoch=shown.epoch if shown else None,
         loss=finite(shown.loss) if shown else None,
+        grad_norm=finite(shown.grad_norm) if shown else None,
         step_rate=shown.step_rate if shown else None,
         total=total,
         eta_s=None if is_over else _eta_s(total, shown),

@@ -21,6 +21,8 @@ else:
     import lightning.pytorch as lightning  # type: ignore[import-not-found]
     from lightning.pytorch.callbacks import ModelCheckpoint  # type: ignore[import-not-found]
 
+if os.environ.get("NO_PAGE") == os.environ.get("LOCAL_RANK", "0"):
+    os.environ["SUPERVISOR_HEARTBEAT"] = "/nonexistent"
 BATCHES = 12
 FAULTS = [word.split("@") for word in os.environ.get("FAULTS", "").split(",") if word]
 
@@ -33,7 +35,10 @@ def fault(place: str, step: int) -> None:
         done = Path(f"did-{kind}-{at}")
         if int(at) != step or kind.endswith("val") != (place == "val") or done.exists():
             continue
-        done.touch()
+        try:
+            done.touch(exist_ok=False)
+        except FileExistsError:
+            continue  # another rank was first
         if kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         elif kind == "exception":
@@ -103,6 +108,7 @@ def main() -> None:
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=int(os.environ.get("DEVICES", "1")),
+        num_nodes=int(os.environ.get("NODES", "1")),
         strategy=os.environ.get("STRATEGY", "auto"),
         max_epochs=3,
         max_steps=int(os.environ.get("STEPS", "-1")),

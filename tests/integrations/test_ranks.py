@@ -1,0 +1,322 @@
+"""Ranks of one node and of several leave a training at one place, or none takes the stop.
+
+Each rank is a process with torch's gloo, and a "node" is a heartbeat directory of its own.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.integrations import resume_agreement
+from supervisor.integrations.resuming import Resumption
+from supervisor.integrations.world_store import WorldStore
+
+from .conftest import Installation
+
+pytestmark = pytest.mark.timeout(240)
+PATIENCE_S = 120.0
+# Several trainings of a rank: steps that wait for all ranks, and evaluations of `EVALUATE` batches.
+RANK = """
+import os, signal, sys, time, torch, torch.distributed as dist
+rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+if os.environ.get("GROUP") != "none":
+    dist.init_process_group("gloo")
+if os.environ.get("HANDLER") == str(rank):
+    signal.signal(signal.SIGTERM, lambda *_: print("mine", flush=True))
+from _train_supervisor.integrations.training import Training
+each, evaluate = float(os.environ.get("EACH", "0.05")), int(os.environ.get("EVALUATE", "0"))
+def meet():
+    if dist.is_initialized():
+        dist.all_reduce(torch.zeros(1))
+for number in range(int(os.environ.get("TRAININGS", "1"))):
+    t = Training("huggingface", "5", "out", None)
+    print("resumes", *t.resume_path(None), flush=True)
+    print("supervised", t.is_supervised, flush=True)
+    meet()
+    print("everyone", t.is_everyone_here(), flush=True)
+    if os.environ.get("FEW_RANKS"):
+        from _train_supervisor.integrations import lightning_ranks
+        lightning_ranks._FEW_RANKS = int(os.environ["FEW_RANKS"])
+        states = lightning_ranks.RankStates(t, rank, world)
+        print("states", states.of_all(rank), states.of_all(None), flush=True)
+    step = 0
+    while step < int(os.environ.get("STEPS", "2000")):
+        step += 1
+        time.sleep(each * (1 + rank))
+        meet()
+        t.beat(step)
+        if step % 10 == 0:
+            print("at", number, step, flush=True)
+        if t.should_stop:
+            print("stopped", number, step, flush=True)
+            t.stop(None, step)
+        for place in range(1, evaluate + 1):
+            time.sleep(each)
+            meet()
+            if t.leaves_inside(place, proposes=t.is_asked):
+                print("stopped inside", number, step, place, flush=True)
+                t.stop(None, step)
+    if os.environ.get("LEAVE_OUT_END") != "1":
+        t.end()
+print("done", flush=True)
+"""
+
+
+class World:
+    """The ranks of one training, on one node or each on a node of its own."""
+
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.script = installation.write("rank.py", RANK)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+
+    def start(self, ranks: int, *, nodes: bool, of: dict[int, dict[str, str]] | None = None,
+              **more: str) -> None:  # fmt: skip
+        """Start the ranks; `of`: what one rank's environment has more, None takes a name away."""
+        for rank in range(ranks):
+            heartbeats = self.installation.folder / (f"node-{rank}" if nodes else "node")
+            heartbeats.mkdir(exist_ok=True)
+            environment = self.installation.environment(
+                RANK=str(rank), WORLD_SIZE=str(ranks), LOCAL_RANK="0" if nodes else str(rank),
+                LOCAL_WORLD_SIZE="1" if nodes else str(ranks), MASTER_ADDR="127.0.0.1",
+                MASTER_PORT=str(self.port), OMP_NUM_THREADS="1",
+                **{"SUPERVISOR_HEARTBEAT": str(heartbeats), **more, **(of or {}).get(rank, {})},
+            )  # fmt: skip
+            if not environment["SUPERVISOR_HEARTBEAT"]:
+                del environment["SUPERVISOR_HEARTBEAT"]
+            with self.output(rank).open("w") as output:
+                command = [sys.executable, str(self.script)]
+                process = subprocess.Popen(
+                    command, env=environment, stdout=output, stderr=subprocess.STDOUT,
+                    cwd=self.installation.folder,
+                )  # fmt: skip
+                self.processes.append(process)
+
+    def output(self, rank: int) -> Path:
+        """Where a rank prints."""
+        return self.installation.folder / f"output-{rank}"
+
+    def said(self, rank: int, word: str) -> list[str]:
+        """What a rank has printed after this word, line by line."""
+        lines = self.output(rank).read_text().splitlines()
+        return [line[len(word) + 1 :] for line in lines if line.startswith(f"{word} ")]
+
+    def told(self, rank: int, *, nodes: bool) -> list[str]:
+        """What a rank's adapter has told the user."""
+        folder = self.installation.folder / (f"node-{rank}" if nodes else "node")
+        name = f"describe-{0 if nodes else rank}.json"
+        return list(json.loads((folder / name).read_text())["told"])
+
+    def wait(self, claim: Callable[[], Any]) -> Any:
+        """Wait until a claim is true."""
+        until = time.monotonic() + PATIENCE_S
+        while not (value := claim()):
+            texts = [self.output(rank).read_text() for rank in range(len(self.processes))]
+            assert time.monotonic() < until, texts
+            time.sleep(0.02)
+        return value
+
+    def stop(self, *ranks: int) -> None:
+        """Signal ranks, once the first steps are done."""
+        self.wait(lambda: self.said(0, "at"))
+        for rank in ranks:
+            self.processes[rank].send_signal(signal.SIGTERM)
+
+    def codes(self) -> list[int]:
+        """The exit codes."""
+        until = time.monotonic() + PATIENCE_S
+        return [one.wait(max(until - time.monotonic(), 0.1)) for one in self.processes]
+
+    def close(self) -> None:
+        """Kill what is left."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture
+def world(installation: Installation) -> Iterator[World]:
+    """Ranks that have not begun."""
+    made = World(installation)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("nodes", [False, True], ids=["one node", "several"])
+@pytest.mark.parametrize("asked", [(1,), (0, 1, 2)], ids=["one rank", "all ranks"])
+def test_all_leave_at_one_step(world: World, nodes: bool, asked: tuple[int, ...]) -> None:
+    """Whichever rank was asked: the same step for all, and 75."""
+    world.start(3, nodes=nodes)
+    world.stop(*asked)
+    assert world.codes() == [75, 75, 75]
+    stops = {tuple(world.said(rank, "stopped")) for rank in range(3)}
+    assert len(stops) == 1
+    assert {world.said(rank, "everyone")[0] for rank in range(3)} == {"True"}
+
+
+@pytest.mark.parametrize("each", ["0.0005", "0.7"])
+def test_fast_and_slow_steps_on_several_nodes(world: World, each: str) -> None:
+    """Thousands of steps pass while the ranks learn of a stop, or not even one."""
+    world.start(2, nodes=True, EACH=each, STEPS="1000000")
+    world.stop(1)
+    assert world.codes() == [75, 75]
+    assert world.said(0, "stopped") == world.said(1, "stopped") != []
+
+
+@pytest.mark.parametrize("nodes", [False, True], ids=["one node", "several"])
+def test_inside_an_evaluation(world: World, nodes: bool) -> None:
+    """A stop in a long evaluation does not wait for its end."""
+    world.start(2, nodes=nodes, EVALUATE="100000", STEPS="1")
+    world.wait(lambda: world.said(1, "everyone"))
+    world.processes[1].send_signal(signal.SIGTERM)
+    assert world.codes() == [75, 75]
+    assert world.said(0, "stopped inside") == world.said(1, "stopped inside") != []
+
+
+@pytest.mark.parametrize("nodes", [False, True], ids=["one node", "several"])
+def test_one_rank_with_a_handler_of_its_own(world: World, nodes: bool) -> None:
+    """No rank takes the stop then: the signal ends the other rank, as it does without adapters."""
+    world.start(2, nodes=nodes, of={0: {"HANDLER": "0"}})
+    world.stop(0, 1)
+    assert world.processes[1].wait(PATIENCE_S) == -signal.SIGTERM
+    assert world.said(0, "stopped") == world.said(1, "stopped") == []
+    assert "mine" in world.output(0).read_text()
+    assert world.told(1, nodes=nodes)[-1].startswith("stops are left to the script: ")
+
+
+@pytest.mark.parametrize("nodes", [False, True], ids=["one node", "several"])
+@pytest.mark.parametrize("heartbeat", ["", "/nonexistent"], ids=["no supervisor", "no page"])
+def test_one_rank_without_a_page(world: World, nodes: bool, heartbeat: str) -> None:
+    """No rank takes the stop, and none exchanges anything in a collective."""
+    world.start(2, nodes=nodes, of={1: {"SUPERVISOR_HEARTBEAT": heartbeat}})
+    world.stop(0)
+    assert world.processes[0].wait(PATIENCE_S) == -signal.SIGTERM
+    assert world.said(0, "supervised") == ["True"]
+    assert world.said(1, "supervised") == [str(bool(heartbeat))]
+    everyone = {world.said(0, "everyone")[0], world.said(1, "everyone")[0]} if heartbeat else {
+        world.said(0, "everyone")[0]}  # fmt: skip
+    assert len(everyone) == 1
+    assert world.told(0, nodes=nodes)[-1].startswith("stops are left to the script: ")
+
+
+def test_several_nodes_without_a_process_group(world: World) -> None:
+    """Steps are told, but a stop has the effect that it has without adapters."""
+    world.start(2, nodes=True, GROUP="none")
+    world.stop(0, 1)
+    assert world.codes() == [-signal.SIGTERM] * 2
+    assert any("torch.distributed is not initialized" in each for each in world.told(0, nodes=True))
+
+
+@pytest.mark.parametrize("end", ["", "1"], ids=["ended", "by an exception"])
+@pytest.mark.parametrize("nodes", [False, True], ids=["one node", "several"])
+def test_the_next_training_of_the_process(world: World, nodes: bool, end: str) -> None:
+    """The step at which a training was to stop means nothing for the next one."""
+    world.start(2, nodes=nodes, TRAININGS="3", STEPS="25", EACH="0.02", LEAVE_OUT_END=end)
+    world.wait(lambda: [each for each in world.said(0, "at") if each.startswith("1 ")])
+    world.processes[1].send_signal(signal.SIGTERM)
+    codes = world.codes()
+    if codes == [75, 75]:
+        assert world.said(0, "stopped") == world.said(1, "stopped")
+        assert world.said(0, "stopped")[0].split()[0] in "12"
+    else:  # the signal came after the last step of one training and before the next
+        assert -signal.SIGTERM in codes
+
+
+def test_a_stopped_host_of_the_store(world: World) -> None:
+    """Looks that never come back hold up no step, and a training ends although a look is stuck."""
+    code = f"""
+import torch.distributed as dist, time
+store = dist.TCPStore("127.0.0.1", {world.port}, None, True, wait_for_workers=False)
+print("up", flush=True)
+time.sleep(600)
+"""
+    output = world.output(99)
+    with output.open("w") as file:
+        host = subprocess.Popen([sys.executable, "-c", code], stdout=file)
+    try:
+        world.wait(lambda: output.read_text() == "up\n")
+        world.start(2, nodes=True, STEPS="150", EACH="0.02", TORCHELASTIC_USE_AGENT_STORE="True")
+        world.wait(lambda: world.said(0, "at"))
+        os.kill(host.pid, signal.SIGSTOP)
+        codes = world.codes()
+        assert codes == [0, 0], [world.output(rank).read_text() for rank in range(2)]
+    finally:
+        host.kill()
+        host.wait()
+
+
+def test_rank_0_says_from_where_all_resume(world: World) -> None:
+    """Another node's supervisor has chosen another checkpoint, or none."""
+    folder = world.installation.folder
+    for name in ("checkpoint-10", "checkpoint-20"):
+        (folder / "out" / name).mkdir(parents=True)
+    chosen = {
+        rank: {"SUPERVISOR_RESUME_FROM": str(folder / "out" / f"checkpoint-{number}")}
+        for rank, number in enumerate((10, 20))
+    }
+    world.start(3, nodes=True, of=chosen, STEPS="3")
+    assert world.codes() == [0, 0, 0]
+    expected = [f"True {folder}/out/checkpoint-10"]
+    assert [world.said(rank, "resumes") for rank in range(3)] == [expected] * 3
+
+
+def test_a_checkpoint_that_one_rank_does_not_see(world: World) -> None:
+    """Then no rank is given it."""
+    folder = world.installation.folder
+    (folder / "out" / "checkpoint-10").mkdir(parents=True)
+    chosen = {"SUPERVISOR_RESUME_FROM": str(folder / "out" / "checkpoint-10")}
+    of = {0: chosen, 1: {**chosen, "SUPERVISOR_RESUME_ARGS": "1"}}
+    world.start(2, nodes=True, of=of, STEPS="3")
+    assert world.codes() == [0, 0]
+    assert [world.said(rank, "resumes") for rank in range(2)] == [["False None"]] * 2
+    assert any("agree on no checkpoint: rank 1: " in each for each in world.told(0, nodes=True))
+
+
+@pytest.mark.parametrize(("few", "others"), [("64", "[0, 1, 2] [None, None, None]"), ("2", None)])
+def test_random_states_of_all_ranks(world: World, few: str, others: str | None) -> None:
+    """Each rank gets all, up to a number of ranks; above it rank 0, which writes the checkpoint."""
+    world.start(3, nodes=False, FEW_RANKS=few, STEPS="1")
+    assert world.codes() == [0, 0, 0]
+    assert world.said(0, "states") == ["[0, 1, 2] [None, None, None]"]
+    assert world.said(1, "states") == [others or "[1] [None]"]
+
+
+def test_no_random_states_where_a_rank_has_no_page(world: World) -> None:
+    """All ranks then leave the exchange out: a rank that is alone in it would wait for ever."""
+    of = {1: {"SUPERVISOR_HEARTBEAT": "/nonexistent"}}
+    world.start(2, nodes=False, of=of, FEW_RANKS="64", STEPS="1")
+    assert world.codes() == [0, 0]
+    assert [world.said(rank, "states") for rank in (0, 1)] == [["[0] [None]"], ["[1] [None]"]]
+
+
+def test_ranks_that_never_answer(tmp_path: Path) -> None:
+    """The first verdict counts for all, also for a rank that comes after it."""
+    import torch.distributed
+
+    store = torch.distributed.TCPStore("127.0.0.1", 0, None, True, wait_for_workers=False)
+    own = Resumption(True, str(tmp_path))
+
+    def agreed(rank: int, name: str, patience_s: float = 0.2) -> Resumption:
+        each = WorldStore(store, rank, 2, name)
+        return resume_agreement.agree(each, own, lambda path: None, patience_s)
+
+    alone = agreed(1, "rank 0 is late")
+    assert (alone.inject, alone.path) == (False, None)
+    assert "rank 0 has not answered" in (alone.remark or "")
+    assert agreed(0, "rank 0 is late", 30.0).inject is False
+    alone = agreed(0, "rank 1 is late")
+    assert "not all ranks have answered" in (alone.remark or "")
+    assert agreed(1, "rank 1 is late", 30.0).inject is False
