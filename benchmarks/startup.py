@@ -42,6 +42,21 @@ import sys
 finder = sys.meta_path[0]
 print(measure(lambda step: finder.find_spec("torch.nn", None, None)))
 """
+OPTIMIZER_STEP = """
+import sys, time, torch
+optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1)
+optimizer.step()
+(after_step,) = sys.modules["torch.optim.optimizer"]._global_optimizer_post_hooks.values()
+def measure(call):
+    found = []
+    for _ in range(20):
+        began = time.perf_counter_ns()
+        for step in range({steps} // 20):
+            call(optimizer, (), {{}})
+        found.append((time.perf_counter_ns() - began) / ({steps} // 20))
+    return sorted(found)[10]
+print(measure(after_step))
+"""
 
 
 def cpu_ms(python: str, code: str, *, has_hook: bool, folder: Path) -> float:
@@ -95,6 +110,16 @@ def calls_ns(python: str, folder: Path) -> tuple[float, float, float]:
     return beat, should_stop, passed
 
 
+def sign_ns(python: str, folder: Path) -> float:
+    """The ns that the hook adds to an optimizer step of torch."""
+    done = subprocess.run(
+        [python, "-c", OPTIMIZER_STEP.format(steps=STEPS)],
+        env=_environment(folder, has_hook=True), cwd=folder, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    return float(done.stdout)
+
+
 def measured(python: str, times: int, folder: Path) -> Report:
     """All rows for one Python; programs that it does not have are left out."""
     rows = []
@@ -109,6 +134,9 @@ def measured(python: str, times: int, folder: Path) -> Report:
     rows.append(Row("import of another module", "ns", {OURS: passed}, STEP_NS))
     rows.append(Row("beat, one step", "ns", {OURS: beat}, STEP_NS))
     rows.append(Row("beat and should_stop", "ns", {OURS: beat + should_stop}, CALLBACK_NS))
+    if has(python, "import torch"):
+        sign = sign_ns(python, folder)
+        rows.append(Row("sign of life, one optimizer step", "ns", {OURS: sign}, STEP_NS))
     subjects = {OURS: "with the start-up hook", PLAIN: python}
     note = "Medians. 'More than plain' is the median of the differences between neighbouring runs."
     return Report("The start-up hook", subjects, rows, [note])

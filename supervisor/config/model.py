@@ -62,8 +62,8 @@ class RunConfig(Section):
     `huggingface`, `lightning`, `accelerate`, `torch`.
 
     An unchanged script of the first two then reports its steps, saves when it is asked to stop, and
-    resumes. Of a loop of the last two the supervisor sees that it lives. For that the command's `PYTHONPATH` begins with a folder of the supervisor; with
-    `none` it does not."""
+    resumes. Of a loop of the last two the supervisor sees that it lives. For that the command's
+    `PYTHONPATH` begins with a folder of the supervisor; with `none` it does not."""
     env: dict[Annotated[str, Field(pattern=r"^[^=\x00]+$")], str] = Field(default_factory=dict)
     """Added to the environment of the trainer. Values are text: quote numbers."""
 

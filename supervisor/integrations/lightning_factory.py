@@ -65,8 +65,8 @@ def _is_wanted() -> bool:
 
 
 def fabric_callbacks() -> list[Any]:
-    """Return none: a Fabric loop is the script's own, and calls no callback at its saves.
+    """Return none: Fabric tells callbacks of optimizer steps alone, and torch tells of those.
 
-    Of what it does, only optimizer steps are told to callbacks; torch's global hook sees those.
+    `lightning_fabric` wraps its saves and loads.
     """
     return []

@@ -58,9 +58,15 @@ def test_the_default_is_not_written(tmp_path: Path) -> None:
         ("[]", "expected auto, none or a list of adapters; the adapters are huggingface, light"),
         ("", "expected auto, none or a list of adapters; the adapters are huggingface, light"),
         ("1", "expected auto, none or a list of adapters; the adapters are huggingface, light"),
-        ("[keras]", "keras is no adapter; the adapters are huggingface, lightning, accelerate, torch"),
+        (
+            "[keras]",
+            "keras is no adapter; the adapters are huggingface, lightning, accelerate, torch",
+        ),
         ("[hugging_face]", "(did you mean huggingface?)"),
-        ("[huggingface, [lightning]]", "is no adapter; the adapters are huggingface, lightning, accelerate, torch"),
+        (
+            "[huggingface, [lightning]]",
+            "is no adapter; the adapters are huggingface, lightning, accelerate, torch",
+        ),
         ("[true]", "True is no adapter"),
         ("{huggingface: true}", "expected auto, none or a list of adapters"),
     ],
