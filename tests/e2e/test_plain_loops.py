@@ -9,6 +9,9 @@ import pytest
 from tests.e2e.conftest import Supervised
 
 pytest.importorskip("supervisor.integrations.torch_loop")
+pytestmark = pytest.mark.timeout(600)
+# A busy machine imports torch for half a minute.
+PATIENT_S = 240.0
 LOOP = """
 import os, signal, sys, threading, time
 from pathlib import Path
@@ -58,7 +61,8 @@ def configure(run: Supervised, **env: object) -> None:
 def test_a_loop_that_stands_still_is_relaunched(run: Supervised, fault: str) -> None:
     """The next attempt goes on from the last save, and comes to its end."""
     configure(run, FAULT=fault, LAST=80)
-    assert run.run() == 0
+    run.start()
+    assert run.finish(PATIENT_S) == 0
     failures = [entry["failure"] for entry in run.entries("attempt_ended")]
     assert failures == ["hang", "completed"]
     assert run.entries("attempt_started")[1]["checkpoint"]["step"] == 40
@@ -74,13 +78,13 @@ def test_a_stop_waits_for_the_next_save(run: Supervised, shell: bool) -> None:
         body = run.config.read_text()
         run.config.write_text(body.replace("command:", f"command: [sh, -c, {words!r}]\nold:"))
     run.start()
-    run.wait(lambda: run.entries("save_interval"), 180.0)
+    run.wait(lambda: run.entries("save_interval"), PATIENT_S)
     assert run.status["adapter"].endswith("sign of life")
     assert run.process is not None
     count = run.log.count("saved")
     run.wait(lambda: run.log.count("saved") > count)
     run.wait(lambda: run.status["sign_of_life"]["age_s"] is not None)
     run.process.send_signal(signal.SIGTERM)
-    assert run.finish(120.0) == 75
+    assert run.finish(PATIENT_S) == 75
     assert "saved at its own save, step" in run.text
     assert run.entries("attempt_ended")[0]["saved"] is True
