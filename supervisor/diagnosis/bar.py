@@ -81,7 +81,7 @@ def find_bar(text: str, *, from_zero: bool = False) -> tuple[bool, Bar | None]:
     kind = "tqdm"
     if "[" in text:
         found = [*_TQDM.finditer(text)]
-    if not found and any(glyph in text for glyph in _LINE_GLYPHS):
+    if not found and not text.isascii() and any(glyph in text for glyph in _LINE_GLYPHS):
         found, kind = [*_LINE.finditer(text)], "line"
     if not found and "/" in text:
         found, kind = [*_KERAS.finditer(text)], "keras"

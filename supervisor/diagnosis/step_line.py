@@ -34,6 +34,8 @@ _EPOCH_BATCH = re.compile(
     r"|\bepoch\W{1,4}(?P<epoch3>\d{1,9})(?:/\d{1,9})?\b\D.{0,40}?(?<![\d.])(?P<done3>\d{1,12})"
     r" ?/ ?(?P<total3>\d{1,12})\b"
 )
+# In each of these forms; `tokens/s` is in the lines of most trainers.
+_OF_NUMBER = re.compile(r"/ *\d")
 _OTHER_MODE = re.compile(r"\b(?:iter|epoch)\((?!train)\w{1,20}\)")
 _EPOCH = re.compile(
     r"(?<![\w/.\-])(?:train[_ ])?epoch['\"]?\s{0,4}[=:#]?\s{0,4}\[?\s{0,4}(\d{1,9})(?![\d.]*\d)"
@@ -141,7 +143,7 @@ def read_step(text: str) -> StepMark | None:
 
 
 def _batch(text: str) -> StepMark | None:
-    found = _EPOCH_BATCH.search(text) if "/" in text else None
+    found = _EPOCH_BATCH.search(text) if _OF_NUMBER.search(text) is not None else None
     if found is None or _is_spoken(text, *found.span()):
         return None
     epoch, done, total = (
@@ -198,7 +200,7 @@ def _epoch(text: str) -> StepMark | None:
 def _is_spoken(text: str, begin: int, end: int) -> bool:
     """Whether the words around a number say that it was not just finished."""
     before = text[max(begin - 300, 0) : begin]
-    if any(word in before for word in _BEFORE_WORDS) and _BEFORE.search(before) is not None:
+    if before and any(map(before.__contains__, _BEFORE_WORDS)) and _BEFORE.search(before):
         return True
     behind = text[end:]
-    return any(word in behind for word in _BEHIND_WORDS) and _BEHIND.search(behind) is not None
+    return any(map(behind.__contains__, _BEHIND_WORDS)) and _BEHIND.search(behind) is not None

@@ -62,6 +62,8 @@ class Snapshots:
     ) -> None:
         """`failures_known_until`: wall seconds; what failed before is on record already."""
         self._paths = SnapshotPaths(root)
+        self._slots = [str(slot.folder) for slot in self._paths.slots]
+        self._board_path = str(self._paths.board)
         self._send = send
         self._emit = emit
         self._known_until = failures_known_until
@@ -85,9 +87,11 @@ class Snapshots:
 
     def look(self) -> list[PersistFailure]:
         """Look now."""
-        self._wholes = read_whole(self._paths.root)
+        # Most trainers keep no snapshots, and this look comes with each of the loop's.
+        has_slots = any(map(os.path.isdir, self._slots))
+        self._wholes = read_whole(self._paths.root) if has_slots else []
         self._read_board()
-        if not self._is_ordered and any(slot.folder.is_dir() for slot in self._paths.slots):
+        if not self._is_ordered and has_slots:
             self.order()
         memory = self._memory()
         if memory != self._told:
@@ -98,7 +102,7 @@ class Snapshots:
 
     def _read_board(self) -> None:
         try:
-            facts = self._paths.board.lstat()
+            facts = os.lstat(self._board_path)
         except OSError:
             self._board, self._board_seen = None, None
             return
