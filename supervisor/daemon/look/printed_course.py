@@ -164,6 +164,9 @@ class PrintedCourse:
             case CountKind.BATCHES:
                 self._batch = (seen.number, seen.total)
             case CountKind.BAR:
+                if self._is_headed and seen.key.startswith("|"):
+                    # A bar without a name, below `Epoch 3/10`, may be of that epoch.
+                    seen = seen._replace(epoch=self._epoch)
                 self._newest = self._counter(self._bars, seen)
                 self._newest.take(seen)
             case CountKind.NONE:
@@ -216,6 +219,8 @@ class PrintedCourse:
             return False
         if counter is not self._main:
             return counter.epoch is None or counter.goes_on_over_epochs
+        if counter.epoch is not None and not counter.goes_on_over_epochs:
+            return False
         if counter.shows_loss:
             return True
         # Without a loss a full bar may be that of anything before training, or after it.
