@@ -41,6 +41,8 @@ def progress_text(status: Status) -> str:
     loss = printed.loss if status.loss is None else status.loss
     if loss is not None:
         parts.append(f"loss {loss:.4g}")
+    if status.step is None and printed.file is not None:
+        parts.append(f"by {printed.file}")
     return ", ".join(parts)
 
 

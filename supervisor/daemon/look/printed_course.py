@@ -43,6 +43,13 @@ class Course(NamedTuple):
     loss: float | None = None
     step_rate: float | None = None
     """Steps a second over the last five minutes."""
+    file: str | None = None
+    """The name of the library's own table that says so; None if the log does."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it says how far the training is."""
+        return self.step is not None or self.batch is not None or self.epoch is not None
 
 
 NOTHING_PRINTED = Course()

@@ -40,7 +40,7 @@ TOOL_LINES = (
     ToolLine(
         "tqdm, accelerate's examples",
         " 12%|█▏        | 120/1000 [00:10<01:13, 12.01it/s]",
-        "tqdm 4.67, std.py (format_meter); a run",
+        "tqdm 4.70.1, std.py (format_meter); a run",
     ),
     ToolLine(
         "diffusers' scripts",
