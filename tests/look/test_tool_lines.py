@@ -148,6 +148,16 @@ def test_a_bar_below_a_heading_is_of_that_epoch_until_it_goes_on() -> None:
     assert shown("epoch 1/10", kohya).step == 192
 
 
+@pytest.mark.parametrize(
+    "form", ["{} - 0s - 6ms/step - loss: {}", "{} ━━━━━━━━━━━━ 0s 6ms/step - loss: {}"]
+)
+def test_the_evaluation_of_keras_after_an_epoch(form: str) -> None:
+    """`evaluate` with as many batches as the epoch had prints the same, and its loss is another."""
+    epoch = ["Epoch 2/2", form.format("20/20", 0.3348)]
+    evaluated = [form.format("1/20", 0.1), form.format("20/20", 0.1661)]
+    assert shown(*epoch, *evaluated) == Course(epoch=2, epochs=2, batch=20, batches=20, loss=0.3348)
+
+
 def test_rounds_that_begin_again_are_no_step() -> None:
     """xgboost counts from 0 in each `train`, also where that goes on with an earlier model."""
     rounds = [f"[{number}]\ttrain-rmse:0.5" for number in range(1, 9)]

@@ -121,7 +121,7 @@ class PrintedCourse:
         self._epochs: int | None = None
         self._batch: tuple[int, int | None] | None = None
         self._keras_total: int | None = None
-        self._is_headed = False
+        self._is_headed = self._is_epoch_over = False
         self._loss: float | None = None
         self._is_first = True
         self._pace = StepPace()
@@ -155,12 +155,14 @@ class PrintedCourse:
 
     def _take(self, seen: ProgressLine) -> None:
         if seen.heads_epoch:
-            self._is_headed, self._keras_total = True, None
+            self._is_headed, self._keras_total, self._is_epoch_over = True, None, False
         if seen.is_keras:
-            # `evaluate` and `predict` draw the same bar, with another total or before any epoch.
+            # `evaluate` and `predict` draw the same bar: before any epoch, after it, or with
+            # another total.
             self._keras_total = self._keras_total or seen.total
-            if not self._is_headed or seen.total != self._keras_total:
+            if not self._is_headed or self._is_epoch_over or seen.total != self._keras_total:
                 return
+            self._is_epoch_over = seen.number == seen.total
         self._loss = self._loss if seen.loss is None else seen.loss
         if seen.epoch is not None:
             self._epochs = seen.epochs or self._epochs
