@@ -19,7 +19,7 @@ _NUMBER = r"[-+]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:e[-+]?\d{1,4})?|[-+]?(
 _LOSS = re.compile(
     r"(?<![\w.\-])(?P<before>\w{1,20}[ /\-])?"
     r"(?:(?:train(?:ing)?|total|lm|step|reduced_train|avr|avg|running|current)[_/ ])?"
-    r"loss(?:/train|_step)?['\"]?(?:\s{0,3}[:=]\s{0,4}| )['\"]?"
+    r"loss(?:/train(?:/total)?|_step)?['\"]?(?:\s{0,3}[:=]\s{0,4}| )['\"]?"
     rf"(?P<loss>{_NUMBER})(?![\w.]*[\w/])",
     re.IGNORECASE,
 )

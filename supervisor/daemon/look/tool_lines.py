@@ -146,6 +146,12 @@ TOOL_LINES = (
         "[epoch=",
     ),
     ToolLine(
+        "composer, tqdm",
+        "train          Epoch  30:   12%|███             | 150/1251 [09:16<1:07:54,  3.66ba/s,"
+        " loss/train/total=2.9341]",
+        "mosaicml/composer, loggers/progress_bar_logger.py",
+    ),
+    ToolLine(
         "composer, its loss",
         "\t Train loss/train/total: 7.1012",
         "mosaicml/composer, loggers/console_logger.py (log_to_console)",
