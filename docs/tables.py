@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
+from supervisor.checkpoint.formats.table import TOOLS
 from supervisor.config.durations import format_duration
 from supervisor.config.meanings import key_meanings, texts_below
 from supervisor.config.model import RunConfig
@@ -22,10 +23,15 @@ from supervisor.core.entries.reading import KINDS
 from supervisor.core.json_object import KEY, JsonObject
 from supervisor.core.status import Status
 from supervisor.core.unwatched_status import NoDaemon, StillRunning
+from supervisor.daemon.look.printed_course import Course, PrintedCourse
+from supervisor.daemon.look.tool_lines import TOOL_LINES
+from supervisor.diagnosis.log_line import clean
 
-RUN_DIRECTORY, CONFIGURATION = map(
-    Path(__file__).with_name, ("run-directory.md", "configuration.md")
+RUN_DIRECTORY, CONFIGURATION, TRAINERS = map(
+    Path(__file__).with_name, ("run-directory.md", "configuration.md", "trainers.md")
 )
+# A printed line is shown up to about so many characters.
+_LINE_CHARS = 110
 # Documents that `supervisor status --json` prints besides the status.
 _ADDED = {"no_daemon": NoDaemon, "still_running": StillRunning}
 # A key's documentation may name its default; the model then has only None.
@@ -49,6 +55,43 @@ def configuration(page: str) -> str:
             about = key_meanings()[name].text
             page = _between(page, name, [about, "", *_keys(f"{name}.", section)])
     return page
+
+
+def trainers(page: str) -> str:
+    """The same for the page of training libraries."""
+    page = _between(page, "resume", _table("tool | how it is told to resume", _resume_rows()))
+    return _between(page, "log", _table("tool | a line of its log | shown", _log_rows()))
+
+
+def _resume_rows() -> Iterator[str]:
+    for said in (tool.resume for tool in TOOLS if tool.resume is not None):
+        name, _, how = said.partition(": ")
+        yield f"| {name} | {how} |"
+
+
+def _log_rows() -> Iterator[str]:
+    for row in TOOL_LINES:
+        line = " ".join(clean(row.example).split())
+        if len(line) > _LINE_CHARS:
+            line = line[:_LINE_CHARS].rpartition(" ")[0] + " …"
+        cell = line.replace("|", "\\|")
+        # keras draws the same bars where it evaluates: they count below an epoch's heading alone.
+        heading = ["Epoch 3/10"] if row.tool.startswith("keras") else []
+        course = PrintedCourse().look([*heading, row.example], "", 0.0)
+        yield f"| {row.tool} | `{cell}` | {_course(course)} |"
+
+
+def _course(course: Course) -> str:
+    """A course as `supervisor status` words it."""
+    of = "" if course.total is None else f" of {course.total:,}"
+    batches = "" if course.batches is None else f"/{course.batches:,}"
+    parts = [
+        None if course.step is None else f"step {course.step:,}{of}",
+        None if course.epoch is None else f"epoch {course.epoch}",
+        None if course.batch is None or course.step is not None else f"{course.batch}{batches}",
+        None if course.loss is None else f"loss {course.loss:.4g}",
+    ]
+    return ", ".join(part for part in parts if part is not None)
 
 
 def _keys(above: str, section: type[Section]) -> list[str]:
@@ -159,3 +202,4 @@ def _between(page: str, name: str, lines: list[str]) -> str:
 if __name__ == "__main__":
     RUN_DIRECTORY.write_text(run_directory(RUN_DIRECTORY.read_text()))
     CONFIGURATION.write_text(configuration(CONFIGURATION.read_text()))
+    TRAINERS.write_text(trainers(TRAINERS.read_text()))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PrintedStatus:
-    """What the usual progress bars and lines in the log show."""
+    """What the usual progress bars and lines in the log show, or else a library's table."""
 
     step: int | None = None
     """Of the run. Where a count begins again with each epoch, it is `batch` instead."""
@@ -19,3 +19,5 @@ class PrintedStatus:
     loss: float | None = None
     step_rate: float | None = None
     """Steps a second over the last five minutes."""
+    file: str | None = None
+    """The table that says so, such as `metrics.csv`, where the log says nothing."""

@@ -16,6 +16,7 @@ from supervisor.daemon.look.description_event import described_event
 from supervisor.daemon.look.endings import AttemptFacts, SeenEnd, ending_of
 from supervisor.daemon.look.exit_code_owner import runs_python
 from supervisor.daemon.look.hang_looks import HangLooks
+from supervisor.daemon.look.metrics_file import MetricsFile
 from supervisor.daemon.look.observer import Observation, Observer
 from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.daemon.look.rank_presence import RankPresence
@@ -78,6 +79,7 @@ class RunningAttempt:
             now=monotonic_s(),
             presence=RankPresence(were_gone=were_gone),
         )
+        self._metrics = MetricsFile(run.surveyor, begun_at=now)
         self._desertion = RanksGoneWatch(self._observer.presence, heartbeat_dir)
         limit = run.config.watch.heartbeat_timeout
         self.signs = SignFiles(heartbeat_dir, number, limit if isinstance(limit, float) else None)
@@ -119,7 +121,7 @@ class RunningAttempt:
         gone = self._desertion.facts(look.pages, self.main, now)
         if gone is not None:
             look = replace(look, observed=replace(look.observed, gone=gone))
-        self.look = look
+        self.look = look = self._metrics.fill(look, self.pid, now)
         self.adapter_absence.note_look(look)
         self.step_time.note(now, look.observed.step)
         self.last_save_s = look.last_save_s if look.last_save_s is not None else self.last_save_s

@@ -9,11 +9,13 @@ import pytest
 from docs.tables import (
     CONFIGURATION,
     RUN_DIRECTORY,
+    TRAINERS,
     configuration,
     ledger_rows,
     run_directory,
     sentences,
     status_rows,
+    trainers,
 )
 from supervisor.core.entries.reading import KINDS
 from supervisor.core.status import Status
@@ -33,8 +35,8 @@ class Told:
 
 @pytest.mark.parametrize(
     ("path", "written"),
-    [(RUN_DIRECTORY, run_directory), (CONFIGURATION, configuration)],
-    ids=["run-directory", "configuration"],
+    [(RUN_DIRECTORY, run_directory), (CONFIGURATION, configuration), (TRAINERS, trainers)],
+    ids=["run-directory", "configuration", "trainers"],
 )
 def test_the_page_is_fresh(path: Path, written: Callable[[str], str]) -> None:
     """`make docs` was run after a field or its text changed."""
@@ -63,7 +65,7 @@ def test_a_key_is_named_as_on_record() -> None:
     assert "`extra`" not in row
 
 
-@pytest.mark.parametrize("written", [run_directory, configuration])
+@pytest.mark.parametrize("written", [run_directory, configuration, trainers])
 def test_a_page_without_marks_is_refused(written: Callable[[str], str]) -> None:
     """Otherwise `make docs` would write no table, and nobody would see it."""
     with pytest.raises(ValueError, match="unpack"):

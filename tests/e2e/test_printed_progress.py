@@ -1,4 +1,7 @@
-"""A command that only prints progress bars: `status` shows them, and nothing decides by them."""
+"""A command whose progress only its bars or its library's table show: `status` shows that.
+
+Nothing decides by it.
+"""
 
 import sys
 
@@ -42,3 +45,29 @@ def test_a_bar_is_shown_and_counts_for_nothing(run: Supervised) -> None:
     ends = run.entries("attempt_ended")
     assert [(end["step"], end["code"], end["loss"]) for end in ends] == [(None, 3, None)] * 2
     assert run.entries("completed") == []
+
+
+TABLE_SCRIPT = """
+import time
+from pathlib import Path
+folder = Path("lightning_logs/version_7")
+folder.mkdir(parents=True)
+(folder / "metrics.csv").write_text("epoch,step,train_loss\\n0,9,0.5\\n1,19,0.25\\n")
+while not Path("on").exists():
+    time.sleep(0.02)
+"""
+
+
+def test_a_table_is_shown_where_nothing_is_printed(run: Supervised) -> None:
+    """Lightning's table, and which file it was: its numbers may be some steps old."""
+    (run.folder / "train.py").write_text(TABLE_SCRIPT)
+    run.configure(command=[sys.executable, "train.py"], resume={"by": "trainer"})
+    run.start()
+    status = run.wait(lambda: (run.status.get("printed") or {}).get("step") == 19 and run.status)
+    assert (status["step"], status["epoch"], status["loss"]) == (None, None, None)
+    assert status["printed"]["file"] == "metrics.csv"
+    assert "step 19, epoch 1, loss 0.25, by metrics.csv" in run.command("status").stdout
+    assert status["state"] == "running"
+    (run.folder / "on").touch()
+    assert run.finish() == 0
+    assert [end["step"] for end in run.entries("attempt_ended")] == [None]

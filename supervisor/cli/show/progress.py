@@ -43,6 +43,8 @@ def progress_text(status: Status) -> str:
         parts.append(f"loss {loss:.4g}")
     if status.grad_norm is not None:
         parts.append(f"grad norm {status.grad_norm:.3g}")
+    if status.step is None and printed.file is not None:
+        parts.append(f"by {printed.file}")
     return ", ".join(parts)
 
 

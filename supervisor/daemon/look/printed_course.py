@@ -43,6 +43,13 @@ class Course(NamedTuple):
     loss: float | None = None
     step_rate: float | None = None
     """Steps a second over the last five minutes."""
+    file: str | None = None
+    """The name of the library's own table that says so; None if the log does."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it says how far the training is."""
+        return self.step is not None or self.batch is not None or self.epoch is not None
 
 
 NOTHING_PRINTED = Course()
@@ -114,7 +121,7 @@ class PrintedCourse:
         self._epochs: int | None = None
         self._batch: tuple[int, int | None] | None = None
         self._keras_total: int | None = None
-        self._is_headed = False
+        self._is_headed = self._is_epoch_over = False
         self._loss: float | None = None
         self._is_first = True
         self._pace = StepPace()
@@ -148,12 +155,14 @@ class PrintedCourse:
 
     def _take(self, seen: ProgressLine) -> None:
         if seen.heads_epoch:
-            self._is_headed, self._keras_total = True, None
+            self._is_headed, self._keras_total, self._is_epoch_over = True, None, False
         if seen.is_keras:
-            # `evaluate` and `predict` draw the same bar, with another total or before any epoch.
+            # `evaluate` and `predict` draw the same bar: before any epoch, after it, or with
+            # another total.
             self._keras_total = self._keras_total or seen.total
-            if not self._is_headed or seen.total != self._keras_total:
+            if not self._is_headed or self._is_epoch_over or seen.total != self._keras_total:
                 return
+            self._is_epoch_over = seen.number == seen.total
         self._loss = self._loss if seen.loss is None else seen.loss
         if seen.epoch is not None:
             self._epochs = seen.epochs or self._epochs
@@ -164,6 +173,9 @@ class PrintedCourse:
             case CountKind.BATCHES:
                 self._batch = (seen.number, seen.total)
             case CountKind.BAR:
+                if self._is_headed and seen.key.startswith("|"):
+                    # A bar without a name, below `Epoch 3/10`, may be of that epoch.
+                    seen = seen._replace(epoch=self._epoch)
                 self._newest = self._counter(self._bars, seen)
                 self._newest.take(seen)
             case CountKind.NONE:
@@ -216,6 +228,8 @@ class PrintedCourse:
             return False
         if counter is not self._main:
             return counter.epoch is None or counter.goes_on_over_epochs
+        if counter.epoch is not None and not counter.goes_on_over_epochs:
+            return False
         if counter.shows_loss:
             return True
         # Without a loss a full bar may be that of anything before training, or after it.

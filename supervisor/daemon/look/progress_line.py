@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from supervisor.daemon.look.progress import decimal_of
+from supervisor.daemon.look.tool_lines import ToolLine, find_tool_line
 from supervisor.diagnosis.bar import Bar, find_bar
 from supervisor.diagnosis.line_prefix import split_prefix
 from supervisor.diagnosis.log_line import clean
@@ -17,8 +18,9 @@ from supervisor.diagnosis.step_line import read_step
 _NUMBER = r"[-+]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:e[-+]?\d{1,4})?|[-+]?(?:nan|inf)"
 _LOSS = re.compile(
     r"(?<![\w.\-])(?P<before>\w{1,20}[ /\-])?"
-    r"(?:(?:train(?:ing)?|total|lm|step|reduced_train)[_/ ])?"
-    rf"loss(?:/train)?['\"]?(?:\s{{0,3}}[:=]\s{{0,4}}| )['\"]?(?P<loss>{_NUMBER})(?![\w.]*[\w/])",
+    r"(?:(?:train(?:ing)?|total|lm|step|reduced_train|avr|avg|running|current)[_/ ])?"
+    r"loss(?:/train(?:/total)?|_step)?['\"]?(?:\s{0,3}[:=]\s{0,4}| )['\"]?"
+    rf"(?P<loss>{_NUMBER})(?![\w.]*[\w/])",
     re.IGNORECASE,
 )
 _OF_OTHERS = re.compile(r"(?:val|eval|test|dev|best|valid)", re.IGNORECASE)
@@ -31,9 +33,12 @@ _GLOBAL = re.compile(
 _EPOCH = re.compile(
     r"(?<![\w])epoch['\"]?\s{0,3}[=: ]?\s{0,3}['\"]?(\d{1,9})(?:\.\d{1,12})?\b", re.IGNORECASE
 )
-# stable-baselines3 prints tables: `|    total_timesteps | 2048     |`.
-_TABLE_ROW = re.compile(r"\|\s{1,9}(total_timesteps|loss)\s+\|\s(\S{1,24})\s+\|\s*")
+# `steps=40000 save_every=500` are settings.
+_SETTING = re.compile(r"(?<!\w)(?:steps|iters|iterations|updates)['\"]?\s?[=:]\s?['\"]?\d", re.I)
+_RATE = re.compile(r"\d ?(?:it/s|s/it|ms|sec|s|steps?/s|tok(?:en)?s?/s)\b|\blr\b", re.IGNORECASE)
+_TRAIN = re.compile(r"\W*(?:train(?:ing)?)\W*", re.IGNORECASE)
 _NOT_WORDS = re.compile(r"[^a-z]+")
+_COUNTS = ("step", "total", "epoch", "batch", "batches")
 
 
 class CountKind(StrEnum):
@@ -66,8 +71,11 @@ class ProgressLine(NamedTuple):
 def read_progress(line: str) -> ProgressLine | None:
     """The facts in a line; None for a line that shows no training."""
     text = split_prefix(clean(line)).body
-    if text.startswith("|"):
-        return _of_table(text)
+    tool = find_tool_line(text)
+    if tool is not None:
+        return _of_tool(*tool)
+    if text.startswith(("|", "[batch=")):
+        return None  # another row of a table; the size of a batch
     has_bar, bar = find_bar(text, from_zero=True)
     if has_bar:
         return None if bar is None else _of_bar(text, bar)
@@ -81,6 +89,8 @@ def read_progress(line: str) -> ProgressLine | None:
         heads = not mark.is_measured
         return ProgressLine(epoch=number, epochs=total, loss=loss, heads_epoch=heads)
     whole = _GLOBAL.search(text)
+    if loss is None and _SETTING.search(text) and not _RATE.search(text):
+        return None
     if mark.kind.startswith("bar of "):
         total = int(mark.kind.removeprefix("bar of "))
         found = ProgressLine(CountKind.BATCHES, number, total, mark.epoch, None, loss)
@@ -90,14 +100,21 @@ def read_progress(line: str) -> ProgressLine | None:
     return found if whole is None else _with_steps(found, whole)
 
 
-def _of_table(text: str) -> ProgressLine | None:
-    row = _TABLE_ROW.fullmatch(text)
-    if row is None:
-        return None
-    if row[1] == "loss":
-        return ProgressLine(loss=decimal_of(row[2]))
-    steps = row[2].isascii() and row[2].isdigit()
-    return ProgressLine(CountKind.STEPS, int(row[2]), key="global") if steps else None
+def _of_tool(row: ToolLine, found: re.Match[str]) -> ProgressLine:
+    groups = found.groupdict()
+    number = {name: int(groups[name]) for name in _COUNTS if groups.get(name) is not None}
+    loss = decimal_of(groups.get("loss"))
+    if "step" in number:
+        key = "global" if row.counts_whole_run else "named"
+        return ProgressLine(
+            CountKind.STEPS, number["step"], number.get("total"), loss=loss, key=key
+        )
+    if "batch" in number:
+        epoch, batches = number.get("epoch"), number.get("batches")
+        return ProgressLine(
+            CountKind.BATCHES, number["batch"], batches, epoch, loss=loss, is_keras=row.is_keras
+        )
+    return ProgressLine(loss=loss)
 
 
 def _of_bar(text: str, bar: Bar) -> ProgressLine | None:
@@ -119,6 +136,9 @@ def _of_bar(text: str, bar: Bar) -> ProgressLine | None:
         return _with_steps(found._replace(is_keras=is_keras), _GLOBAL.search(text))
     if "epoch" in bar.name.lower() or bar.kind == "line" or (total is None and loss is None):
         return None  # it may count the epochs, and a count without an end may be of anything
+    if _TRAIN.fullmatch(bar.name) is not None:
+        # Loops over an epoch's batches name it so, and loops over all steps.
+        return ProgressLine(CountKind.BATCHES, bar.done, total, None, None, loss)
     name = _NOT_WORDS.sub(" ", bar.name.lower()).strip()
     return ProgressLine(CountKind.BAR, bar.done, total, None, None, loss, f"{name}|{total}")
 
