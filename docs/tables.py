@@ -22,10 +22,12 @@ from supervisor.core.entries.reading import KINDS
 from supervisor.core.json_object import KEY, JsonObject
 from supervisor.core.status import Status
 from supervisor.core.unwatched_status import NoDaemon, StillRunning
+from supervisor.daemon.tell.metrics_text import METRICS, PREFIX
 
 RUN_DIRECTORY, CONFIGURATION = map(
     Path(__file__).with_name, ("run-directory.md", "configuration.md")
 )
+MONITORING = Path(__file__).with_name("monitoring") / "README.md"
 # Documents that `supervisor status --json` prints besides the status.
 _ADDED = {"no_daemon": NoDaemon, "still_running": StillRunning}
 # A key's documentation may name its default; the model then has only None.
@@ -49,6 +51,16 @@ def configuration(page: str) -> str:
             about = key_meanings()[name].text
             page = _between(page, name, [about, "", *_keys(f"{name}.", section)])
     return page
+
+
+def monitoring(page: str) -> str:
+    """The page on metrics with its table."""
+    rows = [
+        f"| `{PREFIX}{metric.name}` | {metric.type} | {_phrase(metric.help)}"
+        f" | {'stays' if metric.lasts else ''} |"
+        for metric in METRICS
+    ]
+    return _between(page, "metrics", _table("metric | type | meaning | after the end", rows))
 
 
 def _keys(above: str, section: type[Section]) -> list[str]:
@@ -159,3 +171,4 @@ def _between(page: str, name: str, lines: list[str]) -> str:
 if __name__ == "__main__":
     RUN_DIRECTORY.write_text(run_directory(RUN_DIRECTORY.read_text()))
     CONFIGURATION.write_text(configuration(CONFIGURATION.read_text()))
+    MONITORING.write_text(monitoring(MONITORING.read_text()))

@@ -70,6 +70,9 @@ grace: 2m
 # logging:  #
 #   tee: true                 # an example
 
+# metrics:  #
+#   textfile: /var/lib/prometheus/node-exporter
+
 # signals: [TERM, USR1]
 
 # env: {{OMP_NUM_THREADS: "1"}}

@@ -44,6 +44,7 @@ from supervisor.daemon.tell.first_warnings import first_warnings
 from supervisor.daemon.tell.journal import Journal
 from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.daemon.tell.status import StatusFacts
+from supervisor.daemon.tell.tally import Tally
 from supervisor.diagnosis.user_rules import UserRules
 from supervisor.launcher.messages import (
     PROTOCOL,
@@ -128,9 +129,11 @@ def _tell_protocol(run: Run, hello: Hello) -> None:
 def _open_run(paths: RunPaths, config: RunConfig, console: Console, rules: UserRules) -> Run:
     memory: dict[str, Remembered] = {}
     recorded = Recorded()
-    history = fold(_replay(paths, memory, recorded))
+    tally = Tally()
+    history = fold(_replay(paths, memory, recorded, tally))
     journal = Journal(LedgerWriter(paths.ledger, paths.reserve), paths.log)
     journal.listeners.append(lambda entry: recorded.note(entry, wall_s()))
+    journal.listeners.append(tally.note)
     journal.ledger.ensure_reserve()
     run_id = history.run_id
     if run_id is None:
@@ -157,16 +160,18 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console, rules: UserR
     owned = claims_of(config, run_id, paths.run_dir, history, named, journal, console)
     return Run(
         paths, config, run_id, history, journal, console, runtime, surveyor, incidents, owned,
-        named, ProgressReader(config.watch.progress) if config.watch.progress else None, rules,
+        named, ProgressReader(config.watch.progress) if config.watch.progress else None, tally,
+        rules,
     )  # fmt: skip
 
 
 def _replay(
-    paths: RunPaths, memory: dict[str, Remembered], recorded: Recorded
+    paths: RunPaths, memory: dict[str, Remembered], recorded: Recorded, tally: Tally
 ) -> Iterator[Stamped]:
     for noted in iterate_entries(paths.ledger):
         remember(memory, noted.entry)
         recorded.note(noted.entry, noted.wall)
+        tally.note(noted.entry)
         yield noted
 
 

@@ -8,9 +8,11 @@ import pytest
 
 from docs.tables import (
     CONFIGURATION,
+    MONITORING,
     RUN_DIRECTORY,
     configuration,
     ledger_rows,
+    monitoring,
     run_directory,
     sentences,
     status_rows,
@@ -33,8 +35,8 @@ class Told:
 
 @pytest.mark.parametrize(
     ("path", "written"),
-    [(RUN_DIRECTORY, run_directory), (CONFIGURATION, configuration)],
-    ids=["run-directory", "configuration"],
+    [(RUN_DIRECTORY, run_directory), (CONFIGURATION, configuration), (MONITORING, monitoring)],
+    ids=["run-directory", "configuration", "monitoring"],
 )
 def test_the_page_is_fresh(path: Path, written: Callable[[str], str]) -> None:
     """`make docs` was run after a field or its text changed."""

@@ -13,7 +13,7 @@ from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.saves import CheckpointRemovedEntry
 from supervisor.core.events import Event, Surveyed, SurveyFailed
 from supervisor.core.states import State
-from supervisor.core.vocabulary import RunState, Tier
+from supervisor.core.vocabulary import TERMINAL, RunState, Tier
 from supervisor.daemon.act.performer import Performer
 from supervisor.daemon.act.pruner import Pruner
 from supervisor.daemon.act.save_failures import SaveFailures
@@ -26,6 +26,7 @@ from supervisor.daemon.run import Run
 from supervisor.daemon.tell.checkpoint_verdicts import entry_of, notes_of, record_unsettled
 from supervisor.daemon.tell.journal import record_account
 from supervisor.daemon.tell.long_survey import LongReading
+from supervisor.daemon.tell.metrics_file import MetricsFile
 from supervisor.daemon.tell.status import StatusFacts, status_of
 from supervisor.daemon.tell.tee import Tee, is_wanted
 from supervisor.rundir.status_file import write_status
@@ -63,6 +64,7 @@ class PeriodicWork:
         self._troubles = SaveFailures(run, parts.snapshots, performer.keep_incident)
         self._reading = LongReading(run.console.say)
         self._slow_patterns = SlowPatterns(run.progress, run.surveyor, run.rules)
+        self._metrics = MetricsFile(run)
         self._status_at = 0.0
         self._up_at = monotonic_s() + UP_AFTER_S
         self._account_at = monotonic_s() + ACCOUNT_S
@@ -245,8 +247,8 @@ class PeriodicWork:
                 self._run.journal.record()
             self._run.journal.ledger.ensure_reserve()
 
-    def show(self, state: State) -> None:
-        """Write status.json; a disk that refuses costs the display, never the run."""
+    def show(self, state: State, *, is_last: bool = False) -> None:
+        """Write status.json and metrics; a disk that refuses costs the display, never the run."""
         now, wall = monotonic_s(), wall_s()
         self._status_at = now + STATUS_S
         attempt = self._parts.attempt
@@ -258,12 +260,14 @@ class PeriodicWork:
         self._facts.no_adapter = None if attempt is None else attempt.adapter_absence.why
         told = (
             self._run.directory_claim.warning, self._performer.doubt, elsewhere, state.elsewhere,
-            state.resume_doubt,
+            state.resume_doubt, self._metrics.warning,
         )  # fmt: skip
         self._facts.doubts = tuple(line for line in told if line is not None)
         self._facts.slurm = self._parts.scheduler.status(wall)
         self._facts.changed = self._parts.changes.told
+        self._metrics.fill(self._facts, now, alive=state.alive and not is_last)
         status = status_of(state, self._facts, look, now=now, wall=wall)
+        self._metrics.show(status, now, is_last=is_last)
         for _ in range(2):
             try:
                 write_status(self._run.paths.status, status)
@@ -286,4 +290,4 @@ class PeriodicWork:
             self._warn(line)
         record_unsettled(self._run.journal, self._last)
         record_account(self._run.journal, state)
-        self.show(state)
+        self.show(state, is_last=state.run in TERMINAL)

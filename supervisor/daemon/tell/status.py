@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.config.model import RunConfig
+from supervisor.core.changed_status import ChangedStatus
 from supervisor.core.described_status import DescribedStatus, TrainingStatus
+from supervisor.core.metered_status import AtRiskStatus, GpuStatus
 from supervisor.core.printed_status import PrintedStatus
 from supervisor.core.rules.budget import DAY_S
 from supervisor.core.rules.goodput import goodput, total_s
@@ -13,7 +15,6 @@ from supervisor.core.states import State
 from supervisor.core.status import (
     AdviceStatus,
     BudgetStatus,
-    ChangedStatus,
     CheckpointStatus,
     GoodputStatus,
     LaunchStatus,
@@ -42,6 +43,9 @@ class StatusFacts:
     daemon_pid: int | None = None
     trainer_pid: int | None = None
     restarts: int = 0
+    restarts_by_failure: tuple[tuple[str, int], ...] = ()
+    incidents: int = 0
+    gpus: tuple[GpuStatus, ...] = ()
     last_save_s: float | None = None
     snapshot: SnapshotStatus | None = None
     persister: PersisterStatus | None = None
@@ -85,6 +89,8 @@ def status_of(
         state=state.run,
         attempt=state.attempt,
         restarts=facts.restarts,
+        restarts_by_failure=facts.restarts_by_failure,
+        incidents=facts.incidents,
         pids=Pids(
             launcher=facts.launcher_pid,
             daemon=facts.daemon_pid,
@@ -106,7 +112,8 @@ def status_of(
         described=_described(state, config.run_dir),
         checkpoint=None
         if newest is None
-        else CheckpointStatus(newest.path, newest.step, newest.kind),
+        else CheckpointStatus(newest.path, newest.step, newest.kind, _since(newest.written, wall)),
+        at_risk=_at_risk(state, facts, shown, wall) if alive else None,
         snapshot=facts.snapshot,
         persister=facts.persister,
         launch=facts.launch,
@@ -148,6 +155,7 @@ def status_of(
         ),
         launcher_frozen=facts.frozen is not None,
         last_save_s=facts.last_save_s,
+        gpus=facts.gpus if alive else (),
         grace_s=config.grace,
         warnings=(
             *facts.warnings,
@@ -192,6 +200,24 @@ def _eta_s(total: int | None, look: Observation | None) -> float | None:
     if total is None or look is None or step is None or not look.pace:
         return None
     return _rounded(max(total - step, 0) / look.pace)
+
+
+def _at_risk(
+    state: State, facts: StatusFacts, look: Observation | None, wall: float
+) -> AtRiskStatus | None:
+    """What a kill now would lose; None before the first step or save."""
+    newest, snapshot = state.newest, facts.snapshot
+    kept = [s.step for s in (newest, snapshot) if s is not None and s.step is not None]
+    step = state.activity.step
+    if step is None or look is None or (newest is not None and not kept):
+        return AtRiskStatus(None, _since(newest.written, wall)) if newest is not None else None
+    steps = max(step - max(kept, default=0), 0)
+    return AtRiskStatus(steps, _rounded(steps / look.pace) if look.pace else None)
+
+
+def _since(written: float | None, wall: float) -> float | None:
+    """Seconds since a time of day; 0 where the clock was set back."""
+    return None if written is None else _rounded(max(wall - written, 0.0))
 
 
 def _printed(course: Course) -> PrintedStatus | None:
