@@ -13,13 +13,13 @@ from supervisor.config.sections import (
     FinishConfig,
     LaunchConfig,
     LoggingConfig,
-    MetricsConfig,
     RestartConfig,
     ResumeConfig,
     Section,
     WatchConfig,
 )
 from supervisor.config.source import NAME
+from supervisor.config.telling_sections import MetricsConfig, NotifyConfig
 from supervisor.config.values import Duration, Integrate, SignalName, Word
 from supervisor.config.yaml_word import yaml_word
 
@@ -58,6 +58,7 @@ class RunConfig(Section):
     TERM, USR1, HUP and INT can be listed; INT always means this."""
     logging: LoggingConfig = LoggingConfig()
     metrics: MetricsConfig = MetricsConfig()
+    notify: NotifyConfig = NotifyConfig()
     launch: LaunchConfig = LaunchConfig()
     integrate: Integrate = "auto"
     """Which training libraries the supervisor works with by itself: `auto`, `none`, or a list of
@@ -156,4 +157,6 @@ class RunConfig(Section):
             unset["diagnosis"] = True
         if self.metrics.textfile is None:
             unset["metrics"] = True
+        if self.notify == NotifyConfig():
+            unset["notify"] = True
         return self.model_dump_json(exclude=unset, indent=2)

@@ -248,17 +248,6 @@ class LoggingConfig(Section):
     """
 
 
-class MetricsConfig(Section):
-    """Metrics for Prometheus, as a file: nothing listens on a port."""
-
-    textfile: Annotated[str, Field(min_length=1)] | None = None
-    """A directory that the textfile collector of a node_exporter reads. The run's metrics are
-    written there every ten seconds.
-
-    Each run has a file of its own, which others may read. The directory must exist.
-    docs/monitoring/README.md lists the metrics, and has a dashboard and alert rules."""
-
-
 class LaunchConfig(Section):
     """While an attempt trains, the next attempt's interpreter is parked, its imports done."""
 

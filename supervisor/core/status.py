@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from supervisor.core.changed_status import ChangedStatus
 from supervisor.core.described_status import DescribedStatus
 from supervisor.core.metered_status import AtRiskStatus, GpuStatus
+from supervisor.core.notify_status import NotifyStatus
 from supervisor.core.printed_status import PrintedStatus
 from supervisor.core.vocabulary import Action, Failure, Intent, RunState, StopSource
 
@@ -204,6 +205,8 @@ class Status:
     """How long ago the quietest rank gave its last sign of life."""
     log_age_s: float | None = None
     """Since `train.log` grew."""
+    overdue: bool = False
+    """Whether the running attempt has given no sign of life past its deadline, and is looked at."""
     attached: bool | None = None
     """Whether the running attempt sends heartbeats."""
     world_size: int | None = None
@@ -229,6 +232,8 @@ class Status:
     """Of the last attempt that ended ([names](restart-policy.md#failure-names-and-actions))."""
     action: Action | None = None
     """Of the last attempt that ended ([names](restart-policy.md#failure-names-and-actions))."""
+    notify: NotifyStatus | None = None
+    """Messages and pings; null where nobody is to be told."""
     changed: ChangedStatus | None = None
     """What is different from [the last good attempt](restart-policy.md#what-is-different), if the
     last attempt that ended died of a failure; null where nothing is."""

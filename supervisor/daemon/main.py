@@ -42,6 +42,7 @@ from supervisor.daemon.tell.checkpoint_verdicts import remember
 from supervisor.daemon.tell.console import Console
 from supervisor.daemon.tell.first_warnings import first_warnings
 from supervisor.daemon.tell.journal import Journal
+from supervisor.daemon.tell.notifier import Noticed
 from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.daemon.tell.status import StatusFacts
 from supervisor.daemon.tell.tally import Tally
@@ -129,11 +130,11 @@ def _tell_protocol(run: Run, hello: Hello) -> None:
 def _open_run(paths: RunPaths, config: RunConfig, console: Console, rules: UserRules) -> Run:
     memory: dict[str, Remembered] = {}
     recorded = Recorded()
-    tally = Tally()
-    history = fold(_replay(paths, memory, recorded, tally))
+    tally, noticed = Tally(), Noticed()
+    history = fold(_replay(paths, memory, recorded, tally, noticed))
     journal = Journal(LedgerWriter(paths.ledger, paths.reserve), paths.log)
     journal.listeners.append(lambda entry: recorded.note(entry, wall_s()))
-    journal.listeners.append(tally.note)
+    journal.listeners += [tally.note, noticed.note]
     journal.ledger.ensure_reserve()
     run_id = history.run_id
     if run_id is None:
@@ -161,17 +162,22 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console, rules: UserR
     return Run(
         paths, config, run_id, history, journal, console, runtime, surveyor, incidents, owned,
         named, ProgressReader(config.watch.progress) if config.watch.progress else None, tally,
-        rules,
+        noticed, rules,
     )  # fmt: skip
 
 
 def _replay(
-    paths: RunPaths, memory: dict[str, Remembered], recorded: Recorded, tally: Tally
+    paths: RunPaths,
+    memory: dict[str, Remembered],
+    recorded: Recorded,
+    tally: Tally,
+    noticed: Noticed,
 ) -> Iterator[Stamped]:
     for noted in iterate_entries(paths.ledger):
         remember(memory, noted.entry)
         recorded.note(noted.entry, noted.wall)
         tally.note(noted.entry)
+        noticed.note(noted.entry, noted.wall)
         yield noted
 
 

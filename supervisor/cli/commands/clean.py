@@ -21,9 +21,7 @@ from supervisor.rundir.status_file import read_status
 from supervisor.system.clock import wall_s
 
 
-@click.command(
-    "clean", short_help="List, save or remove what dead runs left in memory, and their metrics."
-)
+@click.command("clean", short_help="List, save or remove what dead runs left.")
 @click.argument("names", nargs=-1, metavar="[RUN]...")
 @click.option(
     "--save", is_flag=True, help="First save to the disk each snapshot that is not there yet."

@@ -58,3 +58,7 @@ class MetricsFile:
             self.warning = f"metrics cannot be written: {error.strerror or error}: {self._path}"
         else:
             self.warning = None
+
+    def close(self) -> None:
+        """End the child that asks for the GPUs."""
+        self._gpus.close()

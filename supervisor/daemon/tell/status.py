@@ -8,6 +8,7 @@ from supervisor.config.model import RunConfig
 from supervisor.core.changed_status import ChangedStatus
 from supervisor.core.described_status import DescribedStatus, TrainingStatus
 from supervisor.core.metered_status import AtRiskStatus, GpuStatus
+from supervisor.core.notify_status import NotifyStatus
 from supervisor.core.printed_status import PrintedStatus
 from supervisor.core.rules.budget import DAY_S
 from supervisor.core.rules.goodput import goodput, total_s
@@ -51,6 +52,7 @@ class StatusFacts:
     persister: PersisterStatus | None = None
     launch: LaunchStatus | None = None
     slurm: SlurmStatus | None = None
+    notify: NotifyStatus | None = None
     changed: ChangedStatus | None = None
     warnings: tuple[str, ...] = ()
     no_adapter: str | None = None
@@ -106,6 +108,7 @@ def status_of(
         printed=_printed(shown.course) if shown else None,
         heartbeat_age_s=_rounded(shown.heartbeat_age_s) if shown else None,
         log_age_s=_rounded(seen.log_age_s) if seen else None,
+        overdue=alive and _is_overdue(state, look),
         attached=activity.attached if alive else None,
         world_size=shown.world_size if shown else None,
         adapter=_adapter(state, facts),
@@ -120,6 +123,7 @@ def status_of(
         slurm=facts.slurm,
         failure=state.failure,
         action=None if state.action is None else state.action.told,
+        notify=facts.notify,
         changed=facts.changed,
         reason=state.reason or None,
         advice=None
@@ -200,6 +204,14 @@ def _eta_s(total: int | None, look: Observation | None) -> float | None:
     if total is None or look is None or step is None or not look.pace:
         return None
     return _rounded(max(total - step, 0) / look.pace)
+
+
+def _is_overdue(state: State, look: Observation | None) -> bool:
+    """Whether it has given no sign of life past its deadline."""
+    log_age_s = None if look is None else look.observed.log_age_s
+    is_silent = log_age_s is not None and log_age_s > state.policy.log_silence_s
+    looks = state.activity.looks
+    return looks.overdue is not None or (state.activity.silence_reported and is_silent)
 
 
 def _at_risk(
