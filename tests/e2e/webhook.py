@@ -57,7 +57,7 @@ def webhook() -> Iterator[Webhook]:
 
         do_GET = do_POST
 
-        def log_message(self, format: str, *words: object) -> None:
+        def log_message(self, *words: object) -> None:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

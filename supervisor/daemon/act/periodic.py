@@ -266,7 +266,7 @@ class PeriodicWork:
         self._facts.no_adapter = None if attempt is None else attempt.adapter_absence.why
         told = (
             self._run.directory_claim.warning, self._performer.doubt, elsewhere, state.elsewhere,
-            state.resume_doubt, self._others.warning,
+            state.resume_doubt, *self._others.warnings,
         )  # fmt: skip
         self._facts.doubts = tuple(line for line in told if line is not None)
         self._facts.slurm = self._parts.scheduler.status(wall)

@@ -17,7 +17,7 @@ from supervisor.notify.outbox import Outbox
 from supervisor.system.clock import monotonic_s, wall_s
 
 # At the end of a supervisor: so long it waits for messages that are being sent.
-LAST_WAIT_S = 2.0
+LAST_WAIT_S = 3.0
 _DELIVERIES_MAX = 20
 
 
@@ -71,6 +71,13 @@ class Notifier:
         problems += [f"ping: {self._pinger.problem}"] if self._pinger.problem else []
         waiting = len(self._outbox.waiting) + len(self._deliveries)
         return NotifyStatus(self._noticed.sent, self._noticed.failed, waiting, tuple(problems))
+
+    @property
+    def warning(self) -> str | None:
+        """What `status` warns of; None while all arrives."""
+        status = self.status
+        problems = () if status is None else status.problems
+        return f"a message does not arrive: {'; '.join(problems)}" if problems else None
 
     def poll(self, status: Status, *, is_last: bool = False) -> None:
         """Take in what is new, and have sent what is due. Returns at once."""

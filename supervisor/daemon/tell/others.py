@@ -21,9 +21,9 @@ class Others:
         self._notifier = Notifier(run.config, run.noticed, run.journal)
 
     @property
-    def warning(self) -> str | None:
+    def warnings(self) -> tuple[str | None, ...]:
         """What does not work, for the user."""
-        return self._metrics.warning
+        return self._metrics.warning, self._notifier.warning
 
     def fill(self, facts: StatusFacts, now: float, *, alive: bool) -> None:
         """Fill in what they know for the status."""
