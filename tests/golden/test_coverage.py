@@ -30,6 +30,7 @@ NO_RUN_MAKES = {
     "trainer_told": "the same",
     "existing_decided": "an option of `run` decides it (tests/cli/test_existing_checkpoints.py)",
     "variables_changed": "another environment has to start it (tests/cli/test_command_run.py)",
+    "notified": "needs a target that takes messages (tests/e2e/test_told.py)",
 }
 # Messages, and why no real run here sends them. tests/launcher/test_messages.py has their bytes.
 NO_RUN_SAYS = {
