@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Kept, whatever the machine says: each process that a test starts would compile all of it again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup test test-trainers before test-again test-root test-gpu test-systemd chaos check format model demo docs bench bench-checkpoint dist clean bench-relaunch bench-diagnosis soak
+.PHONY: help setup test test-trainers before test-again test-root test-gpu test-systemd test-monitoring chaos check format model demo docs bench bench-checkpoint dist clean bench-relaunch bench-diagnosis soak
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -54,6 +54,9 @@ test-systemd: setup ## a real systemd, booted in namespaces: needs root, Debian'
 
 test-slurm: setup ## real SLURM clusters, several at a time: needs root, Debian's slurm-wlm and munge
 	$(BIN)/python -m pytest -n $(SLURM_JOBS) --dist worksteal -m rig tests/rigs/slurm $(PYTEST_ARGS)
+
+test-monitoring: setup ## a real Prometheus and node_exporter: needs root, Debian's packages of both
+	$(BIN)/python -m pytest -m rig tests/rigs/monitoring $(PYTEST_ARGS)
 
 # What the trainers need is theirs alone: this project is not installed beside them.
 $(TRAINERS_VENV)/.installed: tests/integrations/requirements.txt

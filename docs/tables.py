@@ -25,6 +25,7 @@ from supervisor.core.status import Status
 from supervisor.core.unwatched_status import NoDaemon, StillRunning
 from supervisor.daemon.look.printed_course import Course, PrintedCourse
 from supervisor.daemon.look.tool_lines import TOOL_LINES
+from supervisor.daemon.tell.metrics_text import METRICS, PREFIX
 from supervisor.diagnosis.log_line import clean
 
 RUN_DIRECTORY, CONFIGURATION, TRAINERS = map(
@@ -32,6 +33,7 @@ RUN_DIRECTORY, CONFIGURATION, TRAINERS = map(
 )
 # A printed line is shown up to about so many characters.
 _LINE_CHARS = 110
+MONITORING = Path(__file__).with_name("monitoring") / "README.md"
 # Documents that `supervisor status --json` prints besides the status.
 _ADDED = {"no_daemon": NoDaemon, "still_running": StillRunning}
 # A key's documentation may name its default; the model then has only None.
@@ -92,6 +94,16 @@ def _course(course: Course) -> str:
         None if course.loss is None else f"loss {course.loss:.4g}",
     ]
     return ", ".join(part for part in parts if part is not None)
+
+
+def monitoring(page: str) -> str:
+    """The page on metrics with its table."""
+    rows = [
+        f"| `{PREFIX}{metric.name}` | {metric.type} | {_phrase(metric.help)}"
+        f" | {'stays' if metric.lasts else ''} |"
+        for metric in METRICS
+    ]
+    return _between(page, "metrics", _table("metric | type | meaning | after the end", rows))
 
 
 def _keys(above: str, section: type[Section]) -> list[str]:
@@ -203,3 +215,4 @@ if __name__ == "__main__":
     RUN_DIRECTORY.write_text(run_directory(RUN_DIRECTORY.read_text()))
     CONFIGURATION.write_text(configuration(CONFIGURATION.read_text()))
     TRAINERS.write_text(trainers(TRAINERS.read_text()))
+    MONITORING.write_text(monitoring(MONITORING.read_text()))

@@ -1,4 +1,4 @@
-"""What each key of a configuration means: the text below its field in `model.py` and `sections.py`.
+"""What each key of a configuration means: the text below its field in `model.py` and the sections.
 
 The texts are read from the source files: `init` needs no pydantic, and pydantic's own way would
 cost every start 30 ms.
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-_SOURCES = [Path(__file__).with_name(name) for name in ("model.py", "sections.py")]
+_SOURCES = [
+    Path(__file__).with_name(name) for name in ("model.py", "sections.py", "telling_sections.py")
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from supervisor.config.sections import (
     WatchConfig,
 )
 from supervisor.config.source import NAME
+from supervisor.config.telling_sections import MetricsConfig, NotifyConfig
 from supervisor.config.values import Duration, Integrate, SignalName, Word
 from supervisor.config.yaml_word import yaml_word
 
@@ -56,6 +57,8 @@ class RunConfig(Section):
 
     TERM, USR1, HUP and INT can be listed; INT always means this."""
     logging: LoggingConfig = LoggingConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    notify: NotifyConfig = NotifyConfig()
     launch: LaunchConfig = LaunchConfig()
     integrate: Integrate = "auto"
     """Which training libraries the supervisor works with by itself: `auto`, `none`, or a list of
@@ -124,12 +127,17 @@ class RunConfig(Section):
         if diagnosis.rules is not None:
             rules = absolute(diagnosis.rules, directory)
             diagnosis = diagnosis.model_copy(update={"rules": rules})
+        metrics = self.metrics
+        if metrics.textfile is not None:
+            textfile = absolute(metrics.textfile, directory)
+            metrics = metrics.model_copy(update={"textfile": textfile})
         return self.model_copy(
             update={
                 "run_dir": run_dir,
                 "checkpoints": self.checkpoints.model_copy(update={"directory": checkpoints}),
                 "finish": finish,
                 "diagnosis": diagnosis,
+                "metrics": metrics,
             }
         )
 
@@ -147,4 +155,8 @@ class RunConfig(Section):
             unset["cwd"] = True
         if self.diagnosis.rules is None:
             unset["diagnosis"] = True
+        if self.metrics.textfile is None:
+            unset["metrics"] = True
+        if self.notify == NotifyConfig():
+            unset["notify"] = True
         return self.model_dump_json(exclude=unset, indent=2)

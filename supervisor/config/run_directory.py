@@ -15,7 +15,8 @@ from supervisor.config.source import NAME, default_name, read_text
 KEYS = frozenset(
     {
         "name", "command", "run_dir", "cwd", "checkpoints", "resume", "finish", "watch",
-        "diagnosis", "restart", "grace", "signals", "logging", "launch", "integrate", "env",
+        "diagnosis", "restart", "grace", "signals", "logging", "metrics", "notify", "launch",
+        "integrate", "env",
     }
 )  # fmt: skip
 

@@ -70,6 +70,16 @@ grace: 2m
 # logging:  #
 #   tee: true                 # an example
 
+# metrics:  #
+#   textfile: /var/lib/prometheus/node-exporter
+
+# notify:  #
+#   to: [ntfy://my-topic, "env:SLACK_ADDRESS"]
+#   events: [held, hang, recovered, finished, requeue_failed, disk]
+#   not_more_than: 10m
+#   ping: https://hc-ping.com/my-check
+#   every: 5m
+
 # signals: [TERM, USR1]
 
 # env: {{OMP_NUM_THREADS: "1"}}

@@ -6,7 +6,10 @@ the sentence below a field is its row.
 
 from dataclasses import dataclass
 
+from supervisor.core.changed_status import ChangedStatus
 from supervisor.core.described_status import DescribedStatus
+from supervisor.core.metered_status import AtRiskStatus, GpuStatus
+from supervisor.core.notify_status import NotifyStatus
 from supervisor.core.printed_status import PrintedStatus
 from supervisor.core.sign_of_life_status import SignOfLifeStatus
 from supervisor.core.vocabulary import Action, Failure, Intent, RunState, StopSource
@@ -36,6 +39,8 @@ class CheckpointStatus:
     path: str
     step: int | None = None
     kind: str | None = None
+    age_s: float | None = None
+    """Since it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,37 +166,6 @@ class GoodputStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class DifferenceStatus:
-    """One difference between two attempts."""
-
-    kind: str
-    """`framework`, `python`, `driver`, `node`, `script`, `commit`, `config`, `command`,
-    `step_time`, `variable`, `kernel`, `package`."""
-    what: str
-    """The name of a package, a file or a variable; else the kind."""
-    before: str | None = None
-    """Null: it was not there."""
-    after: str | None = None
-    """Null: it is not there any more."""
-    edited_s: float | None = None
-    """Of a changed file: how long before the end it was edited."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChangedStatus:
-    """What is different between two attempts."""
-
-    attempt: int
-    """The attempt that died."""
-    since: int
-    """The last attempt before it that made durable progress."""
-    differences: tuple[DifferenceStatus, ...] = ()
-    """Ten at most, the likeliest causes first."""
-    more: int = 0
-    """How many others there are."""
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
     """How a run is now. What is absent is None; durations in seconds, times RFC 3339 in UTC."""
 
@@ -207,6 +181,10 @@ class Status:
     """Number of the current or last attempt."""
     restarts: int | None = None
     """Attempts after the first."""
+    restarts_by_failure: tuple[tuple[str, int], ...] = ()
+    """How often a restart followed which failure; `none`: the attempt before it was stopped."""
+    incidents: int | None = None
+    """How often evidence was kept."""
     pids: Pids = Pids()
     """Process ids."""
     phase: str | None = None
@@ -232,6 +210,8 @@ class Status:
     """How long ago the quietest rank gave its last sign of life."""
     log_age_s: float | None = None
     """Since `train.log` grew."""
+    overdue: bool = False
+    """Whether the running attempt has given no sign of life past its deadline, and is looked at."""
     attached: bool | None = None
     """Whether the running attempt sends heartbeats."""
     sign_of_life: SignOfLifeStatus | None = None
@@ -245,6 +225,8 @@ class Status:
     """What the trainer of the current or last attempt says of itself; null: nothing."""
     checkpoint: CheckpointStatus | None = None
     """The newest valid one known."""
+    at_risk: AtRiskStatus | None = None
+    """What would be lost if the running attempt were killed now."""
     snapshot: SnapshotStatus | None = None
     """The newest in memory; null without one."""
     persister: PersisterStatus | None = None
@@ -257,6 +239,8 @@ class Status:
     """Of the last attempt that ended ([names](restart-policy.md#failure-names-and-actions))."""
     action: Action | None = None
     """Of the last attempt that ended ([names](restart-policy.md#failure-names-and-actions))."""
+    notify: NotifyStatus | None = None
+    """Messages and pings; null where nobody is to be told."""
     changed: ChangedStatus | None = None
     """What is different from [the last good attempt](restart-policy.md#what-is-different), if the
     last attempt that ended died of a failure; null where nothing is."""
@@ -280,6 +264,8 @@ class Status:
     """Whether a signal has stopped the launcher, so that it does nothing that it is told."""
     last_save_s: float | None = None
     """How long the last save took."""
+    gpus: tuple[GpuStatus, ...] = ()
+    """The GPUs of the running attempt; asked for only where `metrics` are configured."""
     grace_s: float | None = None
     """How long a stop may take."""
     warnings: tuple[str, ...] = ()

@@ -42,8 +42,10 @@ from supervisor.daemon.tell.checkpoint_verdicts import remember
 from supervisor.daemon.tell.console import Console
 from supervisor.daemon.tell.first_warnings import first_warnings
 from supervisor.daemon.tell.journal import Journal
+from supervisor.daemon.tell.notifier import Noticed
 from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.daemon.tell.status import StatusFacts
+from supervisor.daemon.tell.tally import Tally
 from supervisor.diagnosis.kernel_log import KernelLog
 from supervisor.diagnosis.user_rules import UserRules
 from supervisor.launcher.messages import (
@@ -129,9 +131,11 @@ def _tell_protocol(run: Run, hello: Hello) -> None:
 def _open_run(paths: RunPaths, config: RunConfig, console: Console, rules: UserRules) -> Run:
     memory: dict[str, Remembered] = {}
     recorded = Recorded()
-    history = fold(_replay(paths, memory, recorded))
+    tally, noticed = Tally(), Noticed()
+    history = fold(_replay(paths, memory, recorded, tally, noticed))
     journal = Journal(LedgerWriter(paths.ledger, paths.reserve), paths.log)
     journal.listeners.append(lambda entry: recorded.note(entry, wall_s()))
+    journal.listeners += [tally.note, noticed.note]
     journal.ledger.ensure_reserve()
     run_id = history.run_id
     if run_id is None:
@@ -159,16 +163,22 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console, rules: UserR
     return Run(
         paths, config, run_id, history, journal, console, runtime, surveyor, incidents, owned,
         named, ProgressReader(config.watch.progress) if config.watch.progress else None,
-        KernelLog(), rules,
+        KernelLog(), tally, noticed, rules,
     )  # fmt: skip
 
 
 def _replay(
-    paths: RunPaths, memory: dict[str, Remembered], recorded: Recorded
+    paths: RunPaths,
+    memory: dict[str, Remembered],
+    recorded: Recorded,
+    tally: Tally,
+    noticed: Noticed,
 ) -> Iterator[Stamped]:
     for noted in iterate_entries(paths.ledger):
         remember(memory, noted.entry)
         recorded.note(noted.entry, noted.wall)
+        tally.note(noted.entry)
+        noticed.note(noted.entry, noted.wall)
         yield noted
 
 

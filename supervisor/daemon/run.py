@@ -10,6 +10,8 @@ from supervisor.daemon.look.progress import ProgressReader
 from supervisor.daemon.look.surveyor import Surveyor
 from supervisor.daemon.tell.console import Console
 from supervisor.daemon.tell.journal import Journal
+from supervisor.daemon.tell.notifier import Noticed
+from supervisor.daemon.tell.tally import Tally
 from supervisor.diagnosis.kernel_log import KernelLog
 from supervisor.diagnosis.user_rules import NO_RULES, UserRules
 from supervisor.rundir.incidents import IncidentFolders
@@ -35,5 +37,7 @@ class Run:
     progress: ProgressReader | None
     """Reads steps from the log; None where the user gave no `watch.progress`."""
     kernel_log: KernelLog
+    tally: Tally
+    noticed: Noticed
     rules: UserRules = NO_RULES
     """The user's own rules for what the log says at an attempt's end."""

@@ -20,6 +20,7 @@ from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
 from supervisor.memory.slots import Whole
 from supervisor.memory.snapshot_proof import SlotVerdict, keep_verdict
+from supervisor.rundir.metrics_path import metrics_path
 from tests.checkpoint.conftest import write_snapshot
 from tests.cli.conftest import ROOT, FakeRun
 
@@ -276,3 +277,52 @@ def test_a_page_of_this_process_is_no_other_process(tmp_path: Path, parent: Path
         page = mmap.mmap(file.fileno(), 4096)
     assert len(listed()) == 1
     page.close()
+
+
+def metrics_of(run: FakeRun, directory: Path, state: str) -> Path:
+    """What a run that has ended in this state left of its metrics."""
+    run.paths.config.write_text(json.dumps({"metrics": {"textfile": str(directory)}}))
+    run.write_status(state)
+    path = metrics_path(directory, run.name, "r1")
+    path.write_text("train_supervisor_info 1\n")
+    return path
+
+
+def test_the_metrics_of_an_ended_run_are_removed(
+    parent: Path, fake_run: FakeRun, tmp_path: Path
+) -> None:
+    """They are listed with the run's state; nothing beside them is touched."""
+    path = metrics_of(fake_run, tmp_path, "completed")
+    other = tmp_path / "other.prom"
+    other.touch()
+    run_dir = str(fake_run.run_dir)
+    assert f"{path}  metrics of" in clean(run_dir).output
+    assert path.exists()
+    (one,) = listed(run_dir)
+    assert (one["path"], one["worth"], one["reason"]) == (str(path), "metrics", "completed")
+    assert "removed 1" in clean("--yes", run_dir).output
+    assert not path.exists()
+    assert other.exists()
+
+
+def test_the_metrics_of_a_held_run_go_only_by_name(
+    parent: Path, fake_run: FakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They keep up the alert."""
+    path = metrics_of(fake_run, tmp_path, "held")
+    monkeypatch.chdir(fake_run.run_dir.parent)
+    assert "supervisor clean " in clean("--yes").output
+    assert path.exists()
+    clean("--yes", str(fake_run.run_dir))
+    assert not path.exists()
+
+
+def test_metrics_of_a_living_run_are_left_alone(
+    parent: Path, fake_run: FakeRun, tmp_path: Path
+) -> None:
+    """Its supervisor writes them again and again."""
+    path = metrics_of(fake_run, tmp_path, "completed")
+    fake_run.hold_lock()
+    with pytest.raises(SupervisorError, match="left nothing, or it still lives"):
+        CliRunner().invoke(clean_command, [str(fake_run.run_dir)], catch_exceptions=False)
+    assert path.exists()

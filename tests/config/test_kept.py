@@ -26,11 +26,11 @@ def test_its_own_comes_back(tmp_path: Path) -> None:
 def test_keys_of_a_later_version_are_passed_over_by_name(tmp_path: Path) -> None:
     """Unknown sections, and unknown keys of known sections, are ignored by name."""
     config, values = kept(tmp_path)
-    values["metrics"] = {"file": "/m.prom", "port": None}
+    values["telemetry"] = {"file": "/m.prom", "port": None}
     values["checkpoints"]["guard"] = {"77": "hold"}
     found, unknown = read_kept(json.dumps(values).encode())
     assert found == config
-    assert set(unknown) == {"metrics", "checkpoints.guard"}
+    assert set(unknown) == {"telemetry", "checkpoints.guard"}
 
 
 def test_exit_codes_come_back_as_numbers(tmp_path: Path) -> None:

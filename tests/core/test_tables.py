@@ -8,10 +8,12 @@ import pytest
 
 from docs.tables import (
     CONFIGURATION,
+    MONITORING,
     RUN_DIRECTORY,
     TRAINERS,
     configuration,
     ledger_rows,
+    monitoring,
     run_directory,
     sentences,
     status_rows,
@@ -35,8 +37,13 @@ class Told:
 
 @pytest.mark.parametrize(
     ("path", "written"),
-    [(RUN_DIRECTORY, run_directory), (CONFIGURATION, configuration), (TRAINERS, trainers)],
-    ids=["run-directory", "configuration", "trainers"],
+    [
+        (RUN_DIRECTORY, run_directory),
+        (CONFIGURATION, configuration),
+        (TRAINERS, trainers),
+        (MONITORING, monitoring),
+    ],
+    ids=["run-directory", "configuration", "trainers", "monitoring"],
 )
 def test_the_page_is_fresh(path: Path, written: Callable[[str], str]) -> None:
     """`make docs` was run after a field or its text changed."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.core.changed_status import ChangedStatus, DifferenceStatus
 from supervisor.core.entries.attempt import (
     AttemptEndedEntry,
     AttemptStartedEntry,
@@ -18,7 +19,6 @@ from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.run import IncidentEntry
 from supervisor.core.entries.saves import ProgressEntry
 from supervisor.core.last_good import LastGood
-from supervisor.core.status import ChangedStatus, DifferenceStatus
 from supervisor.core.vocabulary import Failure, StopSource
 from supervisor.daemon.look.surroundings.asking import Compared
 from supervisor.daemon.look.surroundings.comparing import Change

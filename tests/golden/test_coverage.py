@@ -33,6 +33,7 @@ NO_RUN_MAKES = {
     "save_interval": "only a loop without adapter has it (tests/e2e/test_signs_of_life.py)",
     "own_save_awaited": "the same",
     "variables_changed": "another environment has to start it (tests/cli/test_command_run.py)",
+    "notified": "needs a target that takes messages (tests/e2e/test_told.py)",
 }
 # Messages, and why no real run here sends them. tests/launcher/test_messages.py has their bytes.
 NO_RUN_SAYS = {

@@ -18,6 +18,7 @@ from supervisor.cli.preflight import (
     slurm_site,
 )
 from supervisor.cli.preflight.finding import Finding, Level
+from supervisor.cli.preflight.notify_targets import notify_targets
 from supervisor.cli.record import read_history
 from supervisor.cli.record_access import problem
 from supervisor.cli.show.formatting import count_text, size_text
@@ -82,6 +83,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     host = list(findings.host_findings(config, run_dir))
     yield from host
     yield from adapter.adapter(config)
+    yield from notify_targets(config)
     yield from pattern_trial.findings(config, run_dir)
     try:
         refuse_missing_cwd(config)

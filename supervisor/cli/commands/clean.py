@@ -1,4 +1,4 @@
-"""`supervisor clean`: what dead runs left in memory, to be used, saved to the disk, or removed."""
+"""`supervisor clean`: what dead runs left in memory, to be used, saved or removed; and metrics."""
 
 import sys
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from supervisor.cli.memory_leftovers import Leftover, find_leftovers, remove
+from supervisor.cli.metrics_leftovers import MetricsLeftover, find_metrics
 from supervisor.cli.show.advice import shown_config, shown_path
 from supervisor.cli.show.formatting import age_text, count_text, size_text
 from supervisor.cli.show.terminal import echo, json_text, strip_controls
@@ -20,7 +21,7 @@ from supervisor.rundir.status_file import read_status
 from supervisor.system.clock import wall_s
 
 
-@click.command("clean", short_help="List, save or remove what dead runs left in memory.")
+@click.command("clean", short_help="List, save or remove what dead runs left.")
 @click.argument("names", nargs=-1, metavar="[RUN]...")
 @click.option(
     "--save", is_flag=True, help="First save to the disk each snapshot that is not there yet."
@@ -28,22 +29,27 @@ from supervisor.system.clock import wall_s
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, and ask nothing.")
 def clean_command(names: tuple[str, ...], save: bool, yes: bool, as_json: bool) -> None:
-    """List what dead runs left in shared memory; ask, then remove it.
+    """List what dead runs left in shared memory, and their metrics files; ask, then remove it.
 
     RUN is the name of a leftover from the list, or a run directory. A snapshot that is newer than
     the checkpoints on the disk is removed only in two cases: its RUN is named, or `--save` has
-    saved it to the disk. What a living run uses is never touched.
+    saved it to the disk. The metrics of a run that is held, which keep up its alert, are removed
+    only if its RUN is named. What a living run uses is never touched.
     """
-    found = _named(find_leftovers(), names)
+    metrics = find_metrics(names)
+    in_memory = _named(find_leftovers(), names, [one.run_dir for one in metrics])
     if save:
-        found = [_save(one) for one in found]
+        in_memory = [_save(one) for one in in_memory]
+    found: list[Leftover | MetricsLeftover] = [*in_memory, *metrics]
     going = [one for one in found if one.loses_nothing or names]
     if as_json:
-        body = [{**one.as_json(), "removed": yes and one in going and remove(one)} for one in found]
+        body = [
+            {**one.as_json(), "removed": yes and one in going and _remove(one)} for one in found
+        ]
         click.echo(json_text(body))
         return
     if not found:
-        echo("Dead runs left nothing in memory.")
+        echo("Dead runs left nothing in memory, and no metrics.")
         return
     for one in found:
         for line in _lines(one):
@@ -58,21 +64,29 @@ def clean_command(names: tuple[str, ...], save: bool, yes: bool, as_json: bool) 
             return
         if not click.confirm(f"Remove {what} ({size})?"):
             return
-    gone = [one for one in going if remove(one)]
+    gone = [one for one in going if _remove(one)]
     echo(f"removed {len(gone)} ({size_text(sum(one.bytes for one in gone))})")
 
 
-def _named(found: list[Leftover], names: tuple[str, ...]) -> list[Leftover]:
-    """The leftovers with these names; all of them if no name is given. Raises SupervisorError."""
+def _remove(one: Leftover | MetricsLeftover) -> bool:
+    """Remove it; False if a run uses it by now."""
+    return one.remove() if isinstance(one, MetricsLeftover) else remove(one)
+
+
+def _named(found: list[Leftover], names: tuple[str, ...], others: list[Path]) -> list[Leftover]:
+    """The leftovers with these names; all of them if no name is given. Raises SupervisorError.
+
+    `others`: run directories that left something else.
+    """
     if not names:
         return found
     chosen = []
     for name in names:
         place = Path(name).absolute()
         those = [one for one in found if name == one.name or place in (one.path, one.run_dir)]
-        if not those:
+        if not those and place not in others:
             raise SupervisorError(
-                f"{name}: this run left nothing in memory, or it still lives",
+                f"{name}: this run left nothing, or it still lives",
                 hint="`supervisor clean` lists what dead runs left in memory",
                 code=ExitCode.USAGE,
             )
@@ -94,8 +108,13 @@ def _save(one: Leftover) -> Leftover:
     return replace(one, worth="on the disk", disk_step=step, reason=f"saved as {path}")
 
 
-def _lines(one: Leftover) -> Iterator[str]:
+def _lines(one: Leftover | MetricsLeftover) -> Iterator[str]:
     """One leftover in words, and what to type."""
+    if isinstance(one, MetricsLeftover):
+        yield f"{one.path}  metrics of {shown_path(one.run_dir)}, {one.state}"
+        if not one.loses_nothing:
+            yield f"  to remove them: supervisor clean {shown_path(one.run_dir)}"
+        return
     status = None if one.run_dir is None else read_status(RunPaths(one.run_dir).status)
     whose = f" of {shown_path(one.run_dir)}" if one.run_dir is not None else ""
     yield f"{one.name}{whose}  {size_text(one.bytes)}"

@@ -33,6 +33,7 @@ def host_findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
     yield from placeholders(config)
     yield from unexpanded_words(config)
     yield from directories(config, run_dir)
+    yield from textfile(config)
     yield locking(run_dir)
     tried = lock_probe.locks(run_dir)
     if tried is not None:
@@ -125,6 +126,24 @@ def unexpanded_words(config: RunConfig) -> Iterator[Finding]:
                 "env", Level.WARN, f"{name}={value} is set unchanged, since no shell expands it",
                 "write the value itself",
             )  # fmt: skip
+
+
+def textfile(config: RunConfig) -> Iterator[Finding]:
+    """Whether the metrics file can be made; a run goes on without it."""
+    if (directory := config.metrics.textfile) is None:
+        return
+    if not Path(directory).is_dir():
+        yield Finding(
+            "metrics", Level.WARN, f"{directory} is not a directory: no metrics will be written",
+            "set `metrics.textfile` to the directory that node_exporter reads",
+        )  # fmt: skip
+    elif not os.access(directory, os.W_OK | os.X_OK):
+        yield Finding(
+            "metrics", Level.WARN, f"{directory} is not writable: no metrics will be written",
+            f"have its owner allow it, such as by `setfacl -m u:$USER:rwx {directory}`",
+        )  # fmt: skip
+    else:
+        yield Finding("metrics", Level.OK, directory)
 
 
 def directories(config: RunConfig, run_dir: Path) -> Iterator[Finding]:

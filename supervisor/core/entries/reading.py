@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from supervisor.core.entries import attempt, decision, resuming, run, saves, trainer
+from supervisor.core.entries import attempt, decision, resuming, run, saves, telling, trainer
 from supervisor.core.entries.entry import Entry, UnknownEntry
 from supervisor.core.json_values import MisfitError
 
 KINDS: Mapping[str, type[Entry]] = {
     one.kind: one
-    for module in (run, attempt, trainer, resuming, saves, decision)
+    for module in (run, attempt, trainer, resuming, saves, decision, telling)
     for one in vars(module).values()
     if isinstance(one, type) and issubclass(one, Entry) and one.kind
 }

@@ -1,7 +1,6 @@
 """The daemon's regular work besides decisions: status, account, checkpoints, ledger reserve."""
 
 import contextlib
-import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.saves import CheckpointRemovedEntry
 from supervisor.core.events import Event, Surveyed, SurveyFailed
 from supervisor.core.states import State
+from supervisor.core.status import Status
 from supervisor.core.vocabulary import RunState, Tier
 from supervisor.daemon.act.performer import Performer
 from supervisor.daemon.act.pruner import Pruner
@@ -26,10 +26,11 @@ from supervisor.daemon.run import Run
 from supervisor.daemon.tell.checkpoint_verdicts import entry_of, notes_of, record_unsettled
 from supervisor.daemon.tell.journal import record_account
 from supervisor.daemon.tell.long_survey import LongReading
+from supervisor.daemon.tell.others import Others
 from supervisor.daemon.tell.started_entry import started_entry
 from supervisor.daemon.tell.status import StatusFacts, status_of
+from supervisor.daemon.tell.status_writing import write_shown
 from supervisor.daemon.tell.tee import Tee, is_wanted
-from supervisor.rundir.status_file import write_status
 from supervisor.survey.answer import Survey
 from supervisor.system import journal_stream
 from supervisor.system.clock import monotonic_s, wall_s
@@ -64,6 +65,7 @@ class PeriodicWork:
         self._troubles = SaveFailures(run, parts.snapshots, performer.keep_incident)
         self._reading = LongReading(run.console.say)
         self._slow_patterns = SlowPatterns(run.progress, run.surveyor, run.rules)
+        self._others = Others(run)
         self._status_at = 0.0
         self._up_at = monotonic_s() + UP_AFTER_S
         self._account_at = monotonic_s() + ACCOUNT_S
@@ -253,9 +255,15 @@ class PeriodicWork:
             self._run.journal.ledger.ensure_reserve()
 
     def show(self, state: State) -> None:
-        """Write status.json; a disk that refuses costs the display, never the run."""
-        now, wall = monotonic_s(), wall_s()
+        """Show the run as it is now; a disk that refuses costs the display, never the run."""
+        now = monotonic_s()
         self._status_at = now + STATUS_S
+        status = self._status(state, now)
+        self._others.tell(status, now)
+        write_shown(self._run, status)
+
+    def _status(self, state: State, now: float) -> Status:
+        wall = wall_s()
         attempt = self._parts.attempt
         look = attempt.look if attempt is not None else None
         self._facts.snapshot = self._parts.snapshots.snapshot_status()
@@ -265,21 +273,13 @@ class PeriodicWork:
         self._facts.no_adapter = None if attempt is None else attempt.adapter_absence.why
         told = (
             self._run.directory_claim.warning, self._performer.doubt, elsewhere, state.elsewhere,
-            state.resume_doubt,
+            state.resume_doubt, *self._others.warnings,
         )  # fmt: skip
         self._facts.doubts = tuple(line for line in told if line is not None)
         self._facts.slurm = self._parts.scheduler.status(wall)
         self._facts.changed = self._parts.changes.told
-        status = status_of(state, self._facts, look, now=now, wall=wall)
-        for _ in range(2):
-            try:
-                write_status(self._run.paths.status, status)
-            except OSError as error:
-                self._run.journal.log.warning("status_not_written", error=str(error))
-                is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-                if is_full and self._run.journal.ledger.release_reserve():
-                    continue
-            return
+        self._others.fill(self._facts, now, alive=state.alive)
+        return status_of(state, self._facts, look, now=now, wall=wall)
 
     def finish(self, state: State) -> None:
         """Prune a last time, then write the account and the last status."""
@@ -293,4 +293,7 @@ class PeriodicWork:
             self._warn(line)
         record_unsettled(self._run.journal, self._last)
         record_account(self._run.journal, state)
-        self.show(state)
+        now = monotonic_s()
+        write_shown(self._run, self._status(state, now))
+        self._others.finish(state, self._status(state, now), now)
+        write_shown(self._run, self._status(state, now))  # with what came of the last messages

@@ -1,8 +1,8 @@
 """How it is told what is different from the last good attempt: on the terminal and in commands."""
 
 from supervisor.config.durations import format_duration
+from supervisor.core.changed_status import ChangedStatus, DifferenceStatus
 from supervisor.core.entries.attempt import ChangedEntry, Difference
-from supervisor.core.status import ChangedStatus, DifferenceStatus
 from supervisor.daemon.look.surroundings.comparing import HIDDEN
 
 _FILES = frozenset({"script", "config"})

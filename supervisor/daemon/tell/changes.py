@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from supervisor.core.changed_status import ChangedStatus, DifferenceStatus
 from supervisor.core.entries.attempt import (
     AttemptEndedEntry,
     AttemptStartedEntry,
@@ -22,7 +23,6 @@ from supervisor.core.entries.run import IncidentEntry
 from supervisor.core.entries.saves import ProgressEntry
 from supervisor.core.last_good import GoodAttempt
 from supervisor.core.rules.warm_launch import UNSEEN_BEGIN_S
-from supervisor.core.status import ChangedStatus, DifferenceStatus
 from supervisor.core.vocabulary import Nature
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.look.surroundings.asking import Compared, SurroundingsChild

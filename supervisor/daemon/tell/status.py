@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.config.model import RunConfig
+from supervisor.core.changed_status import ChangedStatus
 from supervisor.core.described_status import DescribedStatus, TrainingStatus
+from supervisor.core.metered_status import AtRiskStatus, GpuStatus
+from supervisor.core.notify_status import NotifyStatus
 from supervisor.core.printed_status import PrintedStatus
 from supervisor.core.rules.budget import DAY_S
 from supervisor.core.rules.deadlines import sign_limit_s
@@ -16,7 +19,6 @@ from supervisor.core.states import State
 from supervisor.core.status import (
     AdviceStatus,
     BudgetStatus,
-    ChangedStatus,
     CheckpointStatus,
     GoodputStatus,
     LaunchStatus,
@@ -47,11 +49,15 @@ class StatusFacts:
     daemon_pid: int | None = None
     trainer_pid: int | None = None
     restarts: int = 0
+    restarts_by_failure: tuple[tuple[str, int], ...] = ()
+    incidents: int = 0
+    gpus: tuple[GpuStatus, ...] = ()
     last_save_s: float | None = None
     snapshot: SnapshotStatus | None = None
     persister: PersisterStatus | None = None
     launch: LaunchStatus | None = None
     slurm: SlurmStatus | None = None
+    notify: NotifyStatus | None = None
     changed: ChangedStatus | None = None
     warnings: tuple[str, ...] = ()
     no_adapter: str | None = None
@@ -90,6 +96,8 @@ def status_of(
         state=state.run,
         attempt=state.attempt,
         restarts=facts.restarts,
+        restarts_by_failure=facts.restarts_by_failure,
+        incidents=facts.incidents,
         pids=Pids(
             launcher=facts.launcher_pid,
             daemon=facts.daemon_pid,
@@ -106,6 +114,7 @@ def status_of(
         printed=_printed(shown.course) if shown else None,
         heartbeat_age_s=_rounded(shown.heartbeat_age_s) if shown else None,
         log_age_s=_rounded(seen.log_age_s) if seen else None,
+        overdue=alive and _is_overdue(state, look),
         attached=activity.attached if alive else None,
         sign_of_life=_sign_of_life(state, look, now),
         world_size=shown.world_size if shown else None,
@@ -113,13 +122,15 @@ def status_of(
         described=_described(state, config.run_dir),
         checkpoint=None
         if newest is None
-        else CheckpointStatus(newest.path, newest.step, newest.kind),
+        else CheckpointStatus(newest.path, newest.step, newest.kind, _since(newest.written, wall)),
+        at_risk=_at_risk(state, facts, shown, wall) if alive else None,
         snapshot=facts.snapshot,
         persister=facts.persister,
         launch=facts.launch,
         slurm=facts.slurm,
         failure=state.failure,
         action=None if state.action is None else state.action.told,
+        notify=facts.notify,
         changed=facts.changed,
         reason=state.reason or None,
         advice=None
@@ -156,6 +167,7 @@ def status_of(
         ),
         launcher_frozen=facts.frozen is not None,
         last_save_s=facts.last_save_s,
+        gpus=facts.gpus if alive else (),
         grace_s=config.grace,
         warnings=(
             *facts.warnings,
@@ -221,6 +233,32 @@ def _eta_s(total: int | None, look: Observation | None) -> float | None:
     if total is None or look is None or step is None or not look.pace:
         return None
     return _rounded(max(total - step, 0) / look.pace)
+
+
+def _is_overdue(state: State, look: Observation | None) -> bool:
+    """Whether it has given no sign of life past its deadline."""
+    log_age_s = None if look is None else look.observed.log_age_s
+    is_silent = log_age_s is not None and log_age_s > state.policy.log_silence_s
+    looks = state.activity.looks
+    return looks.overdue is not None or (state.activity.silence_reported and is_silent)
+
+
+def _at_risk(
+    state: State, facts: StatusFacts, look: Observation | None, wall: float
+) -> AtRiskStatus | None:
+    """What a kill now would lose; None before the first step or save."""
+    newest, snapshot = state.newest, facts.snapshot
+    kept = [s.step for s in (newest, snapshot) if s is not None and s.step is not None]
+    step = state.activity.step
+    if step is None or look is None or (newest is not None and not kept):
+        return AtRiskStatus(None, _since(newest.written, wall)) if newest is not None else None
+    steps = max(step - max(kept, default=0), 0)
+    return AtRiskStatus(steps, _rounded(steps / look.pace) if look.pace else None)
+
+
+def _since(written: float | None, wall: float) -> float | None:
+    """Seconds since a time of day; 0 where the clock was set back."""
+    return None if written is None else _rounded(max(wall - written, 0.0))
 
 
 def _printed(course: Course) -> PrintedStatus | None:

@@ -1,0 +1,86 @@
+"""Pings a dead man's switch while the run is as it should be; `/fail` where it is not."""
+
+import json
+import subprocess
+from contextlib import suppress
+
+from supervisor.core.status import Status
+from supervisor.core.vocabulary import RunState
+from supervisor.notify.delivery import DEADLINE_S, NO_ANSWER, start
+
+_FAILED = frozenset({RunState.HELD, RunState.STUCK, RunState.KILLING})
+_REAP_S = 0.1
+
+
+class Pinger:
+    """At most one child process at a time; times of CLOCK_MONOTONIC."""
+
+    def __init__(self, address: str | None, every_s: float) -> None:
+        self._address = address
+        self._every_s = every_s
+        self._due = 0.0
+        self._was_failed = False
+        self._child: subprocess.Popen[bytes] | None = None
+        self._until = 0.0
+        self._answer = b""
+        self.problem: str | None = None
+        """Why the last ping did not arrive; None if it did."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the configuration has an address."""
+        return self._address is not None
+
+    def poll(self, status: Status, now: float, *, is_last: bool = False) -> None:
+        """Ping if it is time; take the answer of the last ping. Returns at once."""
+        if self._address is None:
+            return
+        self._take(now)
+        has_failed = status.state in _FAILED
+        is_news = has_failed and not self._was_failed
+        if is_last or is_news:
+            self.close()  # an older ping must not arrive behind this one
+        elif self._child is not None or now < self._due:
+            return
+        elif has_failed or status.overdue:
+            return  # a failure is told once, and of doubt the silence tells
+        self._was_failed = has_failed
+        self._due = now + self._every_s
+        self._ask("/fail" if has_failed else "", status, now)
+
+    def hand_over(self) -> None:
+        """Leave the child to itself."""
+        self._child = None
+
+    def close(self) -> None:
+        """End the child process."""
+        if self._child is None:
+            return
+        self._child.kill()
+        if self._child.stdout is not None:
+            self._child.stdout.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(_REAP_S)
+        self._child = None
+
+    def _ask(self, suffix: str, status: Status, now: float) -> None:
+        said = f"{status.run}: {status.state}, step {status.step}. {status.reason or ''}".strip()
+        order = {"ping": self._address, "suffix": suffix, "said": said, "deadline_s": DEADLINE_S}
+        self._until, self._answer = now + DEADLINE_S + 1.0, b""
+        try:
+            self._child = start(order)
+        except OSError as error:
+            self.problem = f"no process can be started: {error.strerror}"
+
+    def _take(self, now: float) -> None:
+        if self._child is None:
+            return
+        assert self._child.stdout is not None
+        part = self._child.stdout.read(1 << 16)
+        self._answer += part or b""
+        if part != b"" and now < self._until:
+            return
+        self.problem = NO_ANSWER
+        with suppress(ValueError, KeyError, TypeError):
+            self.problem = json.loads(self._answer)["error"]
+        self.close()

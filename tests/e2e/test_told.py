@@ -1,0 +1,158 @@
+"""People are told by a real web server of this machine: what, once, and never at the run's cost."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from supervisor.rundir.ledger import encode_entry
+from supervisor.system.clock import rfc3339
+from tests.e2e.conftest import HANG, Supervised
+from tests.e2e.webhook import Webhook, webhook
+
+SECRETS = ("hunter2", "secret-path")
+
+
+@pytest.fixture
+def hook() -> Iterator[Webhook]:
+    """The server."""
+    with webhook() as server:
+        yield server
+
+
+def configure(
+    run: Supervised, hook: Webhook, faults: dict[str, list[object]], **more: object
+) -> None:
+    """A run that tells the server everything, at once."""
+    notify = {
+        "to": [hook.address],
+        "events": ["held", "hang", "first_restart", "restarts", "recovered", "finished"],
+        "not_more_than": "1s",
+        "ping": f"http://127.0.0.1:{hook.port}/ping",
+        "every": "10s",
+    }
+    env = {"FAULTS": json.dumps(faults)}
+    run.configure(notify=notify, watch=HANG, env=env, **more)
+
+
+def grow_old(run: Supervised) -> None:
+    """Set the times of the record back by an hour: of a young run little is told."""
+    lines = b""
+    for entry in run.entries():
+        at = datetime.fromisoformat(entry["at"]) - timedelta(hours=1)
+        lines += encode_entry({**entry, "at": rfc3339(at.timestamp())})
+    run.paths.ledger.write_bytes(lines)
+
+
+def begun(run: Supervised, hook: Webhook, faults: dict[str, list[object]], **more: object) -> None:
+    """A run that began an hour ago and was stopped in its first attempt, before its faults."""
+    configure(run, hook, {}, hold=5)
+    run.start()
+    run.wait_step(5, 1)
+    assert run.process is not None
+    run.process.send_signal(signal.SIGTERM)
+    run.finish()
+    grow_old(run)
+    hook.got.clear()
+    configure(run, hook, faults, **more)
+
+
+def without_secrets(run: Supervised) -> bool:
+    """Whether no file but the configuration holds a part of an address."""
+    texts = [run.text] + [
+        path.read_text(errors="replace")
+        for path in run.run_dir.rglob("*")
+        if path.is_file() and path.name != "config.json"
+    ]
+    return not any(secret in text for secret in SECRETS for text in texts)
+
+
+def test_a_held_run_tells_at_once_even_if_it_is_young(run: Supervised, hook: Webhook) -> None:
+    """What happened, and what to type; the ledger says that it was told."""
+    command = ["sh", "-c", "echo 'ModuleNotFoundError: No module named einops'; exit 1"]
+    configure(run, hook, {}, command=command, restart={"max_failures": 1})
+    assert run.run() == 1
+    run.wait(lambda: hook.titles)
+    (title,) = hook.titles
+    assert title.startswith("e2e on ")
+    assert title.endswith("held, it needs you")
+    (body,) = [body for _, body, _ in hook.got if isinstance(body, dict)]
+    assert f"supervisor resume {run.run_dir}" in body["message"]
+    assert "einops" in body["message"]
+    run.wait(lambda: "/ping/fail" in hook.pings)
+    assert without_secrets(run)
+
+
+def test_a_hang_and_the_recovery_are_told_once(run: Supervised, hook: Webhook) -> None:
+    """Also if the daemon is killed in between; the last ping comes at the end."""
+    begun(run, hook, {"2": [15, "stall"]}, hold=30)
+    run.start()
+    run.wait(lambda: [title for title in hook.titles if title.endswith(": hung")])
+    run.wait_step(30, 3)
+    run.wait(lambda: [title for title in hook.titles if title.endswith("trains again")])
+    run.wait(lambda: len(run.entries("notified")) >= 3)
+    daemon = run.status["pids"]["daemon"]
+    os.kill(daemon, signal.SIGKILL)
+    run.wait(lambda: run.status["pids"]["daemon"] not in (daemon, None))
+    run.let_go()
+    assert run.finish() == 0
+    run.wait(lambda: hook.titles[-1].endswith(": finished"))
+    ends = [title.rpartition(": ")[2] for title in hook.titles]
+    assert ends == ["hung", "died and was started again", "trains again", "finished"]
+    assert hook.pings[0] == "/ping"
+    assert hook.pings[-1] == "/ping"
+    assert without_secrets(run)
+
+
+def test_a_target_that_never_answers_keeps_nothing_up(run: Supervised, hook: Webhook) -> None:
+    """The run restarts, finishes and ends while the target is still silent."""
+    begun(run, hook, {"2": [15, "raise"]})
+    hook.silent.set()
+    assert run.run() == 0
+    assert hook.silent.is_set()
+    assert hook.got == []
+    assert run.status["state"] == "completed"
+    assert run.status["notify"]["waiting"] > 0
+
+
+def test_a_target_that_fails_is_shown_and_tried_again(run: Supervised, hook: Webhook) -> None:
+    """`status` names it without its address; the message comes once it works again."""
+    begun(run, hook, {"2": [15, "raise"]}, hold=30)
+    hook.status = 500
+    run.start()
+    wanted = "target 1 (json): the target refused it"
+    run.wait(lambda: wanted in json.dumps(run.status.get("notify")))
+    assert f"a message does not arrive: {wanted}" in json.dumps(run.status["warnings"])
+    assert run.entries("notified") == []
+    hook.status = 200
+    run.wait(lambda: hook.titles)
+    run.wait(lambda: run.entries("notified"))
+    run.let_go()
+    assert run.finish() == 0
+    assert without_secrets(run)
+
+
+def test_the_command_sends_a_test_message(run: Supervised, hook: Webhook, tmp_path: Path) -> None:
+    """It says of each target what came of it, and `check` sends nothing."""
+    configure(run, hook, {})
+    said = run.raw("notify", str(run.config))
+    assert (said.returncode, said.stdout) == (0, "target 1 (json): taken\nping: taken\n")
+    assert hook.titles[0].endswith("this is a test")
+    hook.got.clear()
+    assert "1 target; `supervisor notify` sends" in " ".join(
+        run.raw("check", str(run.config)).stdout.split()
+    )
+    assert hook.got == []
+    hook.status = 500
+    said = run.raw("notify", str(run.config), "--json")
+    assert said.returncode == 1
+    assert json.loads(said.stdout)[0]["error"].startswith("the target refused it")
+    run.configure()
+    said = run.raw("notify", str(run.config))
+    assert said.returncode == 78
+    assert "nobody is to be told" in said.stderr
+    assert not run.run_dir.exists()
