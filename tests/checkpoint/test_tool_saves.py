@@ -26,6 +26,8 @@ WHOLE: dict[str, list[tuple[str, int | None, int | None]]] = {
         ("checkpoints/checkpoint_1", 1, None),
         ("checkpoints/checkpoint_0", 0, None),
     ],
+    # The folder that the adapter names, with the library's own numbers.
+    "accelerate/checkpoints": [("checkpoint_1", 1, None), ("checkpoint_0", 0, None)],
     "lightning": [
         (f"{LIGHTNING}/last.ckpt", 8, 1),
         (f"{LIGHTNING}/epoch=1-step=8.ckpt", 8, 1),

@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.worker.sign_layout import SIGN, SIGN_BYTES, SIGN_PREFIX
 
-from .conftest import Installation
+from .conftest import NEW_ENOUGH, Installation
 from .trainers import ONE_THREAD, SCRIPTS
 
 pytestmark = pytest.mark.timeout(300)
@@ -384,7 +384,10 @@ def test_compiled_training_is_compiled_as_without(loops: Loops, what: str) -> No
 def stops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What came of all cases of a stop; torch is imported once."""
     loops = Loops(Installation(tmp_path_factory.mktemp("stops")))
-    done = loops.installation.run(str(SCRIPTS / "stop_cases.py"), environment=loops.environment())
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS / "stop_cases.py")], env=loops.environment(),
+        cwd=loops.installation.folder, capture_output=True, text=True, timeout=290, check=False,
+    )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return dict(json.loads(done.stdout))
 
@@ -427,3 +430,20 @@ def test_it_says_that_it_ends(stops: dict[str, Any]) -> None:
     assert stops["words_after_the_end"]["not_due"] == 3
     assert stops["words_after_the_end"]["due"] == 3
     assert stops["words_after_the_end"]["no_file"] == 0
+
+
+@pytest.mark.parametrize("python", NEW_ENOUGH)
+def test_each_python(loops: Loops, python: str) -> None:
+    """The writer works in each CPython from 3.9 on, without a warning."""
+    code = """
+import os
+from _train_supervisor.integrations import sign_of_life
+sign = sign_of_life.of_process()
+sign.describe("torch 2.13.0, sign of life")
+sign.sign(); sign.enter(1); sign.leave(is_saved=True); sign.sign()
+sign.stop.leave_after_save(1)
+print(os.getpid())
+"""
+    said = loops.installation.says(code, "-W", "error", python=python)
+    (sign,) = loops.signs
+    assert (sign.pid, sign.count, sign.phase) == (int(said), 4, 0)

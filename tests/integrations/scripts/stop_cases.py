@@ -69,15 +69,17 @@ def trains(case: str, report: int) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     begun = time.monotonic()
     before: object = None
+    first_at = 0.0
     while time.monotonic() < begun + PATIENCE_S:
         model(torch.ones(3, 2)).sum().backward()
         optimizer.step()
+        first_at = first_at or time.monotonic()
         if case.startswith("own_") and case != "own_before" and before is None:
             is_taken = signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
             assert is_taken
             handler = chained if case == "own_chained" else leave
             before = signal.signal(signal.SIGTERM, handler) or True
-        if time.monotonic() > begun + 1.5 and report >= 0:
+        if time.monotonic() > first_at + 1.3 and report >= 0:
             os.write(report, b"1")  # the hook has had its look of each second
             report = -1
         time.sleep(0.005)
