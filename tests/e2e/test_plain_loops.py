@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -42,13 +41,14 @@ while step < int(os.environ["LAST"]):
 """
 
 
-def configure(run: Supervised, **env: object) -> None:
-    """The loop, with what it is to do in its environment."""
+def configure(run: Supervised, *, shell: bool = False, **env: object) -> None:
+    """The loop, with what it is to do in its environment. `shell`: below a shell that waits."""
     path = run.folder / "loop.py"
     path.write_text(LOOP)
     facts = {"OUT": run.run_dir, "FAULT": "", "LAST": 10**6, "EVERY": 20, **env}
+    command = [sys.executable, str(path)]
     run.configure(
-        command=[sys.executable, str(path)],
+        command=["sh", "-c", f"{' '.join(command)}; true"] if shell else command,
         watch={"heartbeat_timeout": "5s"},
         resume={"args": ["--resume", "{checkpoint}"]},
         grace="60s",
@@ -72,11 +72,7 @@ def test_a_loop_that_stands_still_is_relaunched(run: Supervised, fault: str) -> 
 @pytest.mark.parametrize("shell", [False, True], ids=["plain", "below a shell"])
 def test_a_stop_waits_for_the_next_save(run: Supervised, shell: bool) -> None:
     """Saves come every 20 s; the stop comes soon after one, and the loop is ended by the next."""
-    configure(run, EVERY=400)
-    if shell:
-        words = f"{sys.executable} {Path(run.folder) / 'loop.py'}; true"
-        body = run.config.read_text()
-        run.config.write_text(body.replace("command:", f"command: [sh, -c, {words!r}]\nold:"))
+    configure(run, shell=shell, EVERY=400)
     run.start()
     run.wait(lambda: run.entries("save_interval"), PATIENT_S)
     assert run.status["adapter"].endswith("sign of life")
