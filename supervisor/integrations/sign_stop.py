@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _MOST_BYTES = 4096
 # Of the grace: what a save takes, which no save has told, and its proof by the daemon.
 _MARGIN = 0.1
+# SLURM or systemd signals the whole job, and the launcher passes on what it got: one stop.
+_SAME_STOP_S = 0.5
 
 
 class StopAtSave:
@@ -49,6 +51,7 @@ class StopAtSave:
         self._directory = directory
         self._pid = os.getpid()
         self._is_held = self._is_done = False
+        self._stopped_at = 0.0
 
     def look(self) -> None:
         """Once a second: take SIGTERM if it is free and a save is expected; else let it be."""
@@ -109,6 +112,9 @@ class StopAtSave:
             if is_first and self._is_save_due():
                 words[SAVES_AT_STOP] = words[SAVES]
                 words[STOP] = STOP_WAITS
+                self._stopped_at = monotonic()
+                return
+            if words[STOP] == STOP_WAITS and monotonic() - self._stopped_at < _SAME_STOP_S:
                 return
             words[STOP] = STOP_ENDS
         # So too in a child that was forked in a way that ran no hook after the fork.

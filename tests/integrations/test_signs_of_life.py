@@ -397,6 +397,7 @@ def stops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     [
         # The next save is expected within the grace: training goes on until a second SIGTERM.
         ("due", 1, 2, -15),
+        ("twice", 1, 2, -15),
         ("late", 1, 2, -15),
         # It is expected later than that, or so late that it may not come: the process ends at once.
         ("not_due", 1, None, -15),
