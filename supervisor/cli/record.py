@@ -66,6 +66,7 @@ _KEYS = (
     "launcher_frozen",
     "still_running",
     "last_save_s",
+    "recovery",
     "checkpoint",
     "snapshot",
     "persister",

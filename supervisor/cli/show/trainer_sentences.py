@@ -1,18 +1,28 @@
 """Tells in sentences what the ledger has of the trainer's own words."""
 
 from supervisor.cli.show.formatting import count_text
-from supervisor.core.entries.trainer import DescribedEntry, TrainerToldEntry
+from supervisor.core.entries.trainer import (
+    DescribedEntry,
+    RecoveryEntry,
+    SaveIntervalEntry,
+    TrainerEntry,
+    TrainerToldEntry,
+)
 
 
-def trainer_sentence(entry: DescribedEntry | TrainerToldEntry) -> str:
-    """An entry as a sentence."""
+def trainer_sentence(entry: TrainerEntry) -> str | None:
+    """An entry as a sentence, or a paragraph; None for an unknown kind."""
     match entry:
         case DescribedEntry():
             return _described(entry)
-        case TrainerToldEntry(is_ours=True):
+        case TrainerToldEntry(is_ours=True) | SaveIntervalEntry():
             return _whole(entry.sentence)
         case TrainerToldEntry():
             return f"The trainer of attempt {entry.attempt} says: {_whole(entry.sentence)}"
+        case RecoveryEntry():
+            return " ".join(map(_whole, entry.sentences))
+        case _:
+            return None
 
 
 def _described(entry: DescribedEntry) -> str:
