@@ -58,7 +58,7 @@ def not_restored(trainer: Any) -> list[str]:
         notes.append("the place inside an epoch: only one of several loaders has a state_dict")
     if any(getattr(loader, "persistent_workers", False) for loader in loaders):
         notes.append("random generators inside the persistent workers of a loader")
-    notes.append("inside an epoch, averages over it (on_epoch=True) and metrics: they begin anew")
+    notes.append("averages over an epoch (on_epoch=True) and metrics, inside an epoch")
     return notes
 
 

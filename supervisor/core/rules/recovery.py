@@ -13,8 +13,8 @@ from supervisor.core.wording import counted, rough_time
 
 HOUR_S = 3600.0
 _UNKNOWN = "unknown"
-_CHARS_MAX = 60
-_LOSSES_MAX = 3
+_CHARS_MAX = 50
+_LOSSES_CHARS = 120
 # The key or argument for the steps between two saves, by the name of the library's adapter.
 _KEYS = {"huggingface": "`save_steps: {}`", "lightning": "`every_n_train_steps={}`"}
 _SHARES = ((0.05, "a twentieth"), (0.1, "a tenth"), (0.2, "a fifth"), (0.25, "a quarter"),
@@ -105,7 +105,7 @@ def recovery_sentences(known: Recovery) -> tuple[str, ...]:
 
 
 def _saves(known: Recovery) -> str:
-    who = known.trainer or "the trainer"
+    who = _short(known.trainer or "the trainer", 30)
     if known.is_by_format:
         who = f"the trainer, whose checkpoints are like those of {known.trainer},"
     if known.save_steps == 0 and known.save_every_s is None:
@@ -115,7 +115,7 @@ def _saves(known: Recovery) -> str:
     if often:
         return f"{who} saves{where} {often}"
     if not known.place:
-        return f"{who}: where and how often it saves is not known before its first save"
+        return f"where and how often {who} saves is not known before its first save"
     return f"{who} saves{where}; how often is known after its second save"
 
 
@@ -157,9 +157,12 @@ def _kill(known: Recovery) -> str:
 
 
 def _resume(known: Recovery) -> str:
-    lost = [_short(one, 90) for one in known.not_restored[:_LOSSES_MAX]]
-    if len(known.not_restored) > _LOSSES_MAX:
-        lost.append(f"{len(known.not_restored) - _LOSSES_MAX} more")
+    lost: list[str] = []
+    for one in known.not_restored:
+        if sum(map(len, lost)) + len(one) > _LOSSES_CHARS and lost:
+            lost.append(f"{len(known.not_restored) - len(lost)} more")
+            break
+        lost.append(_short(one, _LOSSES_CHARS))
     if lost:
         return f"A resume does not restore: {'; '.join(lost)}"
     return "" if known.is_order_known else (

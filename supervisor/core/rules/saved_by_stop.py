@@ -96,7 +96,7 @@ def _before(newest: Checkpoint, stop: Stop, ending: Ending, ahead_s: float | Non
 
 def _nothing(ending: Ending) -> SavedByStop:
     if ending.step is None:
-        return SavedByStop(False, "; nothing was saved")
+        return SavedByStop(False, "; nothing was saved where the supervisor looks")
     return SavedByStop(False, f"{_at(ending)}, not saved: {_lost(ending.step, 'step 0')}")
 
 

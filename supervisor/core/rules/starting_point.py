@@ -8,8 +8,6 @@ from supervisor.core.rules.decision import Decision, Verdict
 from supervisor.core.states import Budget, Checkpoint, State
 from supervisor.core.vocabulary import Action, ExitCode, Failure, Tier
 
-FROM_NOTHING = "begin again without them: `supervisor run CONFIG --from-nothing`"
-
 
 def launch(
     state: State,
@@ -72,7 +70,7 @@ def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None
         # Wait even if memory holds a snapshot: the next save would land under the mount point.
         why = (
             f"{survey.missing}; nothing is mounted on {survey.unmounted} (mount it, or"
-            f" {FROM_NOTHING})"
+            f" {_from_nothing_line(state)})"
         )
         return replace(
             decision,
@@ -84,7 +82,7 @@ def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None
         )
     if survey.candidates:
         return None
-    why = f"{survey.missing}; put them back, or {FROM_NOTHING}"
+    why = f"{survey.missing}; put them back, or {_from_nothing_line(state)}"
     return _hold(decision, Failure.CHECKPOINTS_MISSING, why)
 
 
@@ -100,7 +98,7 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
         return replace(decision, reason=reason)
     if survey.exists and not policy.start_fresh_if_none_valid:
         if survey.ended is not None:
-            why = f"{survey.ended}. If the run is not done, {FROM_NOTHING}"
+            why = f"{survey.ended}. If the run is not done, {_from_nothing_line(state)}"
             return _hold(decision, Failure.CHECKPOINT_CORRUPT, why)
         return _hold(
             decision,
@@ -114,7 +112,7 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
             decision,
             Failure.CHECKPOINTS_UNSEEN,
             f"{survey.unseen}; or write `resume: {{by: trainer}}` if the trainer finds them itself;"
-            f" or {FROM_NOTHING}",
+            f" or {_from_nothing_line(state)}",
         )
     return decision
 
@@ -137,6 +135,10 @@ def _ignores_checkpoints(state: State, candidates: tuple[Checkpoint, ...]) -> bo
         and not policy.has_resume_args
         and not policy.trainer_finds_checkpoints
     )
+
+
+def _from_nothing_line(state: State) -> str:
+    return f"begin again without them: `{state.policy.run_line} --from-nothing`"
 
 
 def _stands_for_the_end(state: State) -> bool:
