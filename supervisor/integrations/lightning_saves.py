@@ -84,5 +84,5 @@ def _steps_of(callback: Any, trainer: Any) -> int | None:
         return in_epoch * int(epochs)
     validated = trainer.val_check_batch
     if epochs == 1 and isfinite(validated) and validated < batches:
-        return max(ceil(validated / trainer.accumulate_grad_batches), 1)
-    return in_epoch * max(int(epochs), trainer.check_val_every_n_epoch or 1)
+        return int(max(ceil(validated / trainer.accumulate_grad_batches), 1))
+    return in_epoch * max(int(epochs), int(trainer.check_val_every_n_epoch or 1))

@@ -27,7 +27,7 @@ def test_an_adapted_trainer_in_four_facts() -> None:
     """Where and how often, what a kill costs, how a stop goes."""
     assert text(TRAINER) == (
         "huggingface 5.24.0 saves into out every 500 steps (about every 7 min)."
-        " A kill loses up to 7 min of training, and before the first save everything."
+        " A kill loses up to 7 min of training, before the first save everything."
         " A stop (Ctrl-C, SIGTERM) saves at the step, and ends the run with 75"
     )
 

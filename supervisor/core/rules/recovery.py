@@ -13,8 +13,8 @@ from supervisor.core.wording import counted, rough_time
 
 HOUR_S = 3600.0
 _UNKNOWN = "unknown"
-_CHARS_MAX = 50
-_LOSSES_CHARS = 120
+_CHARS_MAX = 40
+_LOSSES_CHARS = 110
 # The key or argument for the steps between two saves, by the name of the library's adapter.
 _KEYS = {"huggingface": "`save_steps: {}`", "lightning": "`every_n_train_steps={}`"}
 _SHARES = ((0.05, "a twentieth"), (0.1, "a tenth"), (0.2, "a fifth"), (0.25, "a quarter"),
@@ -144,7 +144,7 @@ def _kill(known: Recovery) -> str:
     interval_s = known.interval_s
     if known.save_steps == 0 and known.save_every_s is None:
         return "A kill loses everything since the start"
-    first = "" if known.has_saved else ", and before the first save everything"
+    first = "" if known.has_saved else ", before the first save everything"
     if interval_s is not None and interval_s > HOUR_S:
         lost = f"a kill loses up to {rough_time(interval_s)} of training{first}"
         return f"Nothing is saved within an hour: {lost}"
@@ -180,8 +180,8 @@ def _stop(known: Recovery) -> str:
             return "A stop (Ctrl-C, SIGTERM) asks the script by `should_stop` to save and end"
         case StopWay.NEXT_SAVE:
             return (
-                "A stop (Ctrl-C, SIGTERM) waits for its next save if that is due within the grace;"
-                " else it saves nothing"
+                "A stop (Ctrl-C, SIGTERM) waits for its next save if that is due within the grace,"
+                " or saves nothing"
             )
         case StopWay.DIES:
             return "A stop (Ctrl-C, SIGTERM) ends it at once: it gets SIGTERM and saves nothing"
