@@ -104,7 +104,9 @@ class WriterRecord:
         None if none did: then the attempt ended in that training.
         """
         checkpoint = os.path.realpath(checkpoint)
-        saved = [line["wall"] for line in _lines(self._saves) if line.get("checkpoint") == checkpoint]
+        saved = [
+            line["wall"] for line in _lines(self._saves) if line.get("checkpoint") == checkpoint
+        ]
         later = [
             line["ordinal"]
             for line in _lines(self._begun)

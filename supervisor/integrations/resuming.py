@@ -62,9 +62,9 @@ def _if_skipped(chosen: str, training: TrainingName, record: WriterRecord) -> st
     if following is None:
         return None
     return (
-        f"training number {training.ordinal} in {training.directory} goes on from its end, {chosen};"
-        f" if the script has skipped it, this is number {following}, and begins with the wrong"
-        " weights: give each stage a directory of its own"
+        f"training number {training.ordinal} in {training.directory} goes on from its end,"
+        f" {chosen}; if the script has skipped it, this is number {following}, and begins with the"
+        " wrong weights: give each stage a directory of its own"
     )
 
 

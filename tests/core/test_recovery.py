@@ -47,7 +47,10 @@ def test_a_kill_after_a_save_loses_no_more_than_the_interval() -> None:
 @pytest.mark.parametrize(
     ("known", "words"),
     [
-        (replace(TRAINER, save_steps=0), "saves nothing by itself. A kill loses everything"),
+        (
+            replace(TRAINER, save_steps=0),
+            "saves nothing to resume from by itself. A kill loses everything",
+        ),
         (replace(TRAINER, step_s=10.0), "Nothing is saved within an hour: a kill loses up to 83"),
         (replace(TRAINER, save_steps=0, save_every_s=600.0), "out every 10 min. A kill loses up"),
         (Recovery(), "where and how often the trainer saves is not known before its first save"),

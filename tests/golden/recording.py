@@ -68,7 +68,11 @@ def hold_record(run: Supervised, name: str) -> None:
     hold_ledger(run, name)
     hold_status(run, name)
     printed = Normal(run.folder).text(run.text).splitlines()
-    kept = [f"{line}\n" for line in printed if not re.match("    |  File|Traceback|<clock> recovery:", line)]
+    kept = [
+        f"{line}\n"
+        for line in printed
+        if not re.match("    |  File|Traceback|<clock> recovery:", line)
+    ]
     hold_against(f"records/{name}/output.txt", "".join(kept))
 
 

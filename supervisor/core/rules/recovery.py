@@ -109,7 +109,7 @@ def _saves(known: Recovery) -> str:
     if known.is_by_format:
         who = f"the trainer, whose checkpoints are like those of {known.trainer},"
     if known.save_steps == 0 and known.save_every_s is None:
-        return f"{who} saves nothing by itself"
+        return f"{who} saves nothing to resume from by itself"
     where = f" into {_short(known.place)}" if known.place else ""
     often = _often(known)
     if often:

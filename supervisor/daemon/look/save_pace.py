@@ -24,6 +24,8 @@ class SavePace:
     """Follows the checkpoints of one attempt. A trainer may remove the older ones."""
 
     def __init__(self) -> None:
+        self.place: str | None = None
+        """The directory of the newest save that was seen."""
         self._seen: dict[tuple[str, float], int | None] = {}
 
     def note(self, entries: Iterable[CheckpointEntry], since: float) -> None:
@@ -32,6 +34,8 @@ class SavePace:
             is_save = entry.tier == Tier.DISK and entry.candidate and entry.valid is not False
             if is_save and entry.own_run and entry.mtime >= since:
                 self._seen[entry.name, entry.mtime] = entry.step
+                if entry.mtime >= max(moment for _, moment in self._seen):
+                    self.place = str(entry.path.parent)
         newest = sorted(self._seen, key=lambda one: one[1])[-_MOST_SAVES:]
         self._seen = {key: self._seen[key] for key in newest}
 

@@ -86,7 +86,7 @@ class RecoveryTeller:
         """Take in what a survey found; `since`: the attempt's start, seconds since 1970."""
         self._pace.note(survey.entries, wall_s() if since is None else since)
         newest = survey.newest_valid
-        self._has_saved = newest is not None and newest.own_run
+        self._has_saved = self._pace.has_any or (newest is not None and newest.own_run)
         if newest is not None:
             sentence = how_to_resume(newest.path, newest.hashes)
             self._tool = None if sentence is None else sentence.partition(":")[0]
@@ -132,7 +132,9 @@ class RecoveryTeller:
         is_said = said.save_every is not None or said.save_every_s is not None
         if self._stop is None:
             self._stop = self._stop_way(attempt, look, said)
-        place = said.directory or (str(self._run.surveyor.directory) if self._has_saved else None)
+        place = said.directory or self._pace.place
+        if place is None and self._has_saved:
+            place = str(self._run.surveyor.directory)
         step_s = attempt.step_time.typical_s or self._step_s
         known = Recovery(
             trainer=said.framework or self._tool,
