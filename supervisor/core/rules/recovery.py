@@ -3,7 +3,6 @@
 Pure. The daemon says them once a run, and `check` says before a launch what of them is known.
 """
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +11,7 @@ from supervisor.core.rules.save_interval import SaveAdvice
 from supervisor.core.wording import counted, rough_time
 
 HOUR_S = 3600.0
-_UNKNOWN = "unknown"
+_THEN = " | "
 _CHARS_MAX = 40
 _LOSSES_CHARS = 110
 # The key or argument for the steps between two saves, by the name of the library's adapter.
@@ -79,23 +78,26 @@ class Recovery:
     def key(self) -> str:
         """What the sentences depend on besides measured times: the same key is told once.
 
-        Numbers in the place count for nothing: a fold, a trial, each start has its own.
+        Digits in the place count for nothing: a fold, a trial, each start has its own.
         """
-        place = re.sub(r"[0-9]+", "N", self.place or "")
-        return "|".join(map(str, (self.trainer, place, self.not_restored, self.stop, self._every)))
+        place = "".join(one for one in self.place or "" if not one.isdigit())
+        return f"{self._about}{_THEN}{place} {self._every}"
+
+    @property
+    def _about(self) -> str:
+        """The part of the key that does not depend on saves."""
+        trainer = None if self.is_by_format else self.trainer
+        return f"{trainer} {self.stop} {'; '.join(self.not_restored)}"
 
     @property
     def _every(self) -> str:
-        if self.is_learned:
-            return "seen"
-        return f"{self.save_steps} {self.save_every_s}" if self.is_interval_known else _UNKNOWN
+        return "seen" if self.is_learned else f"{self.save_steps} {self.save_every_s}"
 
     def is_news(self, told: Collection[str]) -> bool:
         """Whether the sentences say something that those with the keys `told` did not say."""
-        if self._every != _UNKNOWN:
+        if self.is_interval_known:
             return self.key not in told
-        rest = self.key.rpartition("|")[0]
-        return all(key.rpartition("|")[0] != rest for key in told)
+        return all(key.partition(_THEN)[0] != self._about for key in told)
 
 
 def recovery_sentences(known: Recovery) -> tuple[str, ...]:

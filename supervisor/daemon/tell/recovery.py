@@ -39,7 +39,8 @@ from supervisor.system.procfs import would_die_of
 
 # So long the steps are watched for their pace. Attempts that end within it are told nothing.
 PACE_S = 2.0
-# Where no step follows the first one, the paragraph comes without times.
+# Where no step follows the first one, the paragraph comes without times; and where a bar alone
+# shows that something goes on, so late.
 LONGEST_WAIT_S = 20.0
 # A search or a loop over folds has no more to say than this.
 _TOLD_MOST = 10
@@ -64,7 +65,8 @@ class RecoveryTeller:
         self._interval_told = history.interval_told
         self._deaths = history.deaths
         self._save_s = history.last_save_s
-        self._attempt = 0
+        self._tool: str | None = None
+        self._has_saved = False
         self._begin(0)
         run.journal.listeners.append(self._note)
 
@@ -74,9 +76,8 @@ class RecoveryTeller:
         self._first: tuple[float, int] | None = None
         self._step_s: float | None = None
         self._stop: StopWay | None = None
+        self._is_sure = False
         self._pace = SavePace()
-        self._tool: str | None = None
-        self._has_saved = False
 
     def _note(self, entry: Entry) -> None:
         if isinstance(entry, AttemptEndedEntry):
@@ -103,8 +104,8 @@ class RecoveryTeller:
             return
         known = self._known(attempt, look, state)
         waited_s = now - (self._trains_since or now)
-        needs_pace = bool(known.save_steps) and known.interval_s is None
-        if waited_s < PACE_S or (needs_pace and waited_s < LONGEST_WAIT_S):
+        waits = not self._is_sure or (bool(known.save_steps) and known.interval_s is None)
+        if waited_s < PACE_S or (waits and waited_s < LONGEST_WAIT_S):
             return
         if len(self._keys) < _TOLD_MOST and known.is_news(self._keys):
             self._tell(known)
@@ -119,10 +120,12 @@ class RecoveryTeller:
                 self._first = now, step
             elif step > first[1] and now - first[0] >= PACE_S:
                 self._step_s = (now - first[0]) / (step - first[1])
-        printed = look.course.step is not None or look.course.batch is not None
-        is_sign = look.observed.beating or step is not None or printed
-        is_sign = is_sign or self._pace.has_any
-        if is_sign and self._trains_since is None:
+        course = look.course
+        is_shown = course.step is not None or course.batch is not None
+        is_sure = look.observed.beating or step is not None or self._pace.has_any
+        # A bar without a loss may be of what comes before: a download, the data made ready.
+        self._is_sure = self._is_sure or is_sure or (is_shown and course.loss is not None)
+        if (self._is_sure or is_shown) and self._trains_since is None:
             self._trains_since = now
         return self._trains_since is not None
 
@@ -130,8 +133,6 @@ class RecoveryTeller:
         said = look.description or TrainerDescription()
         seen = self._pace.saves
         is_said = said.save_every is not None or said.save_every_s is not None
-        if self._stop is None:
-            self._stop = self._stop_way(attempt, look, said)
         place = said.directory or self._pace.place
         if place is None and self._has_saved:
             place = str(self._run.surveyor.directory)
@@ -147,7 +148,7 @@ class RecoveryTeller:
             has_snapshots=state.memory is not None,
             not_restored=said.not_restored,
             is_order_known=said.stop is not None or (said.framework is None and _attached(look)),
-            stop=self._stop,
+            stop=self._stop_way(attempt, look, said),
         )
         if is_said or seen.interval_s is None:
             return known
@@ -162,13 +163,17 @@ class RecoveryTeller:
         is_sign = (said.framework or "").partition(" ")[0] in _SIGNS_OF_LIFE
         if _attached(look) and not is_sign:
             return StopWay.ASKED
-        if attempt.pid is None:
-            return None
+        if self._stop is None and attempt.pid is not None:
+            self._stop = self._by_default(attempt, attempt.pid, is_sign=is_sign)
+        return self._stop
+
+    def _by_default(self, attempt: RunningAttempt, pid: int, *, is_sign: bool) -> StopWay:
+        """What becomes of a stop of which nobody has said anything, as the process shows it."""
         command = self._run.config.command
         is_launched = not _LAUNCHERS.isdisjoint(map(os.path.basename, command))
         if is_launched or not runs_python(command):
             return StopWay.NEXT_SAVE if is_sign else StopWay.UNKNOWN
-        dies = would_die_of(attempt.pid, SIGTERM)
+        dies = would_die_of(pid, SIGTERM)
         # An adopted loop may have a handler of the hook's by now.
         if is_sign and (dies or "chosen" not in attempt.moments):
             return StopWay.NEXT_SAVE
