@@ -212,7 +212,7 @@ class RecoveryTeller:
                 sentence=sentence,
             )
         )
-        self._run.console.say_paragraph(f"recovery: {sentence}")
+        self._run.console.say_paragraph(f"recovery: {sentence}.")
 
     def _is_new(self, advice: SaveAdvice) -> bool:
         """Whether the interval or the best one is another than was told."""
