@@ -20,15 +20,17 @@ from tests.golden.normal import Normal
 
 NOTES = frozenset({
     "time", "parked", "save_seen", "first_step", "suspended", "progress", "checkpoint_place",
-    "checkpoint_seen", "steps_began", "resume_seen", "checkpoint", "recovery", "save_interval",
+    "checkpoint_seen", "steps_began", "resume_seen", "checkpoint",
 })  # fmt: skip
+# Left out: time decides whether an attempt comes to them (tests/e2e/test_recovery_told.py).
+UNCOMPARED = frozenset({"recovery", "save_interval"})
 MEMORY = "/dev/shm/"
 
 
 def hold_ledger(run: Supervised, name: str) -> None:
     """Compare the ledger of a scenario that has ended."""
     normal = Normal(run.folder)
-    entries = read_ledger(run.paths.ledger)
+    entries = [one for one in read_ledger(run.paths.ledger) if one["type"] not in UNCOMPARED]
     whole = [normal.line(entry) + "\n" for entry in entries if entry["type"] not in NOTES]
     checkpoints = [entry for entry in entries if entry["type"] == "checkpoint"]
     verdicts = {

@@ -29,6 +29,8 @@ NO_RUN_MAKES = {
     "described": "a training library says it (tests/e2e/test_described.py)",
     "trainer_told": "the same",
     "existing_decided": "an option of `run` decides it (tests/cli/test_existing_checkpoints.py)",
+    "recovery": "it is told once a training goes on for seconds (tests/e2e/test_recovery_told.py)",
+    "save_interval": "the same",
     "variables_changed": "another environment has to start it (tests/cli/test_command_run.py)",
 }
 # Messages, and why no real run here sends them. tests/launcher/test_messages.py has their bytes.
