@@ -72,6 +72,7 @@ _KEYS = (
     "still_running",
     "last_save_s",
     "gpus",
+    "recovery",
     "checkpoint",
     "at_risk",
     "snapshot",

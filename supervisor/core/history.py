@@ -158,6 +158,14 @@ class History:
     """The trainer's sentences of the last attempt that are on record."""
     told_elsewhere: tuple[str, ...] = ()
     """What was told of trainers that save into another directory than the configured one."""
+    recovery: tuple[str, ...] = ()
+    """What was told last of what a kill would cost."""
+    recovery_keys: frozenset[str] = frozenset()
+    """What those sentences depended on, each time that they were told."""
+    interval_told: tuple[float, float] | None = None
+    """The time between saves that was told to be far from the best, and the best."""
+    deaths: int = 0
+    """Attempts that died of a failure, with nobody asking them to stop."""
     counters: CountersBySource = field(default_factory=dict, hash=False)
     """What each source of steps has shown."""
     failed_save_at: float = 0.0

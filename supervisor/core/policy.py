@@ -29,3 +29,16 @@ class Policy:
     has_finish_condition: bool = False
     launch_mode: LaunchMode = LaunchMode.AUTO
     seed: int = 0
+    config_path: str = "CONFIG"
+    """The configuration's path, as a shell takes it."""
+    run_dir: str = ""
+
+    @property
+    def run_line(self) -> str:
+        """What to type to go on with the run."""
+        return f"supervisor run {self.config_path}"
+
+    @property
+    def resume_line(self) -> str:
+        """What to type to let a held run go on."""
+        return f"supervisor resume {self.run_dir}".rstrip()

@@ -50,7 +50,13 @@ from supervisor.core.entries.saves import (
     SaveSeenEntry,
     SavesElsewhereEntry,
 )
-from supervisor.core.entries.trainer import DescribedEntry, SignsEntry, TrainerToldEntry
+from supervisor.core.entries.trainer import (
+    DescribedEntry,
+    IntervalHintEntry,
+    RecoveryEntry,
+    SignsEntry,
+    TrainerToldEntry,
+)
 from supervisor.core.history import History, Pause
 from supervisor.core.job import IdleStops
 from supervisor.core.replayed_description import with_description, with_told
@@ -146,6 +152,11 @@ def fold_entry(past: History, noted: Stamped) -> History:
             return with_description(past, entry)
         case TrainerToldEntry():
             return with_told(past, entry)
+        case RecoveryEntry():
+            keys = past.recovery_keys | {entry.about}
+            return replace(past, recovery=entry.sentences, recovery_keys=keys)
+        case IntervalHintEntry():
+            return replace(past, interval_told=(entry.interval_s, entry.best_s))
         case ProgressEntry(step=step, written=written):
             budget = with_place(with_headway(past.budget), entry.place, step)
             return replace(

@@ -14,7 +14,7 @@ from supervisor.core.rules.outage import with_death
 from supervisor.core.rules.patience import beyond, with_hang
 from supervisor.core.rules.warm_launch import WarmTrust, has_begun, trust_after
 from supervisor.core.states import Budget
-from supervisor.core.vocabulary import Action, Failure
+from supervisor.core.vocabulary import Action, Failure, Nature
 
 
 def with_end(past: History, noted: Stamped, entry: AttemptEndedEntry) -> History:
@@ -27,6 +27,7 @@ def with_end(past: History, noted: Stamped, entry: AttemptEndedEntry) -> History
         ended_step=entry.step,
         doubt=entry.doubt,
         last_good=past.last_good.with_end(entry.step_s),
+        deaths=past.deaths + is_death(entry),
         attempt=max(past.attempt, entry.attempt or 0),
         rollback=past.rollback or entry.action == Action.ROLLBACK,
         last_attempt_open=False,
@@ -48,6 +49,12 @@ def with_end(past: History, noted: Stamped, entry: AttemptEndedEntry) -> History
         warm=_warm(past, noted, entry),
     )
     return charged(past, noted, entry)
+
+
+def is_death(entry: AttemptEndedEntry) -> bool:
+    """Whether an attempt died of a failure, with nobody asking it to stop."""
+    is_failure = entry.failure is not None and entry.failure.nature is not Nature.ORDINARY
+    return is_failure and entry.stop_requested is None
 
 
 def _with_stop(budget: Budget, entry: AttemptEndedEntry) -> Budget:

@@ -223,6 +223,8 @@ class Status:
     the reason in brackets, where an adapter is known to be off. Null: not known."""
     described: DescribedStatus | None = None
     """What the trainer of the current or last attempt says of itself; null: nothing."""
+    recovery: tuple[str, ...] = ()
+    """What a kill would cost, and how a stop goes, as told last: sentences."""
     checkpoint: CheckpointStatus | None = None
     """The newest valid one known."""
     at_risk: AtRiskStatus | None = None

@@ -42,6 +42,14 @@ class TrainerDescription:
     resumed_from: str | None = None
     told: tuple[str, ...] = ()
     """Sentences for the user."""
+    save_every: int | None = None
+    """Steps between two of its saves; 0: it never saves."""
+    save_every_s: float | None = None
+    """Seconds between two of its saves."""
+    not_restored: tuple[str, ...] = ()
+    """What a resume from its checkpoints does not restore."""
+    stop: str | None = None
+    """Who sees to a stop: `saves` (the adapter), `script`."""
 
     @property
     def is_attached(self) -> bool:

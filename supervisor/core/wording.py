@@ -1,4 +1,4 @@
-"""How counts are said, and that the operator holds a run."""
+"""How counts and times are said, and that the operator holds a run."""
 
 _HOLD = "`supervisor hold`"
 HOLD_ASKED = f"{_HOLD} was asked for"
@@ -16,3 +16,11 @@ def is_operators_hold(reason: str | None) -> bool:
 def counted(number: int, noun: str) -> str:
     """`1 failure`, `2 failures`."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def rough_time(seconds: float) -> str:
+    """A time as far as a person needs it: `less than a second`, `40 s`, `52 min`, `3 h`, `12 d`."""
+    for unit, size, until in (("s", 1, 90), ("min", 60, 5400), ("h", 3600, 172_800)):
+        if seconds < until:
+            return f"{seconds / size:.0f} {unit}" if seconds >= 1 else "less than a second"
+    return f"{seconds / 86_400:.0f} d"

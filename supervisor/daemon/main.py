@@ -192,13 +192,14 @@ def _serve(
 ) -> int:
     now, wall = monotonic_s(), wall_s()
     history = run.history
-    policy = policy_of(run.config, run.run_id)
+    config_path = os.environ.get("SUPERVISOR_CONFIG", str(run.paths.config))
+    policy = policy_of(run.config, run.run_id, config_path)
     alive = hello.attempt is not None
     state = initial_state(history, policy, now=now, wall=wall, boot=boot_id(), alive=alive)
     facts = StatusFacts(
         run_id=run.run_id,
         config=run.config,
-        config_path=os.environ.get("SUPERVISOR_CONFIG", str(run.paths.config)),
+        config_path=config_path,
         started_wall=wall,
         launcher_pid=hello.launcher_pid,
         daemon_pid=os.getpid(),

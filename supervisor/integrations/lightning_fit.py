@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import inspect
 import os
-from math import isfinite
 
 from . import hook
 from .lightning_guard import tells
 from .lightning_ranks import RankStates, bring_world_up
+from .lightning_saves import describe_fit
 from .lightning_start import (
     CheckpointFolders,
     is_trial,
@@ -157,11 +157,7 @@ class LightningFit:
     def training_starts(self) -> None:
         """Say how many steps there will be, and go on in the data where the checkpoint was."""
         self._last_step = self.trainer.global_step
-        total = self.trainer.max_steps
-        if self.trainer.lightning_module.automatic_optimization:
-            total = self.trainer.estimated_stepping_batches  # the loader is there by now
-        if isfinite(total) and total > 0:
-            self.training.describe(total_steps=int(total))
+        describe_fit(self.trainer, self.training)
         if self._resumed is not None:
             if self._position is not None:
                 restore_schedules(self.trainer, self._position["metrics"], self._ended_epoch)

@@ -98,6 +98,26 @@ class WriterRecord:
         written_at = last + _SKEW_S if was is None else saved["wall"] + (last - was)
         return name if not later or written_at < min(later) else None
 
+    def next_after(self, checkpoint: str, training: TrainingName) -> int | None:
+        """Return the ordinal of the training that began after the one that wrote this checkpoint.
+
+        None if none did: then the attempt ended in that training.
+        """
+        checkpoint = os.path.realpath(checkpoint)
+        saved = [
+            line["wall"] for line in _lines(self._saves) if line.get("checkpoint") == checkpoint
+        ]
+        later = [
+            line["ordinal"]
+            for line in _lines(self._begun)
+            if line["directory"] == training.directory
+            and line["ordinal"] > training.ordinal
+            and line.get("attempt") != self._attempt
+            and saved
+            and line["wall"] > saved[-1]
+        ]
+        return min(later, default=None)
+
     def is_of_this_run(self, checkpoint: str) -> bool:
         """Whether an attempt of this run wrote it, as far as that is known."""
         checkpoint = os.path.realpath(checkpoint)

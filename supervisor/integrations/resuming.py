@@ -37,11 +37,9 @@ def choose(
     writer = record.writer_of(chosen, training)
     if writer != training:
         return Resumption(False, remark=_whose(chosen, writer, training, record))
-    if asked is None or isinstance(asked, bool):
-        return Resumption(True, chosen)
-    named = os.path.realpath(os.fspath(asked))
-    if named == os.path.realpath(chosen):
-        return Resumption(True, chosen)
+    named = None if isinstance(asked, bool) or asked is None else os.path.realpath(asked)
+    if named in (None, os.path.realpath(chosen)):
+        return Resumption(True, chosen, _if_skipped(chosen, training, record))
     if attempt == 1 or not record.is_of_this_run(chosen):
         remark = f"resumed from {named}, as the script says, and not from {chosen}"
         return Resumption(False, remark=remark)
@@ -56,6 +54,18 @@ def _has_none(directory: str) -> bool:
     except FileNotFoundError:
         return True
     return not any(word in name.lower() for name in names for word in _CHECKPOINT_WORDS)
+
+
+def _if_skipped(chosen: str, training: TrainingName, record: WriterRecord) -> str | None:
+    """Warn where the training that wrote the checkpoint had ended: a script may skip it now."""
+    following = record.next_after(chosen, training)
+    if following is None:
+        return None
+    return (
+        f"training number {training.ordinal} in {training.directory} goes on from its end,"
+        f" {chosen}; if the script has skipped it, this is number {following}, and begins with the"
+        " wrong weights: give each stage a directory of its own"
+    )
 
 
 def _whose(

@@ -9,7 +9,8 @@ import functools
 import os
 
 from . import hook
-from .trainer_facts import FRAMEWORK, library_version, what_is_lost
+from .save_facts import describe_saves
+from .trainer_facts import FRAMEWORK, library_version, save_every, what_is_lost
 from .trainer_stop import TrainerStop
 from .training import Training
 
@@ -152,7 +153,8 @@ class TrainerEvents:
         self._stop = TrainerStop(training, self._trainer, self._trial, self.resumed_from)
         self._is_first = True
         self._best = state.best_model_checkpoint
-        training.describe(total_steps=state.max_steps, best=self._best, notes=what_is_lost(args))
+        training.describe(total_steps=state.max_steps, best=self._best)
+        describe_saves(training, lambda: (save_every(args, state), None, what_is_lost(args)))
 
     def _give_up(self, error: Exception) -> None:
         self._stop = None

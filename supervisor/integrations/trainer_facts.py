@@ -16,6 +16,23 @@ def library_version() -> str:
     return str(getattr(sys.modules.get("transformers"), "__version__", "of unknown version"))
 
 
+def save_every(args: Any, state: Any) -> int | None:
+    """How many steps lie between two saves; 0: it never saves. None: that is not known."""
+    strategy = str(getattr(args.save_strategy, "value", args.save_strategy))
+    if strategy == "no":
+        return 0
+    if strategy == "steps":
+        every = getattr(state, "save_steps", None) or args.save_steps
+        # A fraction is one of all steps.
+        steps = every if every >= 1 else state.max_steps * every
+        return max(int(steps), 1)
+    epochs = getattr(state, "num_train_epochs", 0)
+    if strategy == "epoch" and epochs and state.max_steps > 0:
+        total: int = state.max_steps
+        return -(-total // int(epochs))
+    return None  # `best` saves where an evaluation is better than all before
+
+
 def what_is_lost(args: Any) -> list[str]:
     """What this training's checkpoints do not restore, as far as its arguments tell."""
     notes = []

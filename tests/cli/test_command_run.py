@@ -312,7 +312,7 @@ def check_refused(done: subprocess.CompletedProcess[str], code: int, said: str) 
         (["--", "train.yaml"], 2, "supervisor run train.yaml"),
         (["--", "pyhton", "train.py"], 78, "pyhton is not found"),
         (["--", sys.executable, "trian.py"], 78, "trian.py does not exist"),
-        (["--", "./train.py"], 78, "chmod +x ./train.py"),
+        (["--", "./train.py"], 78, "write `python ./train.py`"),
     ],
 )
 def test_what_was_typed_wrongly_gets_the_right_line(

@@ -143,12 +143,23 @@ def test_check_says_why_there_is_no_adapter(
     )
 
 
+@pytest.mark.parametrize("is_described", [True, False])
 def test_a_named_directory_that_became_anothers_is_refused(
-    command: "Command", fake_run: "FakeRun", tmp_path: Path
+    command: "Command", fake_run: "FakeRun", tmp_path: Path, *, is_described: bool
 ) -> None:
-    """The next start is refused as for a configured directory, and `check` says so before."""
+    """The next start is refused as for a configured directory, and `check` says so before.
+
+    A training of less than a second may have named it in the record of its saves alone.
+    """
     out = tmp_path / "out"
-    described(fake_run, str(out))
+    if is_described:
+        described(fake_run, str(out))
+    else:
+        fake_run.create()
+        fake_run.record({"type": "attempt_started", "attempt": 1, "pid": 1})
+        line = {"attempt": 1, "directory": str(out), "ordinal": 1,
+                "checkpoint": str(out / "checkpoint-5"), "step": 5}  # fmt: skip
+        fake_run.paths.trainings.write_text(json.dumps(line) + "\n")
     other = RunPaths(tmp_path / "runs" / "other")
     other.state_dir.mkdir(parents=True)
     writer = LedgerWriter(other.ledger, other.reserve)
@@ -165,3 +176,63 @@ def test_a_named_directory_that_became_anothers_is_refused(
     started = command("run", "demo.yaml")
     assert started.returncode == 78
     assert "the run 'other'" in started.stderr
+
+
+def resuming(command: "Command") -> dict[str, str]:
+    """What `check` of the only run says of the resume."""
+    done = command("check", "--json")
+    (found,) = [one for one in json.loads(done.stdout) if one["what"] == "resume"]
+    return dict(found)
+
+
+def test_check_no_longer_asks_how_to_resume(
+    command: "Command", fake_run: "FakeRun", tmp_path: Path
+) -> None:
+    """Once an adapter has begun, or for a script that it is for, nothing is left to write."""
+    config = fake_run.run_dir / "config.yaml"
+    config.write_text(f"name: demo\ncommand: [python3, t.py]\nrun_dir: {fake_run.run_dir}\n")
+    (tmp_path / "t.py").write_text("import torch\n")
+    assert resuming(command)["level"] == "warn"
+    (tmp_path / "t.py").write_text("from transformers import Trainer\nTrainer(None).train()\n")
+    assert resuming(command)["text"].startswith("the adapter resumes transformers' Trainer")
+    (tmp_path / "t.py").write_text("import torch\n")
+    described(fake_run, str(tmp_path / "out"))
+    assert (
+        resuming(command)["text"] == "the adapter for huggingface 5.24 resumes from the checkpoint"
+    )
+
+
+def test_check_tells_an_old_reason_as_one(
+    command: "Command", fake_run: "FakeRun", tmp_path: Path
+) -> None:
+    """A held run waits for `resume`; what it was held for may be mended by now."""
+    config = fake_run.run_dir / "config.yaml"
+    config.write_text(f"name: demo\ncommand: [sleep, '1']\nrun_dir: {fake_run.run_dir}\n")
+    fake_run.create()
+    fake_run.record(
+        {"type": "attempt_started", "attempt": 1, "pid": 1},
+        {"type": "decision", "state": "held", "failure": "configuration", "action": "hold",
+         "reason": "add `resume: {args: …}`"},
+    )  # fmt: skip
+    found = json.loads(command("check", "--json").stdout)
+    (record,) = [one for one in found if one["what"] == "record"]
+    assert record["text"].startswith("held, and waits for `supervisor resume`: add `resume")
+    assert record["do"] == "if that is mended: supervisor resume runs/demo"
+
+
+def test_what_was_told_of_a_kill_is_shown(command: "Command", fake_run: "FakeRun") -> None:
+    """By `check`, `events` and the history of the run."""
+    config = fake_run.run_dir / "config.yaml"
+    config.write_text(f"name: demo\ncommand: [sleep, '1']\nrun_dir: {fake_run.run_dir}\n")
+    described(fake_run, "/out")
+    fake_run.record(
+        {"type": "recovery", "attempt": 1, "about": "x", "sentences": ["it saves", "a kill"]},
+        {"type": "interval_hint", "attempt": 1, "interval_s": 9.0, "best_s": 90.0, "save_s": 3.0,
+         "failure_s": 900.0, "sentence": "it saves every 9 s; better"},
+    )  # fmt: skip
+    told = " ".join(command("events").stdout.split())
+    assert "It saves. A kill." in told
+    assert "It saves every 9 s; better." in told
+    checked = json.loads(command("check", "--json").stdout)
+    (found,) = [one for one in checked if one["what"] == "recovery"]
+    assert found["text"] == "it saves. a kill (as seen in attempts before)"

@@ -20,7 +20,7 @@ from supervisor.core.vocabulary import Action, ExitCode, Intent, Phase, RunState
 from supervisor.core.wording import HELD_IDLE
 from tests.core.world import World
 
-GO_ON = "`supervisor resume`, then `supervisor run`"
+GO_ON = "`supervisor resume`, then `supervisor run CONFIG`"
 
 
 def wrong_command(world: World) -> None:

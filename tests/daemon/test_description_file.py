@@ -131,6 +131,25 @@ def config(tmp_path: Path, directory: str | None) -> RunConfig:
     return RunConfig.model_validate(raw).resolved(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("said", "every", "seconds"),
+    [
+        ({"save_every": 500, "save_every_s": 60}, 500, 60.0),
+        ({"save_every": 0, "save_every_s": 1.5}, 0, 1.5),
+        ({"save_every": False, "save_every_s": True}, None, None),
+        ({"save_every": -3, "save_every_s": 0}, None, None),
+        ({"save_every": 1.5, "save_every_s": float("nan")}, None, None),
+        ({"save_every": 10**30, "save_every_s": float("inf")}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_how_often_it_saves(said: dict[str, Any], every: int | None, seconds: float | None) -> None:
+    """0 steps means never; what is no number of steps or seconds is not said."""
+    found = read_description({**said, "not_restored": ["a\nb", 3, "c"], "stop": "saves\n"})
+    assert (found.save_every, found.save_every_s) == (every, seconds)
+    assert (found.not_restored, found.stop) == (("a b", "c"), "saves")
+
+
 def test_paths_below_the_run_directory_are_relative(tmp_path: Path) -> None:
     """The run directory may be moved, and its checkpoints with it."""
     run_dir = tmp_path / "run"

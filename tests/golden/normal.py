@@ -92,6 +92,8 @@ class Normal:
             return "<null or float>"
         if field == "printed":
             return "<null or printed>"  # what was printed by the time of a look
+        if field == "recovery":
+            return "<null or recovery>"  # what was told of it by then
         match value:
             case dict():
                 return {self.text(key): self.value(one, key) for key, one in value.items()}

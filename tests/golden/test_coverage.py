@@ -32,6 +32,8 @@ NO_RUN_MAKES = {
     "signs": "a loop has to give no sign of life for a minute (tests/core/test_signs.py)",
     "save_interval": "only a loop without adapter has it (tests/e2e/test_signs_of_life.py)",
     "own_save_awaited": "the same",
+    "recovery": "it is told once a training goes on for seconds (tests/e2e/test_recovery_told.py)",
+    "interval_hint": "the same",
     "variables_changed": "another environment has to start it (tests/cli/test_command_run.py)",
     "notified": "needs a target that takes messages (tests/e2e/test_told.py)",
 }

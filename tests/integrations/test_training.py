@@ -245,6 +245,16 @@ for fold in range(1, 4):
     assert said == [f"True {found}" if fold == of else "False None" for fold in (1, 2, 3)]
 
 
+@pytest.mark.parametrize("skips", [False, True])
+def test_a_finished_stage_that_may_be_skipped(runs: Runs, *, skips: bool) -> None:
+    """A checkpoint of a stage that had ended is told to be one: the script may skip the stage."""
+    found = runs.save()
+    runs.does("first = begin(); first.saved('out/checkpoint-10', 10)" + ("; begin()" * skips))
+    runs.does("print(*begin().resume_path(None))", attempt=2, resume=found)
+    told = [one for one in runs.described["told"] if "if the script has skipped it" in one]
+    assert len(told) == skips
+
+
 def test_a_name_that_two_folds_wrote(runs: Runs) -> None:
     """If a later fold may have written it anew without a record, nobody resumes from it."""
     found = runs.save()

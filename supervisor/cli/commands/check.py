@@ -9,18 +9,22 @@ import click
 from supervisor.checkpoint.how_to_resume import how_to_resume
 from supervisor.checkpoint.records import CheckpointEntry, Missing
 from supervisor.cli.ask_survey import request_for, survey_aloud
+from supervisor.cli.config_target import config_argument, find_config, name_option
 from supervisor.cli.preflight import (
     adapter,
     descriptors,
     findings,
     pattern_trial,
+    recovery_outlook,
     shared_memory,
     slurm_site,
 )
+from supervisor.cli.preflight.expected_trainer import ADAPTED, expected_trainer
 from supervisor.cli.preflight.finding import Finding, Level
 from supervisor.cli.preflight.notify_targets import notify_targets
 from supervisor.cli.record import read_history
 from supervisor.cli.record_access import problem
+from supervisor.cli.show.advice import shown_path
 from supervisor.cli.show.formatting import count_text, size_text
 from supervisor.cli.show.terminal import json_text, paint, strip_controls
 from supervisor.cli.start import directory_owner
@@ -46,16 +50,21 @@ _INDENT = " " * 20
 
 
 @click.command("check", short_help="Preflight: would this configuration run here?")
-@click.argument("config", type=click.Path(path_type=Path))
+@config_argument
+@name_option
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as a JSON list.")
 @click.option(
     "--partition", metavar="NAME", help="The SLURM partition to check, if not the default one."
 )
-def check_command(config: Path, as_json: bool, partition: str | None) -> None:
+def check_command(
+    config: Path | None, name: str | None, as_json: bool, partition: str | None
+) -> None:
     """Say whether CONFIG would run here, and what stands in the way.
 
-    Exits 0 if nothing does, 78 otherwise; warnings alone do not.
+    Without CONFIG it is that of the only run below runs/. Exits 0 if nothing stands in the way, 78
+    otherwise; warnings alone do not.
     """
+    config = find_config(config, name)
     loaded = load_config(config)
     resolved = loaded.config.resolved(Path.cwd())
     refuse_other_bytes(resolved)
@@ -113,11 +122,12 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     found = survey_aloud(request, silent=silent)
     on_disk = [entry for entry in found.entries if entry.tier == Tier.DISK]
     there = [entry for entry in found.entries if entry.tier != Tier.SET_ASIDE]
-    yield from _newest(there, found, history, config)
+    yield from _newest(there, found, history, config, path)
     yield findings.space(on_disk, config, directory)
     yield shared_memory.snapshots(on_disk, request.snapshots)
     yield findings.grace(config, run_dir)
-    yield _resuming(config, found.newest_valid)
+    yield _resuming(config, found.newest_valid, history)
+    yield from recovery_outlook.findings(config, history, found.newest_valid)
 
 
 def _record(paths: RunPaths, config: RunConfig) -> Finding:
@@ -136,17 +146,23 @@ def _record(paths: RunPaths, config: RunConfig) -> Finding:
         case AdmissionVerdict.FINISHED:
             return Finding("record", Level.OK, f"{admission.reason}; `run --again` would train on")
         case AdmissionVerdict.STOPPED | AdmissionVerdict.HELD:
-            do = f"supervisor resume {paths.run_dir}"
-            return Finding("record", Level.WARN, admission.reason, do)
+            # The cause may be mended by now: the reason is what was seen then.
+            text = f"{admission.verdict}, and waits for `supervisor resume`: {admission.reason}"
+            do = f"if that is mended: supervisor resume {shown_path(paths.run_dir)}"
+            return Finding("record", Level.WARN, text, do)
 
 
 def _newest(
-    entries: list[CheckpointEntry], found: Survey, history: History, config: RunConfig
+    entries: list[CheckpointEntry],
+    found: Survey,
+    history: History,
+    config: RunConfig,
+    path: Path,
 ) -> Iterator[Finding]:
     """The checkpoint that a start would resume from, and why newer ones are passed over."""
     newest_valid = found.newest_valid
     if found.missing is not None and not history.begin_again:
-        yield _missing(found.missing)
+        yield _missing(found.missing, path)
         if newest_valid is None:
             return
     for entry in entries:
@@ -185,14 +201,14 @@ def _newest(
         )  # fmt: skip
 
 
-def _missing(missing: Missing) -> Finding:
+def _missing(missing: Missing, path: Path) -> Finding:
     """The record names checkpoints that are missing."""
     if missing.unmounted is not None:
         text = f"{missing.sentence}: nothing is mounted on {missing.unmounted}; the run would wait"
         return Finding("checkpoint", Level.WARN, text, f"mount {missing.unmounted}")
     return Finding(
         "checkpoint", Level.FAIL, f"{missing.sentence}: the run would be held",
-        "put the checkpoints back, or begin again: `supervisor run CONFIG --from-nothing`",
+        f"put them back, or begin again: `supervisor run {shown_path(path)} --from-nothing`",
     )  # fmt: skip
 
 
@@ -206,8 +222,8 @@ def _none(history: History, config: RunConfig) -> Finding:
     return Finding("checkpoint", Level.OK, "no checkpoint yet: the run starts from the beginning")
 
 
-def _resuming(config: RunConfig, newest: CheckpointEntry | None) -> Finding:
-    """Whether the trainer is told how to resume in its arguments."""
+def _resuming(config: RunConfig, newest: CheckpointEntry | None, history: History) -> Finding:
+    """Whether the trainer learns where to resume: by its arguments, an adapter, or `attach()`."""
     if config.resume.args or config.resume.by == "trainer":
         how = (
             "the trainer gets the checkpoint in its arguments"
@@ -215,6 +231,15 @@ def _resuming(config: RunConfig, newest: CheckpointEntry | None) -> Finding:
             else "the trainer finds its checkpoint itself"
         )
         return Finding("resume", Level.OK, how)
+    said = "" if history.described is None else history.described.framework or ""
+    if said.partition(" ")[0] in ADAPTED:
+        return Finding("resume", Level.OK, f"the adapter for {said} resumes from the checkpoint")
+    if history.ever_attached and not said:
+        return Finding("resume", Level.OK, "the trainer attaches: it learns where to resume")
+    tool = expected_trainer(config)
+    if tool is not None and tool.is_adapted and config.integrate != "none":
+        text = f"the adapter resumes {tool.name} ({tool.why})"
+        return Finding("resume", Level.OK, text)
     known = None if newest is None else how_to_resume(newest.path, newest.hashes)
     return Finding(
         "resume", Level.WARN,

@@ -1,13 +1,16 @@
 """`supervisor init`: writes a commented configuration that works as it stands."""
 
+import textwrap
 from pathlib import Path
 
 import click
 
+from supervisor.cli.preflight.recovery_outlook import outlook
 from supervisor.cli.show.advice import shell_word
 from supervisor.cli.show.terminal import echo, json_text
 from supervisor.cli.start.command_words import refuse_words
 from supervisor.cli.start.typed_line import CommandAfterDashes, typed_line
+from supervisor.config.model import RunConfig
 from supervisor.config.source import name_of
 from supervisor.config.template import config_template
 from supervisor.core.vocabulary import ExitCode
@@ -62,6 +65,10 @@ def init_command(ctx: click.Context, path: Path, force: bool, as_json: bool) -> 
     if not line.command:
         echo(f"  put your training command into this file (its command now: {' '.join(command)})")
     echo(f"  supervisor check {shown}\n  supervisor run {shown}")
+    if line.command:
+        known = outlook(RunConfig(command=tuple(command)))
+        if known:
+            echo(textwrap.fill(f"{'. '.join(known)}.", 80))
 
 
 def _guess() -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from supervisor.cli.config_target import config_argument, find_config
 from supervisor.cli.record import read_history
 from supervisor.cli.record_access import refuse_unreadable
 from supervisor.cli.show.advice import shown_path
@@ -42,7 +43,7 @@ _SUBMIT_S = 60.0
     epilog="\b\nExample:"
     "\n  supervisor sbatch config.yaml -- --partition=gpu --gres=gpu:1 --time=24:00:00",
 )
-@click.argument("config", type=click.Path(path_type=Path))
+@config_argument
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 @click.option("--print", "only_print", is_flag=True, help="Print the script, and submit nothing.")
 @click.option(
@@ -51,9 +52,19 @@ _SUBMIT_S = 60.0
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def sbatch_command(
-    config: Path, options: tuple[str, ...], only_print: bool, chain: int | None, as_json: bool
+    config: Path | None,
+    options: tuple[str, ...],
+    only_print: bool,
+    chain: int | None,
+    as_json: bool,
 ) -> None:
-    """Submit CONFIG as a batch job. Put OPTIONS for sbatch after `--`."""
+    """Submit CONFIG as a batch job. Put OPTIONS for sbatch after `--`.
+
+    Without CONFIG it is that of the only run below runs/.
+    """
+    if config is not None and str(config).startswith("-"):
+        config, options = None, (str(config), *options)  # `supervisor sbatch -- --time=1:00:00`
+    config = find_config(config)
     resolved = load_config(config).config.resolved(Path.cwd())
     refuse_other_bytes(resolved)
     assert resolved.run_dir is not None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from supervisor.cli.config_target import config_argument, find_config
 from supervisor.cli.preflight.service_account import (
     ServiceAccount,
     account_of,
@@ -28,7 +29,6 @@ LINGERING = Path("/var/lib/systemd/linger")
 USER_MANAGER_STOP_S = 120
 READ_ONLY = ("/usr", "/boot", "/efi", "/etc")  # ProtectSystem=full
 
-_config = click.argument("config", type=click.Path(path_type=Path))
 _for_user = click.option(
     "--user",
     "for_user",
@@ -49,13 +49,13 @@ def systemd_command() -> None:
 
 
 @systemd_command.command("print", short_help="Print the unit.")
-@_config
+@config_argument
 @_for_user
 @_run_as
 @_as_json
-def print_command(config: Path, for_user: bool, run_as: str | None, as_json: bool) -> None:
+def print_command(config: Path | None, for_user: bool, run_as: str | None, as_json: bool) -> None:
     """Print the unit for CONFIG. Exits 78 if the run would not work under systemd."""
-    resolved, unit, warnings = _prepare(config, for_user, run_as)
+    resolved, unit, warnings = _prepare(find_config(config), for_user, run_as)
     if as_json:
         body = {"unit": _unit_name(resolved), "text": unit_text(unit), "warnings": warnings}
         click.echo(json_text(body))
@@ -68,7 +68,7 @@ def print_command(config: Path, for_user: bool, run_as: str | None, as_json: boo
 @systemd_command.command(
     "install", short_help="Write the unit to the place where systemd looks for it."
 )
-@_config
+@config_argument
 @_for_user
 @_run_as
 @click.option(
@@ -76,7 +76,7 @@ def print_command(config: Path, for_user: bool, run_as: str | None, as_json: boo
 )
 @_as_json
 def install_command(
-    config: Path, for_user: bool, run_as: str | None, force: bool, as_json: bool
+    config: Path | None, for_user: bool, run_as: str | None, force: bool, as_json: bool
 ) -> None:
     """Write the unit for CONFIG, and print what to type next. It starts nothing."""
     if not BOOTED.is_dir():
@@ -98,7 +98,7 @@ def install_command(
             hint="call it without sudo",
             code=ExitCode.USAGE,
         )
-    resolved, unit, warnings = _prepare(config, for_user, run_as)
+    resolved, unit, warnings = _prepare(find_config(config), for_user, run_as)
     name = _unit_name(resolved)
     place = (_user_units() if for_user else SYSTEM_UNITS) / name
     _write(place, unit_text(unit), force=force)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +10,7 @@ from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.cli.preflight import lock_probe, shared_memory, system_calls
 from supervisor.cli.preflight.devices import visible_devices
 from supervisor.cli.preflight.finding import Finding, Level
+from supervisor.cli.preflight.program import program, working_directory
 from supervisor.cli.record import read_record
 from supervisor.cli.show.formatting import size_text
 from supervisor.cli.start.existing import existing_checkpoints
@@ -28,7 +28,7 @@ _LEAST_FREE = 8 << 20
 def host_findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
     """What the machine and its directories are like."""
     yield installation()
-    yield command(config)
+    yield program(config)
     yield launching(config)
     yield from placeholders(config)
     yield from unexpanded_words(config)
@@ -58,42 +58,11 @@ def installation() -> Finding:
     )
 
 
-def command(config: RunConfig) -> Finding:
-    """Whether the program can be found and executed with the trainer's PATH."""
-    program = config.command[0]
-    path = config.env.get("PATH", os.environ.get("PATH", os.defpath))
-    place = str(_working_directory(config) / program) if "/" in program else program
-    found = shutil.which(place, path=path)
-    if found is not None:
-        here = _working_directory(config)
-        script = next((w for w in config.command[1:] if not w.startswith("-")), None)
-        is_script = script is not None and script.endswith((".py", ".sh"))
-        if script is not None and is_script and not (here / script).exists():
-            return Finding(
-                "command", Level.FAIL, f"{script} does not exist (seen from {here})",
-                "correct `command`, or start from the directory of this file",
-            )  # fmt: skip
-        return Finding("command", Level.OK, found)
-    if "/" in program and Path(place).exists():
-        return Finding("command", Level.FAIL, f"{program} is not executable", f"chmod +x {program}")
-    hint = (
-        f"for the Python of this environment, write {sys.executable}"
-        if "python" in program
-        else None
-    )
-    return Finding("command", Level.FAIL, f"{program} is not found", hint or "correct `command`")
-
-
-def _working_directory(config: RunConfig) -> Path:
-    """Where the command runs."""
-    return Path.cwd() if config.cwd is None else Path(config.cwd)
-
-
 def launching(config: RunConfig) -> Finding:
     """Whether a relaunch finds an interpreter that has done its imports already."""
     if config.launch.mode == "cold":
         return Finding("launch", Level.OK, "each attempt is a new process (launch.mode: cold)")
-    here = str(_working_directory(config))
+    here = str(working_directory(config))
     found = resolve(config.command, {**os.environ, **config.env}, here)
     if not isinstance(found, Cold):
         return Finding("launch", Level.OK, "an interpreter is parked for the next attempt")

@@ -75,6 +75,7 @@ def _rows(record: RunRecord, now_s: float) -> list[tuple[str, Text]]:
     add("progress", progress_text(status))
     add("checkpoint", checkpoint_text(status.checkpoint))
     if record.live and record.state not in TERMINAL:
+        add("recovery", f"{'. '.join(status.recovery)}." if status.recovery else "")
         add("phase", _phase_text(status))
     add("goodput", goodput_text(status.goodput))
     if is_remarkable(status):

@@ -232,7 +232,7 @@ def _told(entry: Entry) -> str | None:
             return f"{what}, and what it left behind trains on ({_said(entry.sign)})."
         case attempt.FirstStepEntry():
             return _first_step(entry)
-        case trainer.DescribedEntry() | trainer.TrainerToldEntry() | trainer.OwnSaveAwaitedEntry():
+        case trainer.TrainerEntry():
             return trainer_sentence(entry)
         case attempt.AttemptEndedEntry():
             return _attempt_ended(entry)

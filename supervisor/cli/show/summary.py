@@ -104,6 +104,8 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
         yield "sign of life", alive
     if status.described is not None and status.described.directory:
         yield "saves into", status.described.directory
+    if record.live and status.recovery:
+        yield "recovery", f"{'. '.join(status.recovery)}."
     if record.live and status.phase:
         yield "phase", _phase_text(status, record.age_s or 0.0)
     if checkpoint := checkpoint_text(status.checkpoint):

@@ -2,21 +2,32 @@
 
 from supervisor.cli.show.formatting import count_text
 from supervisor.config.durations import format_duration
-from supervisor.core.entries.trainer import DescribedEntry, OwnSaveAwaitedEntry, TrainerToldEntry
+from supervisor.core.entries.trainer import (
+    DescribedEntry,
+    IntervalHintEntry,
+    OwnSaveAwaitedEntry,
+    RecoveryEntry,
+    TrainerEntry,
+    TrainerToldEntry,
+)
 
 
-def trainer_sentence(entry: DescribedEntry | TrainerToldEntry | OwnSaveAwaitedEntry) -> str:
-    """An entry as a sentence."""
+def trainer_sentence(entry: TrainerEntry) -> str | None:
+    """An entry as a sentence, or a paragraph; None for an unknown kind."""
     match entry:
         case DescribedEntry():
             return _described(entry)
         case OwnSaveAwaitedEntry():
             left = "" if entry.left_s is None else f" ({format_duration(entry.left_s)} left)"
             return f"The trainer trains on to its own next save, within the grace{left}."
-        case TrainerToldEntry(is_ours=True):
+        case TrainerToldEntry(is_ours=True) | IntervalHintEntry():
             return _whole(entry.sentence)
         case TrainerToldEntry():
             return f"The trainer of attempt {entry.attempt} says: {_whole(entry.sentence)}"
+        case RecoveryEntry():
+            return " ".join(map(_whole, entry.sentences))
+        case _:
+            return None
 
 
 def _described(entry: DescribedEntry) -> str:

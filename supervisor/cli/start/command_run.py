@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
 
-from supervisor.cli.preflight import findings
 from supervisor.cli.preflight.finding import Level
+from supervisor.cli.preflight.program import program
 from supervisor.cli.show.advice import shell_word, shown_config
 from supervisor.cli.start.admission import refuse_bad_place
 from supervisor.cli.start.arguments import difference_text, name_from, numbered
@@ -187,7 +187,7 @@ def _new(name: str, path: Path, line: TypedLine) -> LoadedConfig:
 
 def _refuse_missing_program(line: TypedLine) -> None:
     """Refuse what cannot be started: a mistyped word would become the run's. SupervisorError."""
-    found = findings.command(RunConfig(command=line.command))
+    found = program(RunConfig(command=line.command))
     if found.level is Level.FAIL:
         hint = None if found.do is None else found.do.replace("`command`", "the command")
         raise SupervisorError(found.text, hint=hint, code=ExitCode.CONFIGURATION)

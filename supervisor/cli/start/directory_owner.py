@@ -17,6 +17,7 @@ from supervisor.rundir.claiming import claim, took_over
 from supervisor.rundir.ledger_entries import run_created
 from supervisor.rundir.ownership import Claimant, Standing, look, refusal
 from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.recorded_saves import RecordedSaves, merged
 
 
 def refuse_others_directory(
@@ -122,7 +123,12 @@ def _claimed(
     own = Path(config.checkpoints.directory or paths.run_dir)
     claimant = _claimant(config, paths, history.run_id)
     yield own, claimant
-    if config.configured_directory is None and history.places:
-        named = paths.run_dir / history.places[0].path
+    if config.configured_directory is not None:
+        return
+    # As the daemon has it: a short training may be on no other record than that of its saves.
+    saved = RecordedSaves(paths.trainings, paths.run_dir).look()
+    places = merged(history.places, saved)
+    if places:
+        named = paths.run_dir / places[0].path
         if named != own:
             yield named, replace(claimant, goes_on_from_others=True)

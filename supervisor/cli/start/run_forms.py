@@ -3,11 +3,12 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from supervisor.cli.show.advice import shell_word, shown_config
-from supervisor.cli.start.typed_line import CommandAfterDashes, TypedLine
+from supervisor.cli.start.typed_line import CommandAfterDashes, TypedLine, typed_line
 from supervisor.cli.target import is_run
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
@@ -34,6 +35,15 @@ class RunCommand(CommandAfterDashes):
             line = TypedLine("run", tuple(args[:at]), tuple(args[at:]))
             text = f"{error.message}\nA command stands behind `--`:\n  {line.to_type}"
             raise click.UsageError(text, ctx) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Name the line that was typed where a hint says what to type in its place."""
+        try:
+            return super().invoke(ctx)
+        except SupervisorError as error:
+            if error.hint is not None:
+                error.hint = typed_line(ctx).named_in(error.hint)
+            raise
 
 
 def refuse_other_forms(

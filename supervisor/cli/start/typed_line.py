@@ -3,6 +3,7 @@
 Without this click would take the first word behind `--` for an argument of ours.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from supervisor.cli.show.advice import shell_word
 from supervisor.daemon.look.surroundings.variables import MASK, masked
 
 _KEY = "supervisor.typed_line"
+_GENERAL = re.compile(r"`supervisor run CONFIG (--[a-z-]+)`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,13 @@ class TypedLine:
     def with_option(self, option: str, value: str) -> "TypedLine":
         """The line with this option, in the place of what it has of it."""
         return replace(self, head=(*_without(self.head, option), option, value))
+
+    def named_in(self, hint: str) -> str:
+        """A hint that says `supervisor run CONFIG --option`, with this line in that place."""
+        public = replace(self, command=masked(self.command))
+        return _GENERAL.sub(
+            lambda found: f"`{replace(public, head=(*public.head, found[1])).text}`", hint
+        )
 
     def with_command(self, command: Sequence[str]) -> "TypedLine":
         """The line with another command."""

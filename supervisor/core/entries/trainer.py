@@ -16,10 +16,16 @@ class TrainingNamed(JsonObject):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DescribedEntry(Entry, kind="described"):
-    """What the trainer [says of itself](checkpoints.md#a-directory-that-the-trainer-names)."""
+class TrainerEntry(Entry):
+    """What these entries have in common."""
 
     attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribedEntry(TrainerEntry, kind="described"):
+    """What the trainer [says of itself](checkpoints.md#a-directory-that-the-trainer-names)."""
+
     framework: str | None = None
     """Name and version of the library that trains, such as `huggingface 5.24`."""
     directory: str | None = None
@@ -32,10 +38,9 @@ class DescribedEntry(Entry, kind="described"):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignsEntry(Entry, kind="signs"):
+class SignsEntry(TrainerEntry, kind="signs"):
     """A loop without adapter gave no sign of life for a minute or more, and then gave one."""
 
-    attempt: int
     longest_gap_s: float
     """The longest time between two signs that the run has shown."""
     longest_phase_s: float = 0.0
@@ -43,19 +48,40 @@ class SignsEntry(Entry, kind="signs"):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnSaveAwaitedEntry(Entry, kind="own_save_awaited"):
+class OwnSaveAwaitedEntry(TrainerEntry, kind="own_save_awaited"):
     """At a stop the trainer trains on to its own next save."""
 
-    attempt: int
     left_s: float | None = None
     """How much of the grace was left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainerToldEntry(Entry, kind="trainer_told"):
+class TrainerToldEntry(TrainerEntry, kind="trainer_told"):
     """A sentence of the trainer for the user, or about the trainer's directory."""
 
-    attempt: int
     sentence: str
     is_ours: bool = left_out(False)
     """True where the supervisor says it: `checkpoints.directory` is another directory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryEntry(TrainerEntry, kind="recovery"):
+    """What a kill would cost, and how a stop goes; once a run, and when it changes."""
+
+    sentences: tuple[str, ...] = ()
+    about: str = ""
+    """What the sentences depend on. The same is not told again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalHintEntry(TrainerEntry, kind="interval_hint"):
+    """The time between saves is far from what would lose the least."""
+
+    interval_s: float
+    """As it is."""
+    best_s: float
+    save_s: float
+    """How long a save takes."""
+    failure_s: float
+    """The time between failures that was reckoned with."""
+    sentence: str

@@ -44,7 +44,8 @@ def hold(
     if not is_known:
         entry = plain_decision(run, failure, Action.HOLD, reason)
         evidence = () if incident is None else (incident,)
-        advice = f"; {once}: `supervisor resume`, then `supervisor run`" if once else ""
+        go_on = f"`{state.policy.resume_line}`, then `{state.policy.run_line}`"
+        advice = f"; {once}: {go_on}" if once else ""
         if once == MENDED and state.advice is not None:
             advice = f". {state.advice.text}{advice}"
         line = f"{run.value}: {reason}{advice}"

@@ -125,7 +125,7 @@ def _nothing(stop: Stop, ending: Ending) -> SavedByStop:
         return SavedByStop(True, f"{_at(ending)}, saved: {where}")
     why = _why_unsaved(stop)
     if ending.step is None:
-        return SavedByStop(False, why or "; nothing was saved")
+        return SavedByStop(False, why or "; nothing was saved where the supervisor looks")
     lost = _lost(ending.step, "step 0")
     return SavedByStop(False, f"{_at(ending)}{f'{why}; {lost}' if why else f', not saved: {lost}'}")
 

@@ -10,7 +10,6 @@ from supervisor.core.vocabulary import Action, ExitCode, Failure, Tier
 
 _NOT_TOLD = "the trainer is not told to resume"
 _TELL_IT = '`resume: {args: [--resume, "{checkpoint}"]}`'
-FROM_NOTHING = "begin again without them: `supervisor run CONFIG --from-nothing`"
 
 
 def launch(
@@ -73,7 +72,7 @@ def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None
         # Wait even if memory holds a snapshot: the next save would land under the mount point.
         why = (
             f"{survey.missing}; nothing is mounted on {survey.unmounted} (mount it, or"
-            f" {FROM_NOTHING})"
+            f" {_from_nothing_line(state)})"
         )
         return replace(
             decision,
@@ -85,7 +84,7 @@ def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None
         )
     if survey.candidates:
         return None
-    why = f"{survey.missing}; put them back, or {FROM_NOTHING}"
+    why = f"{survey.missing}; put them back, or {_from_nothing_line(state)}"
     return _hold(decision, Failure.CHECKPOINTS_MISSING, why)
 
 
@@ -101,7 +100,7 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
         return replace(decision, reason=reason)
     if survey.exists and not policy.start_fresh_if_none_valid:
         if survey.ended is not None:
-            why = f"{survey.ended}. If the run is not done, {FROM_NOTHING}"
+            why = f"{survey.ended}. If the run is not done, {_from_nothing_line(state)}"
             return _hold(decision, Failure.CHECKPOINT_CORRUPT, why)
         return _hold(
             decision,
@@ -117,7 +116,7 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
             decision,
             Failure.CHECKPOINTS_UNSEEN,
             f"{survey.unseen}{more}; or write `resume: {{by: trainer}}` if the trainer finds them"
-            f" itself; or {FROM_NOTHING}",
+            f" itself; or {_from_nothing_line(state)}",
         )
     return decision
 
@@ -143,6 +142,10 @@ def _cannot_learn_of_any(state: State) -> bool:
         and not policy.has_resume_args
         and not policy.trainer_finds_checkpoints
     )
+
+
+def _from_nothing_line(state: State) -> str:
+    return f"begin again without them: `{state.policy.run_line} --from-nothing`"
 
 
 def _stands_for_the_end(state: State) -> bool:

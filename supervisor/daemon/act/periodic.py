@@ -27,6 +27,7 @@ from supervisor.daemon.tell.checkpoint_verdicts import entry_of, notes_of, recor
 from supervisor.daemon.tell.journal import record_account
 from supervisor.daemon.tell.long_survey import LongReading
 from supervisor.daemon.tell.others import Others
+from supervisor.daemon.tell.recovery import RecoveryTeller
 from supervisor.daemon.tell.started_entry import started_entry
 from supervisor.daemon.tell.status import StatusFacts, status_of
 from supervisor.daemon.tell.status_writing import write_shown
@@ -64,6 +65,7 @@ class PeriodicWork:
         self._pruner = Pruner(run)
         self._troubles = SaveFailures(run, parts.snapshots, performer.keep_incident)
         self._reading = LongReading(run.console.say)
+        self._recovery = RecoveryTeller(run)
         self._slow_patterns = SlowPatterns(run.progress, run.surveyor, run.rules)
         self._others = Others(run)
         self._status_at = 0.0
@@ -180,6 +182,7 @@ class PeriodicWork:
         self._parts.saves.note_survey(answer.survey, state.attempt)
         self._parts.steps.note_survey(answer.survey)
         self._parts.next_save.note_survey(answer.survey)
+        self._recovery.note_survey(answer.survey, self._parts.times.started)
         entries: list[Entry] = []
         for found in answer.news:
             folder = str(found.path.parent)
@@ -225,6 +228,7 @@ class PeriodicWork:
         """At each poll: look for checkpoints, keep status, account and reserve."""
         self._parts.times.note_clock(wall_s())
         self._run.directory_claim.poll()
+        self._recovery.poll(state, self._parts.attempt, now)
         self._reading.poll(now, is_waited_for=state.surveying and self._run.surveyor.is_busy)
         if now >= self._survey_at and not state.surveying and not self._run.surveyor.is_busy:
             listing = self._run.surveyor.listing()
@@ -277,7 +281,7 @@ class PeriodicWork:
         )  # fmt: skip
         self._facts.doubts = tuple(line for line in told if line is not None)
         self._facts.slurm = self._parts.scheduler.status(wall)
-        self._facts.changed = self._parts.changes.told
+        self._facts.changed, self._facts.recovery = self._parts.changes.told, self._recovery.told
         self._others.fill(self._facts, now, alive=state.alive)
         return status_of(state, self._facts, look, now=now, wall=wall)
 

@@ -1,6 +1,7 @@
 """Makes the core's policy and the trainer's command and environment from the configuration."""
 
 import os
+import shlex
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +17,8 @@ from supervisor.core.vocabulary import Phase
 from supervisor.worker.adapters import INTEGRATE, RESUME_ARGS, STARTUP
 
 
-def policy_of(config: RunConfig, run_id: str) -> Policy:
-    """The part of the configuration that decisions depend on."""
+def policy_of(config: RunConfig, run_id: str, config_path: str | None = None) -> Policy:
+    """The part of the configuration that decisions depend on; the path is for what to type."""
     watch, restart = config.watch, config.restart
     timeouts = {
         Phase.EVAL: watch.eval_timeout,
@@ -47,6 +48,8 @@ def policy_of(config: RunConfig, run_id: str) -> Policy:
         has_finish_condition=config.finish.step is not None or config.finish.file is not None,
         launch_mode=LaunchMode(config.launch.mode),
         seed=zlib.crc32(run_id.encode()),
+        config_path="CONFIG" if config_path is None else shlex.quote(config_path),
+        run_dir=shlex.quote(config.run_dir) if config.run_dir else "",
     )
 
 

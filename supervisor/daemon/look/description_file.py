@@ -50,8 +50,7 @@ class DescriptionFile:
 
 def read_description(said: dict[str, Any]) -> TrainerDescription:
     """The description in a JSON object; values of other types count as not said."""
-    told = said.get("told")
-    sentences = told[:_SENTENCES_MAX] if isinstance(told, list) else []
+    every = said.get("save_every")
     return TrainerDescription(
         framework=_text(said.get("framework"), _NAME_CHARS),
         directory=_path(said.get("checkpoint_dir")),
@@ -59,8 +58,22 @@ def read_description(said: dict[str, Any]) -> TrainerDescription:
         best=_path(said.get("best")),
         training=_training(said.get("training")),
         resumed_from=_path(said.get("resumed_from")),
-        told=tuple(text for one in sentences if (text := _text(one, _TEXT_CHARS)) is not None),
+        told=_sentences(said.get("told")),
+        save_every=0 if every == 0 and type(every) is int else _count(every),
+        save_every_s=_seconds(said.get("save_every_s")),
+        not_restored=_sentences(said.get("not_restored")),
+        stop=_text(said.get("stop"), _NAME_CHARS),
     )
+
+
+def _sentences(said: object) -> tuple[str, ...]:
+    listed = said[:_SENTENCES_MAX] if isinstance(said, list) else []
+    return tuple(text for one in listed if (text := _text(one, _TEXT_CHARS)) is not None)
+
+
+def _seconds(said: object) -> float | None:
+    is_one = isinstance(said, (int, float)) and not isinstance(said, bool)
+    return float(said) if is_one and 0 < said < _LARGEST else None  # type: ignore[operator,arg-type]
 
 
 def _training(said: object) -> TrainingSaid | None:

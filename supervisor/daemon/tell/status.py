@@ -62,6 +62,7 @@ class StatusFacts:
     warnings: tuple[str, ...] = ()
     no_adapter: str | None = None
     """Why the running attempt has no adapter, if that is known."""
+    recovery: tuple[str, ...] = ()
     missing: str | None = None
     """The sentence on missing checkpoints, as long as they are missing."""
     frozen: str | None = None
@@ -120,6 +121,7 @@ def status_of(
         world_size=shown.world_size if shown else None,
         adapter=_adapter(state, facts, look),
         described=_described(state, config.run_dir),
+        recovery=facts.recovery,
         checkpoint=None
         if newest is None
         else CheckpointStatus(newest.path, newest.step, newest.kind, _since(newest.written, wall)),

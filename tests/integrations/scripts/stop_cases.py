@@ -18,7 +18,8 @@ STOP_AT = 72
 NEXT_SAVE = HEARTBEATS / "next-save.json"
 # Interval, seconds since the last save, grace; None leaves the file away.
 EXPECTED: dict[str, tuple[float | None, float | None, float] | str | None] = {
-    "due": (100.0, 95.0, 60.0), "twice": (100.0, 95.0, 60.0), "late": (100.0, 120.0, 60.0), "not_due": (1000.0, 5.0, 60.0),
+    "due": (100.0, 95.0, 60.0), "twice": (100.0, 95.0, 60.0), "late": (100.0, 120.0, 60.0),
+    "not_due": (1000.0, 5.0, 60.0),
     "within_the_margin": (10000.0, 4300.0, 6000.0), "overdue": (100.0, 190.0, 60.0),
     "no_save_yet": (100.0, None, 60.0), "gone": (100.0, 95.0, 60.0), "no_file": None,
     "no_interval": (None, 95.0, 60.0), "torn": '{"interval_s": 100.0, "since',

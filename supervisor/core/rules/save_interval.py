@@ -1,0 +1,95 @@
+"""How often to save: the interval between saves that loses the least time to failures.
+
+Pure. The formula is that of arXiv 2410.18124, which counts the recovery after a failure; Daly's
+(2006) is its check. A run that has failed seldom is judged by what clusters measured.
+"""
+
+import math
+from dataclasses import dataclass
+
+DAY_S = 86_400.0
+NODE_MTTF_S = 47.7 * DAY_S
+"""Mean time between failures of a training on one node of 8 GPUs, as Meta measured on two of its
+clusters (arXiv 2410.21680). Llama 3 had less: 419 unexpected interruptions in 54 days of 2,048
+nodes are one in 264 days of a node (arXiv 2407.21783)."""
+PRIOR_WEIGHT_S = DAY_S
+"""The measured time counts as much as this much time of the run itself."""
+FAR = 3.0
+"""An interval is far from the best one if it is so many times longer or shorter."""
+LEAST_GAIN = 0.001
+"""A better interval is worth a word if it saves this share of the time."""
+
+
+def mean_time_to_failure_s(failures: int, watched_s: float, nodes: int = 1) -> float:
+    """Seconds between two failures: the run's own, and as long as it is short, those of clusters.
+
+    `watched_s`: how long the run has trained. Each node may fail by itself.
+    """
+    prior_rate = max(nodes, 1) / NODE_MTTF_S
+    return (PRIOR_WEIGHT_S + watched_s) / (failures + PRIOR_WEIGHT_S * prior_rate)
+
+
+def best_interval_s(save_s: float, mttf_s: float, recovery_s: float) -> float:
+    """Seconds from the begin of a save to that of the next which lose the least time.
+
+    `save_s`: how long training stands still in a save. `recovery_s`: from a failure to the first
+    new step. T = Ts + √(2 (Tf + Tr) Ts + Ts²) (arXiv 2410.18124).
+    """
+    return save_s + math.sqrt(2 * (mttf_s + recovery_s) * save_s + save_s**2)
+
+
+def daly_interval_s(save_s: float, mttf_s: float) -> float:
+    """Daly's interval (2006), without the save: τ = √(2δM)·[1 + ⅓√(δ/2M) + ⅑(δ/2M)] − δ, else M."""
+    if save_s >= 2 * mttf_s:
+        return mttf_s
+    ratio = save_s / (2 * mttf_s)
+    return math.sqrt(2 * save_s * mttf_s) * (1 + math.sqrt(ratio) / 3 + ratio / 9) - save_s
+
+
+def lost_share(interval_s: float, save_s: float, mttf_s: float) -> float:
+    """The share of time that saves and repeated steps take; half an interval for each failure.
+
+    The recovery itself costs the same at any interval, and is left out. 1: all of it.
+    """
+    if interval_s <= 0:
+        return 1.0
+    return min(save_s / interval_s + interval_s / 2 / mttf_s, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SaveAdvice:
+    """A better interval than the present one."""
+
+    interval_s: float
+    """The present one."""
+    best_s: float
+    best_steps: int | None
+    """The same in steps, rounded; None where the time of a step is not known."""
+    share: float
+    """What the better one loses, as a share of what the present one loses."""
+
+
+def save_advice(
+    interval_s: float, save_s: float, mttf_s: float, recovery_s: float, step_s: float | None
+) -> SaveAdvice | None:
+    """A better interval, if the present one is far from it and it is worth a word."""
+    if interval_s <= 0 or save_s <= 0:
+        return None
+    best_s = best_interval_s(save_s, mttf_s, recovery_s)
+    steps = None if not step_s else max(_rounded(best_s / step_s), 1)
+    if steps is not None and step_s is not None:
+        best_s = steps * step_s
+    if 1 / FAR <= interval_s / best_s <= FAR:
+        return None
+    now, then = (lost_share(one, save_s, mttf_s) for one in (interval_s, best_s))
+    if now - then < LEAST_GAIN:
+        return None
+    return SaveAdvice(interval_s, best_s, steps, then / now)
+
+
+def _rounded(number: float) -> int:
+    """A whole number with two digits that say something: 1234 is 1200."""
+    if number < 1:
+        return 1
+    unit = 10 ** max(math.floor(math.log10(number)) - 1, 0)
+    return int(round(number / unit) * unit)

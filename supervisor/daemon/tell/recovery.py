@@ -1,0 +1,236 @@
+"""Tells what a kill would cost the training, once it trains; and when saves are far too seldom.
+
+No decision depends on it. It is told once a run, and again only when it changes.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from signal import SIGTERM
+
+from supervisor.checkpoint.how_to_resume import how_to_resume
+from supervisor.core.entries.attempt import AttemptEndedEntry
+from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.trainer import IntervalHintEntry, RecoveryEntry
+from supervisor.core.replayed_end import is_death
+from supervisor.core.rules.recovery import (
+    Recovery,
+    StopWay,
+    advice_sentence,
+    recovery_sentences,
+)
+from supervisor.core.rules.save_interval import (
+    FAR,
+    SaveAdvice,
+    mean_time_to_failure_s,
+    save_advice,
+)
+from supervisor.core.states import State
+from supervisor.core.trainer_description import TrainerDescription
+from supervisor.core.vocabulary import Phase, RunState
+from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.look.exit_code_owner import runs_python
+from supervisor.daemon.look.observer import Observation
+from supervisor.daemon.look.save_pace import SavePace
+from supervisor.daemon.run import Run
+from supervisor.survey.answer import Survey
+from supervisor.system.clock import wall_s
+from supervisor.system.procfs import would_die_of
+
+# So long the steps are watched for their pace. Attempts that end within it are told nothing.
+PACE_S = 2.0
+# Where no step follows the first one, the paragraph comes without times; and where a bar alone
+# shows that something goes on, so late.
+LONGEST_WAIT_S = 20.0
+# A search or a loop over folds has no more to say than this.
+_TOLD_MOST = 10
+_RECOVERY_S = 60.0
+# Loops that only show that they live: nothing saves at a stop but they themselves.
+_SIGNS_OF_LIFE = ("accelerate", "torch")
+_LAUNCHERS = frozenset({
+    "torchrun", "torch.distributed.run", "torch.distributed.launch", "accelerate", "deepspeed",
+    "accelerate-launch", "mpirun", "mpiexec", "srun", "horovodrun", "uv", "conda", "poetry",
+})  # fmt: skip
+
+
+class RecoveryTeller:
+    """Follows the attempts of one run."""
+
+    def __init__(self, run: Run) -> None:
+        history = run.history
+        self.told: tuple[str, ...] = history.recovery
+        """What `status` shows."""
+        self._run = run
+        self._keys = set(history.recovery_keys)
+        self._interval_told = history.interval_told
+        self._deaths = history.deaths
+        self._save_s = history.last_save_s
+        self._tool: str | None = None
+        self._has_saved = False
+        self._begin(0)
+        run.journal.listeners.append(self._note)
+
+    def _begin(self, attempt: int) -> None:
+        self._attempt = attempt
+        self._trains_since: float | None = None
+        self._first: tuple[float, int] | None = None
+        self._step_s: float | None = None
+        self._stop: StopWay | None = None
+        self._is_sure = False
+        self._pace = SavePace()
+
+    def _note(self, entry: Entry) -> None:
+        if isinstance(entry, AttemptEndedEntry):
+            self._deaths += is_death(entry)
+
+    def note_survey(self, survey: Survey, since: float | None) -> None:
+        """Take in what a survey found; `since`: the attempt's start, seconds since 1970."""
+        self._pace.note(survey.entries, wall_s() if since is None else since)
+        newest = survey.newest_valid
+        self._has_saved = self._pace.has_any or (newest is not None and newest.own_run)
+        if newest is not None:
+            sentence = how_to_resume(newest.path, newest.hashes)
+            self._tool = None if sentence is None else sentence.partition(":")[0]
+
+    def poll(self, state: State, attempt: RunningAttempt | None, now: float) -> None:
+        """Tell what is news, once the running attempt trains."""
+        look = None if attempt is None else attempt.look
+        if attempt is None or look is None or not state.alive or state.run is not RunState.RUNNING:
+            return
+        if attempt.number != self._attempt:
+            self._begin(attempt.number)
+        self._save_s = attempt.last_save_s or self._save_s
+        if not self._trains(look, now):
+            return
+        known = self._known(attempt, look, state)
+        waited_s = now - (self._trains_since or now)
+        waits = not self._is_sure or (bool(known.save_steps) and known.interval_s is None)
+        if waited_s < PACE_S or (waits and waited_s < LONGEST_WAIT_S):
+            return
+        if len(self._keys) < _TOLD_MOST and known.is_news(self._keys):
+            self._tell(known)
+        self._advise(known, state)
+
+    def _trains(self, look: Observation, now: float) -> bool:
+        """Whether there is a sign of training: a step, a printed count, or a checkpoint."""
+        step = look.observed.step
+        if step is not None:
+            first = self._first
+            if first is None or step < first[1]:
+                self._first = now, step
+            elif step > first[1] and now - first[0] >= PACE_S:
+                self._step_s = (now - first[0]) / (step - first[1])
+        course = look.course
+        is_shown = course.step is not None or course.batch is not None
+        is_sure = look.observed.beating or step is not None or self._pace.has_any
+        # A bar without a loss may be of what comes before: a download, the data made ready.
+        self._is_sure = self._is_sure or is_sure or (is_shown and course.loss is not None)
+        if (self._is_sure or is_shown) and self._trains_since is None:
+            self._trains_since = now
+        return self._trains_since is not None
+
+    def _known(self, attempt: RunningAttempt, look: Observation, state: State) -> Recovery:
+        said = look.description or TrainerDescription()
+        seen = self._pace.saves
+        is_said = said.save_every is not None or said.save_every_s is not None
+        place = said.directory or self._pace.place
+        if place is None and self._has_saved:
+            place = str(self._run.surveyor.directory)
+        step_s = attempt.step_time.typical_s or self._step_s
+        known = Recovery(
+            trainer=said.framework or self._tool,
+            is_by_format=said.framework is None and self._tool is not None,
+            place=None if place is None else _shown(place),
+            save_steps=said.save_every,
+            save_every_s=said.save_every_s,
+            step_s=step_s,
+            has_saved=self._has_saved,
+            has_snapshots=state.memory is not None,
+            not_restored=said.not_restored,
+            is_order_known=said.stop is not None or (said.framework is None and _attached(look)),
+            stop=self._stop_way(attempt, look, said),
+        )
+        if is_said or seen.interval_s is None:
+            return known
+        return replace(known, save_steps=seen.steps, save_every_s=seen.interval_s, is_learned=True)
+
+    def _stop_way(
+        self, attempt: RunningAttempt, look: Observation, said: TrainerDescription
+    ) -> StopWay | None:
+        """What becomes of a stop; None while the process cannot be seen."""
+        if said.stop is not None:
+            return StopWay.SAVES if said.stop == StopWay.SAVES else StopWay.SCRIPT
+        is_sign = (said.framework or "").partition(" ")[0] in _SIGNS_OF_LIFE
+        if _attached(look) and not is_sign:
+            return StopWay.ASKED
+        if self._stop is None and attempt.pid is not None:
+            self._stop = self._by_default(attempt, attempt.pid, is_sign=is_sign)
+        return self._stop
+
+    def _by_default(self, attempt: RunningAttempt, pid: int, *, is_sign: bool) -> StopWay:
+        """What becomes of a stop of which nobody has said anything, as the process shows it."""
+        command = self._run.config.command
+        is_launched = not _LAUNCHERS.isdisjoint(map(os.path.basename, command))
+        if is_launched or not runs_python(command):
+            return StopWay.NEXT_SAVE if is_sign else StopWay.UNKNOWN
+        dies = would_die_of(pid, SIGTERM)
+        # An adopted loop may have a handler of the hook's by now.
+        if is_sign and (dies or "chosen" not in attempt.moments):
+            return StopWay.NEXT_SAVE
+        return StopWay.DIES if dies else StopWay.SCRIPT
+
+    def _tell(self, known: Recovery) -> None:
+        sentences = recovery_sentences(known)
+        self.told = sentences
+        self._keys.add(known.key)
+        entry = RecoveryEntry(attempt=self._attempt, sentences=sentences, about=known.key)
+        self._run.journal.record(entry)
+        self._run.console.say_paragraph(f"recovery: {'. '.join(sentences)}.")
+
+    def _advise(self, known: Recovery, state: State) -> None:
+        """Tell of an interval between saves that is far from what failures cost."""
+        interval_s, save_s = known.interval_s, self._save_s
+        if interval_s is None or not save_s:
+            return
+        spent = state.account
+        trained_s = spent.training_s + spent.saving_s + spent.replaying_s + spent.unknown_s
+        mttf_s = mean_time_to_failure_s(self._deaths, trained_s)
+        recovery_s = state.learned.get(Phase.STARTUP) or _RECOVERY_S
+        advice = save_advice(interval_s, save_s, mttf_s, recovery_s, known.step_s)
+        if advice is None or not self._is_new(advice):
+            return
+        self._interval_told = advice.interval_s, advice.best_s
+        sentence = advice_sentence(advice, None if known.is_by_format else known.trainer)
+        self.told = (*self.told, sentence)
+        self._run.journal.record(
+            IntervalHintEntry(
+                attempt=self._attempt,
+                interval_s=round(interval_s, 1),
+                best_s=round(advice.best_s, 1),
+                save_s=round(save_s, 3),
+                failure_s=round(mttf_s),
+                sentence=sentence,
+            )
+        )
+        self._run.console.say_paragraph(f"recovery: {sentence}.")
+
+    def _is_new(self, advice: SaveAdvice) -> bool:
+        """Whether the interval or the best one is another than was told."""
+        if self._interval_told is None:
+            return True
+        told, now = self._interval_told, (advice.interval_s, advice.best_s)
+        return any(not 1 / FAR <= a / b <= FAR for a, b in zip(now, told, strict=True))
+
+
+def _attached(look: Observation) -> bool:
+    return look.observed.attached or bool(look.pages)
+
+
+def _shown(place: str) -> str:
+    """A path as a person may know it: relative where it lies below the present directory."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return place
+    path = Path(place)
+    return str(path.relative_to(here)) if path.is_relative_to(here) and path != here else place
