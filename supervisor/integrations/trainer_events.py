@@ -10,7 +10,14 @@ import os
 
 from . import hook
 from .save_facts import describe_saves
-from .trainer_facts import FRAMEWORK, library_version, save_every, what_is_lost
+from .trainer_facts import (
+    FRAMEWORK,
+    library_version,
+    no_step,
+    output_directory,
+    save_every,
+    what_is_lost,
+)
 from .trainer_stop import TrainerStop
 from .training import Training
 
@@ -141,7 +148,12 @@ class TrainerEvents:
     def _begin_steps(self, args: Any, state: Any) -> None:
         training = self._training
         if training is None or self._trainer is None:
-            training = Training(FRAMEWORK, library_version(), self._directory(args), None)
+            training = Training(
+                FRAMEWORK,
+                library_version(),
+                output_directory(self._trainer, self._trial, args),
+                None,
+            )
             self._training = training
             if self._trial is not None:
                 training.tell(
@@ -246,7 +258,9 @@ class TrainerEvents:
             self._enter_phase("final")
 
     def _saved(self, stop: TrainerStop, args: Any, state: Any) -> None:
-        path = os.path.join(self._directory(args), f"checkpoint-{state.global_step}")
+        path = os.path.join(
+            output_directory(self._trainer, self._trial, args), f"checkpoint-{state.global_step}"
+        )
         if state.best_model_checkpoint != self._best:
             self._best = state.best_model_checkpoint
             stop.training.describe(best=self._best)
@@ -272,12 +286,6 @@ class TrainerEvents:
         else:
             self._enter_phase("final")
 
-    def _directory(self, args: Any) -> str:
-        """Where this training saves: a trial of a search has a folder of its own."""
-        if self._trial is not None and self._trainer is not None:
-            return str(self._trainer._get_output_dir(trial=self._trial))
-        return str(args.output_dir)
-
     def _enter_phase(self, phase: str) -> None:
         if self._training is not None and self._phase != phase:
             self._leave_phase()
@@ -291,11 +299,6 @@ class TrainerEvents:
 
     def _train_nothing(self, args: Any, state: Any) -> None:
         """Have no step trained: resumed at the last step of all, the library trains one more."""
-        import torch
-
-        def nothing(*_: Any, **__: Any) -> Any:
-            return torch.tensor(0.0, device=args.device)
-
         if self._trainer is not None:
             self._last_epoch = state.epoch
-            self._replace(self._trainer, "training_step", nothing)
+            self._replace(self._trainer, "training_step", no_step(args.device))

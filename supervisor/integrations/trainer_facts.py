@@ -44,3 +44,20 @@ def what_is_lost(args: Any) -> list[str]:
     if getattr(args, "ignore_data_skip", False):
         notes.append("ignore_data_skip: a resumed training reads its epoch's data anew")
     return notes
+
+
+def output_directory(trainer: Any, trial: Any, args: Any) -> str:
+    """Where a training saves: a trial of a search has a folder of its own."""
+    if trial is not None and trainer is not None:
+        return str(trainer._get_output_dir(trial=trial))
+    return str(args.output_dir)
+
+
+def no_step(device: Any) -> Any:
+    """A `training_step` that trains nothing, and whose loss is 0."""
+    import torch
+
+    def nothing(*_: Any, **__: Any) -> Any:
+        return torch.tensor(0.0, device=device)
+
+    return nothing

@@ -15,7 +15,7 @@ from supervisor.core.states import Checkpoint, State
 from supervisor.core.vocabulary import Failure, Phase
 from supervisor.daemon.act.trainer_environment import command_line, environment, policy_of
 from supervisor.daemon.look.file_notifications import WakeUps
-from supervisor.daemon.look.observer import PageSet
+from supervisor.daemon.look.page_set import PageSet
 from supervisor.daemon.look.probes import needed_bytes, probe
 from supervisor.daemon.tell.console import Console
 from supervisor.daemon.tell.journal import LOG_BYTES_MAX, Journal

@@ -15,7 +15,7 @@ import pytest
 
 import supervisor.worker
 from supervisor.daemon.look.endings import agreed_outcome
-from supervisor.daemon.look.observer import PageSet
+from supervisor.daemon.look.page_set import PageSet
 from supervisor.system.identity import start_ticks
 from supervisor.worker import mounts
 from supervisor.worker.heartbeat import PageWriter, Phase

@@ -26,6 +26,7 @@ from supervisor.daemon.run import Run
 from supervisor.daemon.tell.checkpoint_verdicts import entry_of, notes_of, record_unsettled
 from supervisor.daemon.tell.journal import record_account
 from supervisor.daemon.tell.long_survey import LongReading
+from supervisor.daemon.tell.missing_checkpoints import MissingCheckpoints
 from supervisor.daemon.tell.others import Others
 from supervisor.daemon.tell.recovery import RecoveryTeller
 from supervisor.daemon.tell.started_entry import started_entry
@@ -45,8 +46,6 @@ RESERVE_S = 60.0
 SURVEY_PAUSE_S = 2.0
 LISTING_PAUSE = 200.0
 UNSETTLED_S = 2.5
-# A trainer may remove its old checkpoint first: the new one is there after so long at most.
-MISSING_AGAIN_S = 30.0
 _REMOVAL_S = 5.0
 # The order of the fields in the ledger, as it always was.
 _GONE = ("why", "to", "path")
@@ -80,7 +79,7 @@ class PeriodicWork:
         self._progress.update(budget.progress_places)
         self._unpruned: Survey | None = None
         self._last: Survey | None = None
-        self._missing_since: float | None = None
+        self._missing = MissingCheckpoints(run.console)
 
     def note_started(self, attempt: RunningAttempt, state: State) -> None:
         """Record a start, and say it."""
@@ -203,26 +202,13 @@ class PeriodicWork:
         # A verdict on files that just changed is not kept. Both are surveyed again.
         unsettled = any(not e.rememberable and e.tier == Tier.DISK for e in answer.survey.entries)
         self._again_at = monotonic_s() + UNSETTLED_S if unsettled else None
-        self._note_missing(answer.survey, state)
+        again_s = self._missing.note(answer.survey, self._facts, alive=state.alive)
+        if again_s is not None:
+            self._again_at = min(self._again_at or float("inf"), monotonic_s() + again_s)
         # Nothing is pruned during a decision: a rollback may need checkpoints beyond `keep`.
         self._unpruned = answer.survey if state.surveying else None
         if self._unpruned is None and state.resume_doubt is None:
             self._pruner.prune(answer.survey, pinned(self._run.paths.pins))
-
-    def _note_missing(self, survey: Survey, state: State) -> None:
-        """Warn of checkpoints that stay away for 30 s; a trainer's rotation is over sooner."""
-        now = monotonic_s()
-        if survey.missing is None or not state.alive:
-            self._missing_since = self._facts.missing = None
-            return
-        if self._missing_since is None:
-            self._missing_since = now
-        self._again_at = min(self._again_at or float("inf"), now + MISSING_AGAIN_S)
-        if now - self._missing_since >= MISSING_AGAIN_S:
-            if self._facts.missing is None:
-                line = f"{survey.missing.sentence}; training goes on"
-                self._run.console.say(line, journal_stream.WARNING)
-            self._facts.missing = survey.missing.sentence
 
     def poll(self, state: State, now: float) -> None:
         """At each poll: look for checkpoints, keep status, account and reserve."""
