@@ -28,8 +28,13 @@ def is_wanted() -> bool:
     return bool(os.environ.get("SUPERVISOR_HEARTBEAT")) and hook.is_wanted("lightning")
 
 
-def wrap_loader(root: str, make_callback: Callable[[], Any]) -> None:
-    """Have new Trainers get a callback after those of entry points. Raises nothing."""
+def wrap_loader(
+    root: str, make_callback: Callable[[], Any], patched_roots: Callable[[], list[str]]
+) -> None:
+    """Have new Trainers get a callback after those of entry points. Raises nothing.
+
+    `patched_roots`: the packages of Lightning whose version fits; without one there is none.
+    """
     module = sys.modules.get(f"{root}.trainer.connectors.callback_connector")
     original = getattr(module, _LOADER, None)
     if original is None or root in wrapped:
@@ -40,7 +45,9 @@ def wrap_loader(root: str, make_callback: Callable[[], Any]) -> None:
         found = original(*args, **kwargs)
         try:
             is_there = any(getattr(one, "is_of_train_supervisor", False) for one in found)
-            return found if is_there or not is_wanted() else [*found, make_callback()]
+            if is_there or not is_wanted() or not patched_roots():
+                return found
+            return [*found, make_callback()]
         except Exception as error:
             hook.tell(f"the adapter for lightning is off: {type(error).__name__}: {error}")
             return found
