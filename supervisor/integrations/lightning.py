@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 
-from . import hook, lightning_factory, lightning_fit
+from . import hook, lightning_fit, lightning_loader
 from .lightning_fit import LightningFit
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ def patch(module: ModuleType) -> None:
         return
     for owner, name, around in places:
         _wrap(owner, name, around)
-    lightning_factory.wrap_loader(root)
+    lightning_loader.wrap_loader(root, make_callback, patched_roots)
     try:
         scalars = _module(root, "trainer.connectors.logger_connector.logger_connector")
         _wrap(scalars, "convert_tensors_to_scalars", _scalars)

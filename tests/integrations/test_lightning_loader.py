@@ -18,10 +18,10 @@ from {root}.callbacks import LearningRateMonitor, ModelCheckpoint
 from {root}.trainer.connectors import callback_connector
 if {is_unknown}:
     # As in a version of Lightning whose loader has another name.
-    from _train_supervisor.integrations import lightning_factory
+    from _train_supervisor.integrations import lightning_loader
     loader = callback_connector._load_external_callbacks
     callback_connector._load_external_callbacks = loader.__wrapped__
-    lightning_factory._wrapped.clear()
+    lightning_loader.wrapped.clear()
 for _ in range(2):
     callbacks = [ModelCheckpoint(), LearningRateMonitor()]
     trainer = pl.Trainer(accelerator="cpu", callbacks=callbacks, logger=False, barebones=False)

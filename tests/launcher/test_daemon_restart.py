@@ -149,6 +149,9 @@ def test_a_frozen_daemon_does_not_block_the_launcher(rig: Rig) -> None:
         os.kill(rig.pid, signal.SIGHUP)
     os.kill(started["pid"], signal.SIGKILL)
     rig.wait_until(lambda: rig.is_gone(started["pid"]), "the trainer to be reaped")
+    # Its answer to the signals, which is due 15 s after the first of them. To read all that the
+    # launcher has queued may take longer.
+    daemon.send("noted")
     os.kill(daemon.pid, signal.SIGCONT)
     assert daemon.expect("exited")["signal"] == 9
     rig.finish(daemon)
