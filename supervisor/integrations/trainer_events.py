@@ -5,10 +5,10 @@ Values are taken where the library has them on the host. No error here reaches t
 
 from __future__ import annotations
 
-import functools
 import os
 
 from . import hook
+from .heard_events import heard
 from .save_facts import describe_saves
 from .trainer_facts import (
     FRAMEWORK,
@@ -23,28 +23,7 @@ from .training import Training
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
-
-    Event = Callable[..., None]
-
-
-def _heard(event: Event) -> Event:
-    """Call an event only while a training is supervised, and keep its errors from the training."""
-
-    @functools.wraps(event)
-    def heard(self: TrainerEvents, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        stop = self._stop
-        if stop is None:
-            return
-        try:
-            event(self, stop, args, state, control, **kwargs)
-        except Exception as error:
-            if stop.is_saving:
-                raise  # the library's own: the checkpoint cannot be saved
-            self._give_up(error)
-
-    return heard
 
 
 class TrainerEvents:
@@ -174,7 +153,7 @@ class TrainerEvents:
             self._training.take_no_stops()
         hook.tell(f"the adapter for {FRAMEWORK} is off: {type(error).__name__}: {error}")
 
-    @_heard
+    @heard
     def on_step_begin(
         self, stop: TrainerStop, args: Any, state: Any, control: Any, **kwargs: Any
     ) -> None:
@@ -188,7 +167,7 @@ class TrainerEvents:
         self._is_in_step = True
         self._is_evaluation_due = False
 
-    @_heard
+    @heard
     def on_step_end(
         self, stop: TrainerStop, args: Any, state: Any, control: Any, **kwargs: Any
     ) -> None:
@@ -205,7 +184,7 @@ class TrainerEvents:
         stop.after_step(args, state, control)
         self._show_what_is_due(control)
 
-    @_heard
+    @heard
     def on_epoch_end(
         self, stop: TrainerStop, args: Any, state: Any, control: Any, **kwargs: Any
     ) -> None:
@@ -223,7 +202,7 @@ class TrainerEvents:
         elif control.should_training_stop:
             self._enter_phase("final")
 
-    @_heard
+    @heard
     def on_prediction_step(
         self, stop: TrainerStop, args: Any, state: Any, control: Any, **kwargs: Any
     ) -> None:
@@ -235,7 +214,7 @@ class TrainerEvents:
             is_due = self._is_evaluation_due
             stop.in_evaluation(args, state, control, loader, is_due=is_due, is_first=self._is_first)
 
-    @_heard
+    @heard
     def on_evaluate(
         self, stop: TrainerStop, args: Any, state: Any, control: Any, **kwargs: Any
     ) -> None:
@@ -247,7 +226,7 @@ class TrainerEvents:
         elif control.should_training_stop:
             self._enter_phase("final")
 
-    @_heard
+    @heard
     def on_save(
         self, stop: TrainerStop, args: Any, state: Any, control: Any, **kwargs: Any
     ) -> None:
@@ -266,7 +245,7 @@ class TrainerEvents:
             stop.training.describe(best=self._best)
         stop.after_save(path, state.global_step, args)
 
-    @_heard
+    @heard
     def on_log(self, stop: TrainerStop, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take what the library has on the host; anything else is not touched."""
         logs = kwargs.get("logs") or {}
@@ -275,7 +254,7 @@ class TrainerEvents:
         if type(logs.get("grad_norm")) is float:
             self._grad_norm = logs["grad_norm"]
 
-    @_heard
+    @heard
     def on_train_end(
         self, stop: TrainerStop, args: Any, state: Any, control: Any, **kwargs: Any
     ) -> None:
