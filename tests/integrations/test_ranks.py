@@ -19,6 +19,8 @@ import pytest
 from supervisor.integrations import resume_agreement
 from supervisor.integrations.resuming import Resumption
 from supervisor.integrations.world_store import WorldStore
+from supervisor.worker.page_reading import read_page
+from tests.upgrade.installation import unpack_before
 
 from .conftest import Installation
 
@@ -32,6 +34,10 @@ if os.environ.get("GROUP") != "none":
     dist.init_process_group("gloo")
 if os.environ.get("HANDLER") == str(rank):
     signal.signal(signal.SIGTERM, lambda *_: print("mine", flush=True))
+if os.environ.get("BEFORE"):
+    sys.path.insert(0, os.environ["BEFORE"])
+    from supervisor.worker import attach
+    attach()
 from _train_supervisor.integrations.training import Training
 each, evaluate = float(os.environ.get("EACH", "0.05")), int(os.environ.get("EVALUATE", "0"))
 def meet():
@@ -210,6 +216,22 @@ def test_one_rank_without_a_page(world: World, nodes: bool, heartbeat: str) -> N
         world.said(0, "everyone")[0]}  # fmt: skip
     assert len(everyone) == 1
     assert world.told(0, nodes=nodes)[-1].startswith("stops are left to the script: ")
+
+
+@pytest.mark.parametrize("nodes", [False, True], ids=["one node", "several"])
+def test_one_rank_with_a_worker_of_before(world: World, nodes: bool, tmp_path: Path) -> None:
+    """Its steps are told through that worker; a stop is its script's, and so no adapter's."""
+    before = unpack_before(tmp_path / "before").parent
+    world.start(2, nodes=nodes, of={1: {"BEFORE": str(before)}})
+    world.stop(0, 1)
+    assert world.processes[0].wait(PATIENCE_S) == -signal.SIGTERM
+    world.processes[1].wait(PATIENCE_S)
+    assert world.said(1, "supervised") == ["True"]
+    assert world.said(1, "stopped") == []
+    folder = world.installation.folder
+    page = read_page(folder / "node-1" / "rank-0" if nodes else folder / "node" / "rank-1")
+    assert page is not None
+    assert (page.step or 0) >= 10
 
 
 def test_several_nodes_without_a_process_group(world: World) -> None:

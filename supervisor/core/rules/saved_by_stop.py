@@ -96,9 +96,8 @@ def _before(newest: Checkpoint, stop: Stop, ending: Ending, ahead_s: float | Non
 
 def _nothing(ending: Ending) -> SavedByStop:
     if ending.told_checkpoint is not None:
-        # Another node's rank 0 has saved it, say.
-        where = f"the trainer says to {ending.told_checkpoint}, where the supervisor does not look"
-        return SavedByStop(True, f"{_at(ending)}, saved: {where}")
+        where = f"{ending.told_checkpoint} by rank 0, on another node"
+        return SavedByStop(True, f"{_at(ending)}, saved to {where}")
     if ending.step is None:
         return SavedByStop(False, "; nothing was saved")
     return SavedByStop(False, f"{_at(ending)}, not saved: {_lost(ending.step, 'step 0')}")
