@@ -107,7 +107,7 @@ class Ending:
     full_place: str | None = None
     """The directory named by the write that found no room."""
     told_checkpoint: str | None = None
-    """The checkpoint with which all ranks say that they were stopped, if it is there."""
+    """The checkpoint that rank 0, on another node, has saved at a stop, as the ranks here say."""
 
     @property
     def is_programs_own(self) -> bool:

@@ -58,7 +58,7 @@ class NodeAgreement:
         """
         words = self._words
         words[self._own] = place if takes else _TAKES_NO_STOPS
-        if asks and takes and not words[_REFUSED]:
+        if asks and takes and not words[_REFUSED] and self._fd >= 0:
             self._propose(place, is_inside)
         return is_reached(place, (words[_STEP], words[_INSIDE]), is_inside=is_inside)
 
@@ -74,9 +74,15 @@ class NodeAgreement:
         """Whether each rank's adapter has joined; sure once the ranks have met in a collective."""
         return 0 not in self._words[_RANKS : self._end].tolist()
 
-    def close(self) -> None:
+    def take_none(self) -> None:
         """Leave stops to the script from now on."""
         self._words[self._own] = _TAKES_NO_STOPS
+
+    def close(self) -> None:
+        """The training is over: propose nothing any more. The place stays for the other ranks."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
 
     def _propose(self, place: int, is_inside: bool) -> None:
         word = _INSIDE if is_inside else _STEP
@@ -146,6 +152,9 @@ class NoAgreement:
     def is_everyone_here(self) -> bool:
         """It is not known."""
         return False
+
+    def take_none(self) -> None:
+        """Do nothing."""
 
     def close(self) -> None:
         """Do nothing."""

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
         def is_everyone_here(self) -> bool:
             """Whether each rank has an adapter at work; the same for all ranks."""
 
+        def take_none(self) -> None:
+            """Leave stops to the script from now on, in all ranks."""
+
         def close(self) -> None:
-            """Take no stops from now on."""
+            """The training is over."""
 
 
 class StopLooks:
@@ -129,7 +132,7 @@ class StopLooks:
         """Leave stops to the script from now on: the adapter has failed."""
         self._is_off = True
         if self._agreement is not None:
-            self._agreement.close()
+            self._agreement.take_none()
 
     @property
     def grace_s(self) -> float:

@@ -100,6 +100,10 @@ class StoreAgreement:
         except Exception:
             return False  # all ranks meet the same store
 
+    def take_none(self) -> None:
+        """Leave stops to the script from now on; other ranks that ask are told so."""
+        self._may_take = self._takes = False
+
     def close(self) -> None:
         """End the looks."""
         self._is_closed = True

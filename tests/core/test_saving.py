@@ -121,6 +121,17 @@ def test_what_came_after_is_told_though_a_routine_one_has_a_step() -> None:
     assert what_was_saved(stop, (numbered, emergency), ending, 0.0).words == ", saved to last.ckpt"
 
 
+def test_a_save_by_rank_0_of_another_node() -> None:
+    """This node's supervisor sees no checkpoint; its ranks say what was saved."""
+    stop = Stop(StopSource.SIGTERM, 100.0, wall=STOP_WALL)
+    ending = Ending(1, 1, None, step=35, outcome_code=75, told_checkpoint="/shared/checkpoint-35")
+    saved = what_was_saved(stop, (), ending, 0.0)
+    words = " at step 35, saved to /shared/checkpoint-35 by rank 0, on another node"
+    assert (saved.is_saved, saved.words) == (True, words)
+    told_nothing = what_was_saved(stop, (), Ending(1, 1, None, step=35, outcome_code=75), 0.0)
+    assert not told_nothing.is_saved
+
+
 def test_a_persisted_snapshot_tells_what_it_lacks() -> None:
     """A snapshot persisted after the stop was taken before it: its step shows the loss."""
     assert told(STOP_WALL + 4.2, step=30) == (

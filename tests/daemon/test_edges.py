@@ -194,8 +194,8 @@ def test_status_has_every_field_of_the_contract() -> None:
     facts = StatusFacts("id", config(), "c.yaml", 0.0)
     status = to_json(status_of(State(policy=Policy()), facts, None, now=0.0, wall=1000.0))
     contract = (
-        "run state attempt restarts pids phase step epoch loss heartbeat_age_s checkpoint failure"
-        " action updated_at"
+        "run state attempt restarts pids phase step epoch loss grad_norm heartbeat_age_s checkpoint"
+        " failure action updated_at"
     )
     assert set(contract.split()) <= set(status)
     assert set(status["pids"]) == {"launcher", "daemon", "trainer"}

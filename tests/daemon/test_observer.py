@@ -155,9 +155,9 @@ def test_the_pattern_feeds_what_beats_do_not_say(tmp_path: Path) -> None:
         log.write("6/90\n")
     look = watched.look()
     assert (look.observed.step, look.total, look.epoch, look.loss) == (6, 90, 2, 0.5)
-    watched.page.beat(7, loss=0.25)
+    watched.page.beat(7, loss=0.25, grad_norm=1.5)
     look = watched.look()
-    assert (look.observed.step, look.epoch, look.loss) == (7, None, 0.25)
+    assert (look.observed.step, look.epoch, look.loss, look.grad_norm) == (7, None, 0.25, 1.5)
 
 
 @pytest.mark.parametrize(

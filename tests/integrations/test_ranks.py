@@ -19,6 +19,8 @@ import pytest
 from supervisor.integrations import resume_agreement
 from supervisor.integrations.resuming import Resumption
 from supervisor.integrations.world_store import WorldStore
+from supervisor.worker.page_reading import read_page
+from tests.upgrade.installation import unpack_before
 
 from .conftest import Installation
 
@@ -32,12 +34,18 @@ if os.environ.get("GROUP") != "none":
     dist.init_process_group("gloo")
 if os.environ.get("HANDLER") == str(rank):
     signal.signal(signal.SIGTERM, lambda *_: print("mine", flush=True))
+if os.environ.get("BEFORE"):
+    sys.path.insert(0, os.environ["BEFORE"])
+    from supervisor.worker import attach
+    attach()
 from _train_supervisor.integrations.training import Training
 each, evaluate = float(os.environ.get("EACH", "0.05")), int(os.environ.get("EVALUATE", "0"))
 def meet():
     if dist.is_initialized():
         dist.all_reduce(torch.zeros(1))
-for number in range(int(os.environ.get("TRAININGS", "1"))):
+trainings = int(os.environ.get("TRAININGS", "1"))
+for number in range(trainings):
+    steps = int(os.environ.get("STEPS", "2000")) if number == trainings - 1 else 25
     t = Training("huggingface", "5", "out", None)
     print("resumes", *t.resume_path(None), flush=True)
     print("supervised", t.is_supervised, flush=True)
@@ -49,7 +57,7 @@ for number in range(int(os.environ.get("TRAININGS", "1"))):
         states = lightning_ranks.RankStates(t, rank, world)
         print("states", states.of_all(rank), states.of_all(None), flush=True)
     step = 0
-    while step < int(os.environ.get("STEPS", "2000")):
+    while step < steps:
         step += 1
         time.sleep(each * (1 + rank))
         meet()
@@ -212,6 +220,22 @@ def test_one_rank_without_a_page(world: World, nodes: bool, heartbeat: str) -> N
     assert world.told(0, nodes=nodes)[-1].startswith("stops are left to the script: ")
 
 
+@pytest.mark.parametrize("nodes", [False, True], ids=["one node", "several"])
+def test_one_rank_with_a_worker_of_before(world: World, nodes: bool, tmp_path: Path) -> None:
+    """Its steps are told through that worker; a stop is its script's, and so no adapter's."""
+    before = unpack_before(tmp_path / "before").parent
+    world.start(2, nodes=nodes, of={1: {"BEFORE": str(before)}})
+    world.stop(0, 1)
+    assert world.processes[0].wait(PATIENCE_S) == -signal.SIGTERM
+    world.processes[1].wait(PATIENCE_S)
+    assert world.said(1, "supervised") == ["True"]
+    assert world.said(1, "stopped") == []
+    folder = world.installation.folder
+    page = read_page(folder / "node-1" / "rank-0" if nodes else folder / "node" / "rank-1")
+    assert page is not None
+    assert (page.step or 0) >= 10
+
+
 def test_several_nodes_without_a_process_group(world: World) -> None:
     """Steps are told, but a stop has the effect that it has without adapters."""
     world.start(2, nodes=True, GROUP="none")
@@ -224,8 +248,8 @@ def test_several_nodes_without_a_process_group(world: World) -> None:
 @pytest.mark.parametrize("nodes", [False, True], ids=["one node", "several"])
 def test_the_next_training_of_the_process(world: World, nodes: bool, end: str) -> None:
     """The step at which a training was to stop means nothing for the next one."""
-    world.start(2, nodes=nodes, TRAININGS="3", STEPS="25", EACH="0.02", LEAVE_OUT_END=end)
-    world.wait(lambda: [each for each in world.said(0, "at") if each.startswith("1 ")])
+    world.start(2, nodes=nodes, TRAININGS="3", EACH="0.02", LEAVE_OUT_END=end)
+    world.wait(lambda: "1 20" in world.said(0, "at"))
     world.processes[1].send_signal(signal.SIGTERM)
     codes = world.codes()
     if codes == [75, 75]:

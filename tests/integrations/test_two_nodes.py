@@ -136,7 +136,7 @@ def test_transformers_on_two_nodes(nodes: Nodes) -> None:
     second.kill_rank()
     second.at(14, 2)
     nodes.stop(1)
-    assert "saved: the trainer says to " in second.text
+    assert "by rank 0, on another node" in second.text
     nodes.start()
     stopped = max(int(path.name.split("-")[1]) for path in nodes.folder.glob("out/checkpoint-*"))
     first.at(stopped + 2, 3)
@@ -162,6 +162,6 @@ def test_lightning_on_two_nodes(nodes: Nodes) -> None:
         if nodes.nodes[1].finish(PATIENCE_S) == 0:
             break
     assert nodes.nodes[0].finish(PATIENCE_S) == 0
-    assert nodes.nodes[1].text.count("saved: the trainer says to ") == 1
+    assert nodes.nodes[1].text.count("by rank 0, on another node") == 1
     assert "begins as the script says" not in nodes.nodes[1].text
     assert_equal(alone, nodes.folder)

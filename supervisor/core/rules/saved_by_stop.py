@@ -120,9 +120,8 @@ def _why_unsaved(stop: Stop) -> str:
 
 def _nothing(stop: Stop, ending: Ending) -> SavedByStop:
     if ending.told_checkpoint is not None:
-        # Another node's rank 0 has saved it, say.
-        where = f"the trainer says to {ending.told_checkpoint}, where the supervisor does not look"
-        return SavedByStop(True, f"{_at(ending)}, saved: {where}")
+        where = f"{ending.told_checkpoint} by rank 0, on another node"
+        return SavedByStop(True, f"{_at(ending)}, saved to {where}")
     why = _why_unsaved(stop)
     if ending.step is None:
         return SavedByStop(False, why or "; nothing was saved where the supervisor looks")

@@ -214,7 +214,7 @@ def ending_of(
         vanished=None if end.is_unseen else vanished_ranks(pages, main_pid),
         loads_checkpoint=found.loads_checkpoint,
         full_place=_full_place(found),
-        told_checkpoint=_told_checkpoint(outcome),
+        told_checkpoint=_told_checkpoint(outcome, pages),
     )
 
 
@@ -238,11 +238,15 @@ def _diagnosis_of(unhandled: Unhandled, evidence: ExitEvidence, rules: UserRules
     )
 
 
-def _told_checkpoint(outcome: Outcome | None) -> str | None:
-    """The checkpoint with which all ranks say that they were stopped, if it is there."""
+def _told_checkpoint(outcome: Outcome | None, pages: Sequence[Page]) -> str | None:
+    """The checkpoint that rank 0 of another node has saved, if it is there.
+
+    Its own supervisor looks for checkpoints; the one of this node only hears of them.
+    """
     if outcome is None or outcome.code != ExitCode.PREEMPTED or outcome.checkpoint is None:
         return None
-    return outcome.checkpoint if Path(outcome.checkpoint).exists() else None
+    is_here = any(page.rank == 0 for page in pages)
+    return outcome.checkpoint if not is_here and Path(outcome.checkpoint).exists() else None
 
 
 def _full_place(found: Diagnosis) -> str | None:

@@ -147,8 +147,8 @@ class Observer:
             heartbeat_age_s=age,
             last_save_s=max(saves) / 1000 if saves else None,
             world_size=shown.world_size if shown else None,
-            # While the next training begins, it is not known which of the two a beat is of.
             grad_norm=shown.grad_norm if shown else None,
+            # While the next training begins, it is not known which of the two a beat is of.
             beat_step=max(steps, default=None) if _training(before) == training else None,
             printed=printed,
             total=bar_total if read.total is None else read.total,
@@ -175,8 +175,7 @@ class Observer:
         before, self._beat = self._beat, (page.beats, page.beat_monotonic_ns)
         if before is None or page.beats <= before[0]:
             return None
-        # An evaluation or a save in between is no part of the step. With several beats between two
-        # looks this is the average gap.
+        # An evaluation or a save in between is no part of the step; of several beats the average.
         begun = max(before[1], min(page.phase_since_monotonic_ns, page.beat_monotonic_ns))
         return (page.beat_monotonic_ns - begun) / 1e9 / (page.beats - before[0])
 
