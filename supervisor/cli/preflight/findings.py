@@ -10,6 +10,7 @@ from pathlib import Path
 from supervisor.cli.preflight import lock_probe, shared_memory, system_calls
 from supervisor.cli.preflight.devices import visible_devices
 from supervisor.cli.preflight.finding import Finding, Level
+from supervisor.cli.preflight.other_supervisor import beside_the_trainer
 from supervisor.cli.record import read_record
 from supervisor.cli.show.formatting import size_text
 from supervisor.cli.start.existing import existing_checkpoints
@@ -28,6 +29,7 @@ def host_findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
     """What the machine and its directories are like."""
     yield installation()
     yield command(config)
+    yield from beside_the_trainer(config)
     yield launching(config)
     yield from placeholders(config)
     yield from unexpanded_words(config)
