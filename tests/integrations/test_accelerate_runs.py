@@ -37,11 +37,13 @@ def test_a_trainers_script_is_carried_through(run: CommandRun, ranks: int) -> No
     run.use(*launch(run, ranks), *TRAINER, name="causal_lm", faults=f"{killed}@8,stop@13")
     alone = run.alone()
     assert run.ends() == 75
-    assert "stopped by SIGTERM, saved at step 13" in run.text
-    assert run.tear_newest() == 13
+    # Several ranks agree on a step, which may come a little later.
+    torn = run.tear_newest()
+    assert f"stopped by SIGTERM, saved at step {torn}" in run.text
+    assert torn >= 13
     assert run.ends() == 0
     assert run.failures() == ["killed", "preempted", "completed"]
-    assert run.resumed() == [None, 5, 10]
+    assert run.resumed() == [None, 5, (torn - 1) // 5 * 5]
     assert run.status["step"] == run.status["total"] == 20
     assert run.status["adapter"].startswith("huggingface 5.")
     generators = ["rng_state.pth"] if ranks == 1 else ["rng_state_0.pth", "rng_state_1.pth"]
@@ -77,7 +79,7 @@ def test_a_loop_of_its_own_is_told_how_to_resume(run: CommandRun) -> None:
     assert run.command("resume").returncode == 0
     run.start()
     assert run.finish(PATIENCE_S) == 75
-    assert "not saved" in run.text.splitlines()[-1], run.text
+    assert "saved at step 15; 2 steps since then are lost" in run.text.splitlines()[-1]
     assert run.tear_newest() == 15
     assert run.ends() == 0
     assert run.resumed() == [None, 10, 10]

@@ -1,4 +1,4 @@
-"""A small language model tuned as people do it: `tuned.py lora|sft|sft-lora OPTIONS…`.
+"""A small language model tuned as people do it: `tuned.py lora|sft OPTIONS…`.
 
 `tuned.py made` writes a model, a tokenizer and a data set into folders, for console scripts.
 """
@@ -63,28 +63,22 @@ def tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<end>", pad_token="<end>")
 
 
-def lora():
-    """Return the adapters to train."""
-    from peft import LoraConfig
-
-    return LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=["c_attn"], lora_dropout=0.1)
-
-
 def tuned_by_trainer():
     """LoRA by peft, with transformers' own Trainer."""
-    from peft import get_peft_model
+    from peft import LoraConfig, get_peft_model
 
     (args,) = HfArgumentParser(TrainingArguments).parse_args_into_dataclasses(sys.argv[2:])
     set_seed(args.seed)
     rows = [list(text.encode("ascii", "replace")[:32]) for text in texts(160)]
     rows = [{"input_ids": torch.tensor(row), "labels": torch.tensor(row)} for row in rows]
-    made = get_peft_model(model(), lora())
+    adapters = LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=["c_attn"], lora_dropout=0.1)
+    made = get_peft_model(model(), adapters)
     trainer = Trainer(made, args, train_dataset=rows, eval_dataset=rows[:8], callbacks=[Faults()])
     trainer.train()
     return trainer
 
 
-def tuned_by_trl(adapters):
+def tuned_by_trl():
     """Supervised fine-tuning by TRL."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
@@ -93,7 +87,7 @@ def tuned_by_trl(adapters):
     set_seed(args.seed)
     trainer = SFTTrainer(
         model(), args, train_dataset=Dataset.from_dict({"text": texts(160)}),
-        processing_class=tokenizer(), callbacks=[Faults()], peft_config=adapters,
+        processing_class=tokenizer(), callbacks=[Faults()],
     )  # fmt: skip
     trainer.train()
     return trainer
@@ -117,6 +111,4 @@ if __name__ == "__main__":
         case "lora":
             tuned_by_trainer().save_model()
         case "sft":
-            tuned_by_trl(None).save_model()
-        case "sft-lora":
-            tuned_by_trl(lora()).save_model()
+            tuned_by_trl().save_model()
