@@ -1,4 +1,4 @@
-"""Options of a user's own that meet a supervisor's resumes and stops, with transformers' Trainer."""
+"""Options of transformers' Trainer that meet a supervisor's resumes and stops."""
 
 import json
 import shutil

@@ -31,8 +31,8 @@ class Training(Supervised):
     def use(self, *words: str, ranks: int = 1, faults: str = "", **more: Any) -> None:
         """Have this script run; nothing else is configured but what makes a test short."""
         self.configure(
-            command=self.words(*words, ranks=ranks), env={**ONE_THREAD, "FAULTS": faults}, grace="60s",
-            watch={"heartbeat_timeout": "15s"}, **more,
+            command=self.words(*words, ranks=ranks), env={**ONE_THREAD, "FAULTS": faults},
+            grace="60s", watch={"heartbeat_timeout": "15s"}, **more,
         )  # fmt: skip
 
     def words(self, *words: str, ranks: int = 1) -> list[str]:

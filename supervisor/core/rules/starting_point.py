@@ -52,13 +52,17 @@ def launch(
     if rollback:
         chosen = one_further_back(candidates, chosen)
     if _ignores_checkpoints(state, candidates):
-        how = "" if survey.how_to_resume is None else f" ({survey.how_to_resume})"
+        # A generic line would be refused by a tool that has another option.
+        how = (
+            'add `resume: {args: [--resume, "{checkpoint}"]}`,'
+            if survey.how_to_resume is None
+            else f"for {survey.how_to_resume};"
+        )
         return _hold(
             decision,
             Failure.CONFIGURATION,
             "the trainer is not told to resume, and would start from nothing over its checkpoints:"
-            ' add `resume: {args: [--resume, "{checkpoint}"]}`, or'
-            f" `resume: {{by: trainer}}` if it finds them itself{how}",
+            f" {how} or `resume: {{by: trainer}}` if it finds them itself",
         )
     return replace(decision, checkpoint=chosen, later=later_than(candidates, chosen))
 

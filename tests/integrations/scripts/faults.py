@@ -5,6 +5,7 @@ in the rank whose number follows the word, or in an evaluation after it (`stopva
 once in a folder.
 """
 
+import json
 import os
 import signal
 import time
@@ -32,4 +33,13 @@ def fault(place: str, step: int) -> None:
             time.sleep(3600)
         else:
             os.kill(int(os.environ["SUPERVISOR_LAUNCHER"].split(":")[0]), signal.SIGTERM)
-            time.sleep(1)  # the stop arrives within this step
+            wait_for_stop()
+
+
+def wait_for_stop() -> None:
+    """Wait until the supervisor stops the run, so that the stop arrives within this step."""
+    status = Path(os.environ["SUPERVISOR_RUN_DIR"], ".supervisor", "status.json")
+    deadline = time.monotonic() + 60
+    while json.loads(status.read_text()).get("stopping") is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
