@@ -14,7 +14,7 @@ from tests.e2e.conftest import Supervised
 from tests.integrations.trainers import ONE_THREAD, SCRIPTS, trainers_python
 
 # A launch imports torch and a library; some start a second interpreter that does.
-PATIENCE_S = 300.0
+PATIENCE_S = 600.0
 
 
 class CommandRun(Supervised):

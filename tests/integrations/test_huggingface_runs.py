@@ -15,7 +15,7 @@ from tests.integrations.trainers import ONE_THREAD, SCRIPTS, trainers_python
 
 pytestmark = [pytest.mark.trainers, pytest.mark.timeout(1500)]
 # A launch imports torch and transformers.
-PATIENCE_S = 300.0
+PATIENCE_S = 600.0
 SLOW = ("--example_s", "0.03", "--eval_example_s", "1")
 FAST = ("--example_s", "0", "--eval_example_s", "0")
 

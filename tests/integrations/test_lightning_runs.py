@@ -15,7 +15,7 @@ from tests.integrations.trainers import ONE_THREAD, SCRIPTS, trainers_python
 
 pytestmark = [pytest.mark.trainers, pytest.mark.timeout(1500)]
 # A launch imports torch and Lightning.
-PATIENCE_S = 300.0
+PATIENCE_S = 600.0
 
 
 class LightningRun(Supervised):
