@@ -94,7 +94,7 @@ def test_the_best_model_is_kept_and_loaded(run: CommandRun) -> None:
     state = json.loads((run.out / "checkpoint-18" / "trainer_state.json").read_text())
     assert kept == sorted({Path(state["best_model_checkpoint"]).name, "checkpoint-18"})
     assert len(kept) == 2
-    assert run.status["described"]["best"] == state["best_model_checkpoint"]
+    assert run.status["described"]["best"] == str(run.folder / state["best_model_checkpoint"])
     assert run.ends() == 0
     assert run.resumed() == [None, 10, 18]
     assert digests(run.out)["model.safetensors"] == digests(alone / "out")["model.safetensors"]

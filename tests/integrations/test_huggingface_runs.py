@@ -145,27 +145,29 @@ def test_two_ranks_leave_at_one_step(training: Training) -> None:
     arguments = (
         "causal_lm.py", "--output_dir", "out", "--per_device_train_batch_size", "2",
         "--num_train_epochs", "1", "--logging_steps", "1", "--save_steps", "5", "--report_to",
-        "none", "--seed", "3", "--eval_strategy", "steps", "--eval_steps", "30",
+        "none", "--seed", "3", "--eval_strategy", "steps", "--eval_steps", "35",
         "--learning_rate", "0.01", "--per_device_eval_batch_size", "1", "--use_cpu",
     )  # fmt: skip
     alone = training.alone(*arguments, *FAST, ranks=2)
-    faults = "kill@7,kill1@12,exception1@17,hang@22,stop@27,stopval@30"
+    faults = "kill@7,kill1@12,exception1@17,hang@22,stop@27,stopval@35"
     training.use(*arguments, "--eval_example_s", "2", ranks=2, faults=faults)
     assert training.run() == 75
     stopped_at = training.newest_step()
     assert f"stopped by SIGTERM, saved at step {stopped_at}" in training.text
-    assert stopped_at in (27, 28)
+    # The ranks agree on a step, which may come a little later.
+    assert stopped_at in range(27, 34)
     with (training.checkpoint(stopped_at) / "model.safetensors").open("r+b") as file:
         file.truncate(1000)
     assert training.run() == 75
-    assert "the stop cut the evaluation after step 30 short" in training.text
-    assert {"rng_state_0.pth", "rng_state_1.pth"} <= set(os.listdir(training.checkpoint(30)))
+    assert "the stop cut the evaluation after step 35 short" in training.text
+    assert {"rng_state_0.pth", "rng_state_1.pth"} <= set(os.listdir(training.checkpoint(35)))
     training.use(*arguments, *FAST, ranks=2)
     assert training.run() == 0
     ended = [entry["failure"] for entry in training.entries("attempt_ended")]
     assert ended[:4] == ["killed", "killed", "exception", "hang"]
     begun = [entry["checkpoint"] for entry in training.entries("attempt_started")]
-    assert [one and one["step"] for one in begun] == [None, 5, 10, 15, 20, 25, 30]
+    before = (stopped_at - 1) // 5 * 5
+    assert [one and one["step"] for one in begun] == [None, 5, 10, 15, 20, before, 35]
     assert weights(training.out)["model.safetensors"] == weights(alone / "out")["model.safetensors"]
 
 
