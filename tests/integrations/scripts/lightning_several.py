@@ -77,6 +77,7 @@ if __name__ == "__main__":
         train("out", 100, "second")
     elif plan == "process":
         beside("before")
+        lightning.seed_everything(1)
         model = Model()
         model.probes = True
         train("out", 100, "main", model)
