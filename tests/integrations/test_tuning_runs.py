@@ -83,7 +83,7 @@ def test_the_console_script_of_trl(made: Callable[[str], CommandRun]) -> None:
     run.use(
         run.tool("trl"), "sft", "--model_name_or_path", str(run.folder / "model"),
         "--dataset_name", str(run.folder / "data"), *COMMON, *TRL, "--max_steps", "100",
-        "--use_peft", "--lora_r", "4", "--lora_target_modules", "c_attn",
+        "--use_peft", "--lora_r", "4", "--lora_target_modules", "c_attn", "c_proj",
         name="trl",
     )  # fmt: skip
     alone = run.alone()
