@@ -63,6 +63,7 @@ $(TRAINERS_VENV)/.installed: tests/integrations/requirements.txt
 	$(PYTHON) -m venv $(TRAINERS_VENV)
 	$(TRAINERS_VENV)/bin/pip install --quiet '$(TORCH)'
 	$(TRAINERS_VENV)/bin/pip install --quiet --requirement tests/integrations/requirements.txt
+	$(TRAINERS_VENV)/bin/pip download --quiet --no-deps --dest $(TRAINERS_VENV)/wheels 'supervisor==4.3.0'
 	@touch $@
 
 test-trainers: setup $(TRAINERS_VENV)/.installed ## unchanged scripts of real training libraries

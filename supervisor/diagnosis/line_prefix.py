@@ -55,6 +55,8 @@ _STAMP = (
     rf"|{_MONTH} [\w.\-]{{1,80}} "
 )
 _PREFIX = re.compile(rf"(?P<rank>{_RANK})|(?P<stamp>{_STAMP})")
+# A progress bar ends without a newline; what another rank prints next stands in the same line.
+_AFTER_BAR = re.compile(rf"(?<=\])(?P<rank>\[rank\d{{1,6}}\]:{_GAP})")
 _BLANKS = re.compile(r" {1,3}(?=\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:)")
 # Ray says how often other processes printed the same line.
 _REPEATED = re.compile(r" ?\[repeated \d{1,9}x across cluster\].{0,200}$")
@@ -99,6 +101,8 @@ def split_prefix(text: str, labels: Sequence[str] = ()) -> LinePrefix:
             is_stamped = True
             stream += found["program"] or ""
         position = found.end()
+    if "][rank" in text and (late := _AFTER_BAR.search(text, position)) is not None:
+        stream, position = stream + late["rank"].strip(), late.end()
     body = text[position:]
     if body.endswith((")", "]")) and "[repeated " in body:
         body = _REPEATED.sub("", body)

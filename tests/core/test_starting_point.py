@@ -20,12 +20,15 @@ def decide(survey: Surveyed) -> tuple[Verdict, str]:
 
 
 def test_a_hold_says_how_the_tool_resumes() -> None:
-    """If the tool that wrote the checkpoints is known, its own lines are shown."""
+    """If the tool that wrote the checkpoints is known, its own line stands for the general one."""
     survey = Surveyed(candidates=(checkpoint(100),), exists=True)
     verdict, reason = decide(survey)
     assert verdict is Verdict.HOLD
     assert reason.endswith("if it finds them itself")
-    assert decide(replace(survey, how_to_resume=HOW)) == (Verdict.HOLD, f"{reason} ({HOW})")
+    general = 'add `resume: {args: [--resume, "{checkpoint}"]}`,'
+    assert general in reason
+    told = decide(replace(survey, how_to_resume=HOW))
+    assert told == (Verdict.HOLD, reason.replace(general, f"for {HOW};"))
 
 
 def test_an_ended_trainings_checkpoint_holds_the_run() -> None:

@@ -154,6 +154,22 @@ def test_the_scheduler_is_believed_while_the_trainer_saves() -> None:
     assert found.failure is Failure.TIME_LIMIT
 
 
+@pytest.mark.parametrize("place", [0, 3], ids=["header", "exception"])
+def test_an_exception_behind_a_progress_bar_beats_its_peers_view(place: int) -> None:
+    """Rank 0's bar has no newline, so rank 1's traceback goes on in the bar's line."""
+    raised = rank(1, [*OUT_OF_MEMORY[:3], "RuntimeError: a row that cannot be read"])
+    raised[place] = " 40%|████      | 16/40 [00:01<00:02,  8.75it/s]" + raised[place]
+    lost = [
+        "Traceback (most recent call last):",
+        '  File "/t/graph.py", line 979, in _engine_run_backward',
+        "RuntimeError: [/b/gloo/transport/tcp/pair.cc:553] Connection closed by peer [::1]:6544.",
+    ]
+    bar = " 40%|████      | 16/40 [00:11<00:17,  1.40it/s]"
+    found = ended([*steps(1, 3), *raised, *rank(0, lost), bar])
+    assert found.failure is Failure.EXCEPTION
+    assert "a row that cannot be read" in found.reason
+
+
 def test_torchruns_first_death_beats_its_peers_view() -> None:
     """The rank that torchrun saw die first was killed; rank 0 only lost its connection."""
     lines = [

@@ -1,7 +1,6 @@
 """Unchanged scripts of transformers' Trainer under `supervisor run`, with all that may happen."""
 
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from tests.integrations.trainers import ONE_THREAD, SCRIPTS, trainers_python
 
 pytestmark = [pytest.mark.trainers, pytest.mark.timeout(1500)]
 # A launch imports torch and transformers.
-PATIENCE_S = 300.0
+PATIENCE_S = 600.0
 SLOW = ("--example_s", "0.03", "--eval_example_s", "1")
 FAST = ("--example_s", "0", "--eval_example_s", "0")
 
@@ -29,11 +28,11 @@ class Training(Supervised):
         self.python_of_trainer = trainers_python("transformers")
         self.out = folder / "out"
 
-    def use(self, *words: str, ranks: int = 1, **more: Any) -> None:
+    def use(self, *words: str, ranks: int = 1, faults: str = "", **more: Any) -> None:
         """Have this script run; nothing else is configured but what makes a test short."""
         self.configure(
-            command=self.words(*words, ranks=ranks), env=dict(ONE_THREAD), grace="60s",
-            watch={"heartbeat_timeout": "15s"}, **more,
+            command=self.words(*words, ranks=ranks), env={**ONE_THREAD, "FAULTS": faults},
+            grace="60s", watch={"heartbeat_timeout": "15s"}, **more,
         )  # fmt: skip
 
     def words(self, *words: str, ranks: int = 1) -> list[str]:
@@ -65,18 +64,10 @@ class Training(Supervised):
 
         return int(self.wait(reached, PATIENCE_S))
 
-    def has_saved(self, attempt: int, ordinal: int, where: str) -> int:
-        """Wait until one of the trainings of an attempt has saved; the trainer's pid."""
-        record = self.paths.state_dir / "trainings.jsonl"
-
-        def saved() -> bool:
-            lines = record.read_text().splitlines() if record.exists() else []
-            seen = [(line["attempt"], line["ordinal"], Path(line["directory"]).name)
-                    for line in map(json.loads, lines)]  # fmt: skip
-            return (attempt, ordinal, where) in seen
-
-        self.wait(saved, PATIENCE_S)
-        return int(self.status["pids"]["trainer"])
+    def run(self, *options: str) -> int:
+        """Start, and wait for the end; the exit code."""
+        self.start(*options)
+        return self.finish(PATIENCE_S)
 
     def stop(self) -> None:
         """Ask `supervisor run` to stop, as a scheduler does, and wait for its end."""
@@ -87,6 +78,10 @@ class Training(Supervised):
     def checkpoint(self, step: int) -> Path:
         """The folder of a checkpoint."""
         return self.out / f"checkpoint-{step}"
+
+    def newest_step(self) -> int:
+        """The step of the newest checkpoint."""
+        return max(int(path.name.split("-")[1]) for path in self.out.glob("checkpoint-*"))
 
 
 @pytest.fixture
@@ -124,9 +119,8 @@ def test_an_unchanged_script_is_carried_through(training: Training) -> None:
     training.at(42, 5)
     training.stop()
     assert "saved at step" in training.text
-    newest = max(training.out.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    stopped_at = int(newest.name.split("-")[1])
-    with (newest / "model.safetensors").open("r+b") as file:
+    stopped_at = training.newest_step()
+    with (training.checkpoint(stopped_at) / "model.safetensors").open("r+b") as file:
         file.truncate(1000)
     training.start()
     assert stopped_at > 40
@@ -144,40 +138,55 @@ def test_an_unchanged_script_is_carried_through(training: Training) -> None:
 
 
 def test_two_ranks_leave_at_one_step(training: Training) -> None:
-    """Under torchrun: a kill, a stop, a stop in a long evaluation."""
+    """Under torchrun: kills of both ranks, an exception, a hang, a stop, a torn checkpoint.
+
+    And a stop in a long evaluation.
+    """
     arguments = (
         "causal_lm.py", "--output_dir", "out", "--per_device_train_batch_size", "2",
-        "--num_train_epochs", "1", "--logging_steps", "1", "--save_steps", "8", "--report_to",
-        "none", "--seed", "3", "--eval_strategy", "steps", "--eval_steps", "30",
+        "--num_train_epochs", "1", "--logging_steps", "1", "--save_steps", "5", "--report_to",
+        "none", "--seed", "3", "--eval_strategy", "steps", "--eval_steps", "35",
         "--learning_rate", "0.01", "--per_device_eval_batch_size", "1", "--use_cpu",
     )  # fmt: skip
     alone = training.alone(*arguments, *FAST, ranks=2)
-    training.use(*arguments, *SLOW, "--eval_example_s", "2", ranks=2)
-    training.start()
-    torchrun = training.at(10, 1)
-    ranks = Path(f"/proc/{torchrun}/task/{torchrun}/children").read_text().split()
-    os.kill(int(ranks[1]), signal.SIGKILL)
-    training.at(14, 2)
-    training.stop()
-    assert "saved at step" in training.text
-    training.start()
-    training.wait(lambda: training.status.get("phase") == "eval", PATIENCE_S)
-    training.stop()
-    assert {"rng_state_0.pth", "rng_state_1.pth"} <= set(os.listdir(training.checkpoint(30)))
+    faults = "kill@7,kill1@12,exception1@17,hang@22,stop@27,stopval@35"
+    training.use(*arguments, "--eval_example_s", "2", ranks=2, faults=faults)
+    assert training.run() == 75
+    stopped_at = training.newest_step()
+    assert f"stopped by SIGTERM, saved at step {stopped_at}" in training.text
+    # The ranks agree on a step, which may come a little later.
+    assert stopped_at in range(27, 34)
+    with (training.checkpoint(stopped_at) / "model.safetensors").open("r+b") as file:
+        file.truncate(1000)
+    assert training.run() == 75
+    assert "the stop cut the evaluation after step 35 short" in training.text
+    assert {"rng_state_0.pth", "rng_state_1.pth"} <= set(os.listdir(training.checkpoint(35)))
     training.use(*arguments, *FAST, ranks=2)
     assert training.run() == 0
+    ended = [entry["failure"] for entry in training.entries("attempt_ended")]
+    assert ended[:4] == ["killed", "killed", "exception", "hang"]
+    begun = [entry["checkpoint"] for entry in training.entries("attempt_started")]
+    before = (stopped_at - 1) // 5 * 5
+    assert [one and one["step"] for one in begun] == [None, 5, 10, 15, 20, before, 35]
     assert weights(training.out)["model.safetensors"] == weights(alone / "out")["model.safetensors"]
 
 
-@pytest.mark.parametrize("plan", ["stages", "folds", "helper"])
-def test_a_checkpoint_goes_into_the_training_that_wrote_it(training: Training, plan: str) -> None:
+@pytest.mark.parametrize(
+    ("plan", "faults"),
+    [
+        ("stages", "kill@8,kill@108"),
+        ("folds", "kill@8,kill@108,kill@208"),
+        ("helper", "kill@8,kill@108"),
+        # One process trains before the main one does, another while it does.
+        ("process", "kill@8,kill@108,kill@208"),
+    ],
+)
+def test_a_checkpoint_goes_into_the_training_that_wrote_it(
+    training: Training, plan: str, faults: str
+) -> None:
     """A kill in each of a script's trainings: all models are those of the uninterrupted script."""
-    alone = training.alone("several.py", plan, "0")
-    training.use("several.py", plan, "0.05")
-    training.start()
-    wheres = {"stages": ["one", "two"], "folds": ["out"] * 3, "helper": ["helper", "out"]}[plan]
-    for attempt, where in enumerate(wheres, start=1):
-        ordinal = attempt if plan == "folds" else 1
-        os.kill(training.has_saved(attempt, ordinal, where), signal.SIGKILL)
-    assert training.finish(PATIENCE_S) == 0
+    alone = training.alone("several.py", plan)
+    training.use("several.py", plan, faults=faults)
+    assert training.run() == 0
+    assert len(training.entries("attempt_ended")) == len(faults.split(",")) + 1
     assert weights(training.folder / "kept") == weights(alone / "kept")

@@ -245,8 +245,12 @@ def _resuming(config: RunConfig, newest: CheckpointEntry | None, history: Histor
         "resume", Level.WARN,
         "the trainer gets the checkpoint only in SUPERVISOR_RESUME_FROM. If it does not call "
         "attach() either, the run is held rather than started over its checkpoints",
-        'write resume: {args: [--resume, "{checkpoint}"]} or resume: {by: trainer}, or call '
-        "attach() in the trainer" + ("" if known is None else f" ({known})"),
+        (
+            'write resume: {args: [--resume, "{checkpoint}"]} or'
+            if known is None
+            else f"for {known}; or write"
+        )
+        + " resume: {by: trainer}, or call attach() in the trainer",
     )  # fmt: skip
 
 

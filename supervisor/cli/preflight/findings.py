@@ -10,6 +10,7 @@ from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.cli.preflight import lock_probe, shared_memory, system_calls
 from supervisor.cli.preflight.devices import visible_devices
 from supervisor.cli.preflight.finding import Finding, Level
+from supervisor.cli.preflight.other_supervisor import beside_the_trainer
 from supervisor.cli.preflight.program import program, working_directory
 from supervisor.cli.record import read_record
 from supervisor.cli.show.formatting import size_text
@@ -29,6 +30,7 @@ def host_findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
     """What the machine and its directories are like."""
     yield installation()
     yield program(config)
+    yield from beside_the_trainer(config)
     yield launching(config)
     yield from placeholders(config)
     yield from unexpanded_words(config)

@@ -53,12 +53,13 @@ def launch(
     if rollback:
         chosen = one_further_back(candidates, chosen)
     if _ignores_checkpoints(state, candidates):
-        how = "" if survey.how_to_resume is None else f" ({survey.how_to_resume})"
+        # A generic line would be refused by a tool that has another option.
+        how = f"add {_TELL_IT}," if survey.how_to_resume is None else f"for {survey.how_to_resume};"
         return _hold(
             decision,
             Failure.CONFIGURATION,
-            f"{_NOT_TOLD}, and would start from nothing over its checkpoints: add {_TELL_IT}, or"
-            f" `resume: {{by: trainer}}` if it finds them itself{how}",
+            f"{_NOT_TOLD}, and would start from nothing over its checkpoints: {how}"
+            " or `resume: {by: trainer}` if it finds them itself",
         )
     return replace(decision, checkpoint=chosen, later=later_than(candidates, chosen))
 

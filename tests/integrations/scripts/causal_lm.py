@@ -1,4 +1,7 @@
-"""A script as people have them: a tiny GPT-2 from a configuration, trained by transformers."""
+"""A script as people have them: a tiny GPT-2 from a configuration, trained by transformers.
+
+`FAULTS=kill@7,…` as in `faults.py`.
+"""
 
 import os
 import pydoc_data.topics
@@ -7,11 +10,13 @@ import time
 from dataclasses import dataclass
 
 import torch
+from faults import fault
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
     HfArgumentParser,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
@@ -19,10 +24,29 @@ from transformers import (
 
 @dataclass
 class Pace:
-    """How slow it is: seconds for one example."""
+    """How slow it is: seconds for one example. When a callback has had enough; whether to resume
+    from the newest checkpoint there is."""
 
     example_s: float = 0.0
     eval_example_s: float = 0.0
+    enough_at: int = 0
+    newest: bool = False
+
+
+class Usual(TrainerCallback):
+    """A callback of the user's: it ends the training early at a step of `enough_at`."""
+
+    def __init__(self, enough_at: int) -> None:
+        self.enough_at = enough_at
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        fault("step", state.global_step + 1)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_training_stop |= state.global_step == self.enough_at
+
+    def on_prediction_step(self, args, state, control, **kwargs):
+        fault("val", state.global_step)
 
 
 class Texts(torch.utils.data.Dataset):
@@ -54,7 +78,8 @@ if __name__ == "__main__":
         args,
         train_dataset=Texts(0, 160, pace.example_s),
         eval_dataset=Texts(500, 40, pace.eval_example_s),
+        callbacks=[Usual(pace.enough_at)],
     )
-    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    trainer.train(resume_from_checkpoint=pace.newest or args.resume_from_checkpoint)
     trainer.save_model()
     print("the script came to its end", trainer.state.global_step, file=sys.stderr)

@@ -1,17 +1,14 @@
 """A script as people write them: it knows of no supervisor. Faults come by its environment.
 
-`FAULTS=kill@7,stop@21,…`: what happens when the step of that number is computed, or a validation
-after it (`stopval@24`); each happens once.
+`FAULTS=kill@7,…` as in `faults.py`.
 """
 
 import os
-import signal
 import sys
-import time
-from pathlib import Path
 from typing import Any
 
 import torch
+from faults import fault
 from torch.utils.data import DataLoader, TensorDataset
 
 if os.environ.get("PACKAGE") == "pytorch_lightning":
@@ -24,30 +21,6 @@ else:
 if os.environ.get("NO_PAGE") == os.environ.get("LOCAL_RANK", "0"):
     os.environ["SUPERVISOR_HEARTBEAT"] = "/nonexistent"
 BATCHES = 12
-FAULTS = [word.split("@") for word in os.environ.get("FAULTS", "").split(",") if word]
-
-
-def fault(place: str, step: int) -> None:
-    """What is to happen here, if it has not happened yet; in rank 0."""
-    if os.environ.get("LOCAL_RANK", "0") != "0":
-        return
-    for kind, at in FAULTS:
-        done = Path(f"did-{kind}-{at}")
-        if int(at) != step or kind.endswith("val") != (place == "val") or done.exists():
-            continue
-        try:
-            done.touch(exist_ok=False)
-        except FileExistsError:
-            continue  # another rank was first
-        if kind == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif kind == "exception":
-            raise RuntimeError("a fault of the test")
-        elif kind == "hang":
-            time.sleep(3600)
-        else:
-            os.kill(int(os.environ["SUPERVISOR_LAUNCHER"].split(":")[0]), signal.SIGTERM)
-            time.sleep(1)  # the stop arrives within this step
 
 
 class Model(lightning.LightningModule):  # type: ignore[misc]

@@ -1,19 +1,26 @@
-"""A script that trains several times: `lightning_several.py stages|folds|finder|helper`.
+"""A script that trains several times: `lightning_several.py stages|folds|finder|process`.
 
-`FAULTS=kill@7` as for `lightning_script.py`; the steps are counted over all of its trainings.
+`FAULTS=kill@7` as in `faults.py`; the steps are counted over all of its trainings.
 """
 
+import subprocess
 import sys
 
 import lightning.pytorch as lightning
 import lightning_script as script
 import torch
+from faults import fault
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.tuner import Tuner
 
 
 class Model(script.Model):
-    """Counts the steps of all trainings for the faults."""
+    """Counts the steps of all trainings for the faults.
+
+    With `probes` another process trains for a while in step 12.
+    """
+
+    probes = False
 
     def __init__(self, first=0):
         super().__init__()
@@ -21,7 +28,9 @@ class Model(script.Model):
 
     def training_step(self, batch, batch_idx):
         if self.trainer.max_epochs == 2:  # not in a tuner's search
-            script.fault("step", self.first + self.global_step + 1)
+            fault("step", self.first + self.global_step + 1)
+        if self.probes and self.global_step == 11:
+            beside("probe")
         x, y = batch
         return torch.nn.functional.mse_loss(self.network(x), y)
 
@@ -47,6 +56,11 @@ def train(directory, first, name, model=None):
     return model
 
 
+def beside(plan):
+    """Have another process train, and wait for it."""
+    subprocess.run([sys.executable, __file__, plan], check=True)
+
+
 if __name__ == "__main__":
     plan = sys.argv[1]
     if plan == "stages":
@@ -61,3 +75,13 @@ if __name__ == "__main__":
         Tuner(trainer("out")).lr_find(model, script.loader(1, shuffle=True), num_training=4)
         train("out", 0, "main", model)
         train("out", 100, "second")
+    elif plan == "process":
+        beside("before")
+        lightning.seed_everything(1)
+        model = Model()
+        model.probes = True
+        train("out", 100, "main", model)
+    elif plan == "before":
+        train("before", 0, "before")
+    elif plan == "probe":
+        train("probe", 200, "probe")
