@@ -133,7 +133,8 @@ class PeriodicWork:
         self._parts.scheduler.note_save(attempt.last_save_s)
         self._tee.show(attempt.look.lines if attempt.look else ())
         if attempt.look is not None:
-            self._parts.saves.note_observed(attempt.look.observed, monotonic_s())
+            look = attempt.look
+            self._parts.saves.note_observed(look.observed, look.course, monotonic_s())
             self._parts.steps.note_look(attempt.look, monotonic_s(), wall_s())
         self._troubles.note_lines(attempt)
         if attempt.is_vanished:
