@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integrations.typed_runs import TypedRun
+from tests.integrations.typed_runs import TypedRun, cut
 
 pytestmark = [pytest.mark.trainers, pytest.mark.timeout(900)]
 SLOW_S, FAST_S = 0.2, 0.0
@@ -28,7 +28,7 @@ def went_on_at(log: str) -> list[int]:
 
 
 def _has_saved(log: str, before: int) -> bool:
-    """Whether there is another save since, and the iterations go on after it."""
+    """Whether there are more saves than before, and the iterations go on after the last."""
     saves = log.split("saving checkpoint")
     return len(saves) > before + 1 and saves[-1].count("\niter") > 1
 
@@ -46,16 +46,28 @@ def test_nanogpt(run: TypedRun) -> None:
         "checkpoints: {directory: out}",
         "resume: {args: [--init_from=resume]}",
     ]
+    run.type(*command, step_s=SLOW_S)
     for attempt in (2, 3):
-        run.type(*command, step_s=SLOW_S)
-        begun = run.log.count("saving checkpoint")
-        run.kill_when(attempt, lambda begun=begun: _has_saved(run.log, begun))
-        run.shows(lambda attempt=attempt: run.trainer(attempt + 1))
-        run.stop()
+        run.trainer(attempt)
+        before = run.log.count("saving checkpoint")
+        run.kill_when(attempt, lambda before=before: _has_saved(run.log, before + 1))
+    run.shows(lambda: went_on_at(run.log)[2:])
+    assert run.stop() == 75
     saved = run.folder / "out/ckpt.pt"
     shutil.copy(saved, run.folder / "copy")
-    with saved.open("r+b") as file:
-        file.truncate(saved.stat().st_size // 2)
-    run.type(*command, step_s=SLOW_S)
+    cut(saved)
+    run.type(*command, step_s=FAST_S)
     assert run.finish() == 1
-    assert "checkpoints exist but none is valid; restore one" in run.text
+    assert "held: checkpoints exist but none is valid; restore one" in run.text
+    shutil.copy(run.folder / "copy", saved)
+    run.command("resume")
+    run.type(*command, step_s=FAST_S)
+    assert run.finish() == 0, run.text
+    assert set(run.resumed_from()) == {None, "ckpt.pt"}
+    alone = run.folder / "alone"
+    places = went_on_at(run.log)
+    assert len(places) == 4
+    run.alone(*command, f"--max_iters={places[0]}", folder=alone)
+    for until in [*places[1:], 300]:
+        run.alone(*command, "--init_from=resume", f"--max_iters={until}", folder=alone)
+    assert saved.read_bytes() == (alone / "out/ckpt.pt").read_bytes()

@@ -19,7 +19,7 @@ from tests.e2e.conftest import Supervised
 from tests.integrations.trainers import ONE_THREAD, SCRIPTS, trainers_python
 
 # A launch imports torch and a library, on a machine that does other things, too.
-PATIENCE_S = 200.0
+PATIENCE_S = 300.0
 SLOW_S = 0.3
 # A line of the configuration, as messages quote it: `checkpoints: {directory: out}`.
 _LINE = re.compile(r"`((?:checkpoints|resume): \{[^`]*\})`")
@@ -126,32 +126,43 @@ class TypedRun(Supervised):
         saves: Callable[[], list[Path]],
         tear: Callable[[Path], None],
         step_s: float = SLOW_S,
-    ) -> str:
+    ) -> list[str]:
         """Begin; write what is told; then a kill, a stop, a torn newest save, and on to the end.
 
-        Returns what the first start said. `saves`: the saves that are there, oldest first.
+        Returns the lines that were written. `saves`: the saves that are there, oldest first.
         """
         self.type(*command, step_s=step_s)
         self.shows(lambda: "the trainer saves into" in self.text)
         said = self.text
+        assert ", and tell it how to resume (" in said
+        shown = " ".join(self.command("status").stdout.split())
+        assert "until then the run is held at its next failure" in shown
         assert self.stop() == 75
-        self.write_what_is_told(said)
+        told = self.write_what_is_told(said)
         self.type(*command, step_s=step_s)
+        self.trainer(2)
         before = saves()
-        self.kill_when(2, lambda: len(saves()) > len(before) and saves()[-1] not in before)
+        self.kill_when(2, lambda: saves()[-1] not in before)
         self.trainer(3)
         before = saves()
         self.shows(lambda: saves()[-1] not in before)
-        self.stop()
-        tear(saves()[-1])
+        assert self.stop() == 75
+        intact, torn = saves()[-2:]
+        tear(torn)
         self.type(*command, step_s=0.0)
         assert self.finish(PATIENCE_S) == 0, self.text
-        return said
+        assert f"{torn.name} is set aside (invalid)" in self.text
+        first, *later = self.resumed_from()
+        assert (first, len(later), later[-1]) == (None, 3, intact.name), self.text
+        story = " ".join(self.command("events").stdout.split())
+        assert "the trainer saves into" in story
+        assert "SIGKILL" in story
+        return told
 
     def resumed_from(self) -> list[str | None]:
         """The name of the checkpoint from which each attempt went on."""
         found = (entry["checkpoint"] for entry in self.entries("attempt_started"))
-        return [None if path is None else Path(path).name for path in found]
+        return [None if one is None else Path(one["path"]).name for one in found]
 
 
 def by_number(folder: Path, pattern: str) -> list[Path]:
@@ -160,6 +171,8 @@ def by_number(folder: Path, pattern: str) -> list[Path]:
 
 
 def cut(path: Path) -> None:
-    """Cut a file off in its middle, as a machine that dies does."""
+    """Cut a file off in its middle, as a machine that dies does; a stop may have come before it."""
+    if not path.exists():
+        return
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)

@@ -67,6 +67,8 @@ class SaveWatch:
             ago = 0.0 if observed.first_step_at is None else max(now - observed.first_step_at, 0.0)
             self._stepped = wall_s() - ago
             self._has_taken_stock, self._due_at = False, now
+            # The looks before the first step have become seldom, and the first save comes soon.
+            self._pause_s = FIRST_LOOKS_S
 
     def is_due(self, now: float) -> bool:
         """Whether it is time for a look while the attempt runs."""
