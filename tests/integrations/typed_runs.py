@@ -138,6 +138,7 @@ class TypedRun(Supervised):
         shown = " ".join(self.command("status").stdout.split())
         assert "until then the run is held at its next failure" in shown
         assert self.stop() == 75
+        assert "stopped by SIGTERM; no checkpoint is seen: the trainer saves into" in self.text
         told = self.write_what_is_told(said)
         self.type(*command, step_s=step_s)
         self.trainer(2)
