@@ -217,9 +217,9 @@ def test_a_file_that_grows_is_written_once(tmp_path: Path) -> None:
         result = search(again(asked, result))
         assert result.saves == ()
     now = time.time()
-    write(tmp_path / "ckpt.pt", now - SINCE, "half")
+    write(tmp_path / "weights.pt", now - SINCE, "half")
     result = search(again(asked, result))
-    write(tmp_path / "ckpt.pt", now - SINCE + 1, "all of it")
+    write(tmp_path / "weights.pt", now - SINCE + 1, "all of it")
     assert search(again(asked, result)).saves == ()
 
 
