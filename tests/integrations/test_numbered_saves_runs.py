@@ -30,13 +30,23 @@ def digests(folder: Path, pattern: str) -> dict[str, str]:
     return found
 
 
+@pytest.fixture(scope="module")
+def fsdp_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the script of FSDP ran uninterrupted. How it saves does not change what it trains."""
+    folder = tmp_path_factory.mktemp("fsdp")
+    run = TypedRun(folder, "torch", "fsdp_dcp")
+    run.alone(*run.torchrun("fsdp_dcp.py"), folder=folder)
+    return folder
+
+
 @pytest.mark.parametrize("mode", [[], ["--asynchronous"]], ids=["save", "async_save"])
-def test_fsdp_with_dcp(runs: list[TypedRun], tmp_path: Path, mode: list[str]) -> None:
+def test_fsdp_with_dcp(
+    runs: list[TypedRun], tmp_path: Path, fsdp_alone: Path, mode: list[str]
+) -> None:
     """Two ranks under torchrun. The user writes how it is told to resume."""
     run = TypedRun(tmp_path, "torch", "fsdp_dcp")
     runs.append(run)
     command = run.torchrun("fsdp_dcp.py", *mode)
-    run.alone(*command, folder=tmp_path / "alone")
     told = run.go_through(
         command,
         lambda: by_number(tmp_path / "checkpoints", "step-*"),
@@ -47,7 +57,7 @@ def test_fsdp_with_dcp(runs: list[TypedRun], tmp_path: Path, mode: list[str]) ->
         "resume: {args: [--resume, '{checkpoint}']}",
     ]
     last = "checkpoints/step-160"
-    assert digests(tmp_path / last, "*.distcp") == digests(tmp_path / "alone" / last, "*.distcp")
+    assert digests(tmp_path / last, "*.distcp") == digests(fsdp_alone / last, "*.distcp")
 
 
 def test_deepspeed(runs: list[TypedRun], tmp_path: Path) -> None:
