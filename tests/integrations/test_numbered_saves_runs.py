@@ -49,7 +49,7 @@ def test_fsdp_with_dcp(
     command = run.torchrun("fsdp_dcp.py", *mode)
     told = run.go_through(
         command,
-        lambda: by_number(tmp_path / "checkpoints", "step-*"),
+        lambda: [path.parent for path in by_number(tmp_path / "checkpoints", "*/.metadata")],
         lambda newest: cut(newest / "__1_0.distcp"),
     )
     assert told == [
@@ -58,6 +58,14 @@ def test_fsdp_with_dcp(
     ]
     last = "checkpoints/step-160"
     assert digests(tmp_path / last, "*.distcp") == digests(fsdp_alone / last, "*.distcp")
+
+
+def _until_latest(saves: list[Path]) -> list[Path]:
+    """The saves up to the one that DeepSpeed's `latest` names, which it writes last."""
+    latest = saves[0].with_name("latest") if saves else Path("latest")
+    name = latest.read_text() if latest.exists() else ""
+    names = [path.name for path in saves]
+    return saves[: names.index(name) + 1] if name in names else []
 
 
 def test_deepspeed(runs: list[TypedRun], tmp_path: Path) -> None:
@@ -70,7 +78,7 @@ def test_deepspeed(runs: list[TypedRun], tmp_path: Path) -> None:
     run.alone(*command, folder=tmp_path / "alone")
     told = run.go_through(
         command,
-        lambda: by_number(tmp_path / "saves", "global_step*"),
+        lambda: _until_latest(by_number(tmp_path / "saves", "global_step*")),
         lambda newest: (newest / "zero_pp_rank_1_mp_rank_00_optim_states.pt").unlink(
             missing_ok=True
         ),

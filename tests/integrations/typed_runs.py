@@ -52,10 +52,12 @@ class TypedRun(Supervised):
     def type(self, *words: str, step_s: float) -> "subprocess.Popen[str]":
         """Type `supervisor run -- WORDS`; each step takes at least `step_s`."""
         command = [sys.executable, "-m", "supervisor", "run", "--plain", "--", *words]
+        # ultralytics saves elsewhere where it sees pytest's variables.
+        own = {name: text for name, text in os.environ.items() if not name.startswith("PYTEST_")}
         with self.output.open("a") as out:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, stdout=out, stderr=subprocess.STDOUT, text=True,
-                env={**os.environ, **self.environ, "STEP_S": str(step_s)},
+                env={**own, **self.environ, "STEP_S": str(step_s)},
             )  # fmt: skip
         return self.process
 
@@ -142,11 +144,11 @@ class TypedRun(Supervised):
         told = self.write_what_is_told(said)
         self.type(*command, step_s=step_s)
         self.trainer(2)
-        before = saves()
-        self.kill_when(2, lambda: saves()[-1] not in before)
+        before = set(saves())
+        self.kill_when(2, lambda: set(saves()) - before)
         self.trainer(3)
-        before = saves()
-        self.shows(lambda: saves()[-1] not in before)
+        before = set(saves())
+        self.shows(lambda: set(saves()) - before)
         assert self.stop() == 75
         intact, torn = saves()[-2:]
         tear(torn)
@@ -168,7 +170,10 @@ class TypedRun(Supervised):
 
 def by_number(folder: Path, pattern: str) -> list[Path]:
     """The paths that a pattern matches, by the last number in their names."""
-    return sorted(folder.glob(pattern), key=lambda path: int(re.findall(r"\d+", path.name)[-1]))
+    return sorted(
+        folder.glob(pattern),
+        key=lambda path: int(re.findall(r"\d+", str(path.relative_to(folder)))[-1]),
+    )
 
 
 def cut(path: Path) -> None:
