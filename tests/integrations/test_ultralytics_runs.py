@@ -55,7 +55,7 @@ def test_yolo(run: TypedRun) -> None:
     """Told at its first save, then a kill, a stop and a torn file: as if resumed by hand."""
     folder = run.folder
     command = [
-        *("yolo", "train", f"model={folder}/tiny.yaml", f"data={folder}/data.yaml", "epochs=150"),
+        *("yolo", "train", f"model={folder}/tiny.yaml", f"data={folder}/data.yaml", "epochs=120"),
         *("imgsz=64", "batch=4", "device=cpu", "plots=False", "amp=False", "patience=1000"),
         *("save_period=1", "optimizer=SGD"),
     ]
@@ -75,7 +75,7 @@ def test_yolo(run: TypedRun) -> None:
     assert [path.name for path in (folder / "runs/detect").iterdir()] == ["train"]
     alone = folder / "alone"
     run.alone(*command, folder=alone)
-    went_on = re.findall(r"Resuming training \S+ from epoch (\d+) to 150 total", run.log)
+    went_on = re.findall(r"Resuming training \S+ from epoch (\d+) to 120 total", run.log)
     for epoch in went_on:
         newest = f"{WEIGHTS}/epoch{int(epoch) - 2}.pt"
         run.alone(*command, f"model={newest}", "resume=True", folder=alone)
