@@ -13,6 +13,7 @@ from tests.integrations.typed_runs import TypedRun, cut
 
 pytestmark = [pytest.mark.trainers, pytest.mark.timeout(900)]
 STAND_INS = Path(__file__).with_name("stand_ins")
+PACE = Path(__file__).with_name("pace")
 _DIGEST = """
 import sys, torch
 for path in sys.argv[1:]:
@@ -35,8 +36,8 @@ def run(tmp_path: Path) -> Iterator[TypedRun]:
     made = TypedRun(tmp_path, "ultralytics", "yolo")
     made.environ |= {"YOLO_CONFIG_DIR": str(tmp_path / "settings"), "YOLO_OFFLINE": "true"}
     (tmp_path / "settings").mkdir()
-    if not has_torchvision(python):
-        made.environ["PYTHONPATH"] = str(STAND_INS)
+    folders = [PACE] if has_torchvision(python) else [PACE, STAND_INS]
+    made.environ["PYTHONPATH"] = ":".join(map(str, folders))
     made.alone(*made.script("yolo_data.py", "."), folder=tmp_path)
     yield made
     made.close()
@@ -55,7 +56,7 @@ def test_yolo(run: TypedRun) -> None:
     """Told at its first save, then a kill, a stop and a torn file: as if resumed by hand."""
     folder = run.folder
     command = [
-        *("yolo", "train", f"model={folder}/tiny.yaml", f"data={folder}/data.yaml", "epochs=120"),
+        *("yolo", "train", f"model={folder}/tiny.yaml", f"data={folder}/data.yaml", "epochs=40"),
         *("imgsz=64", "batch=4", "device=cpu", "plots=False", "amp=False", "patience=1000"),
         *("save_period=1", "optimizer=SGD"),
     ]
@@ -68,14 +69,14 @@ def test_yolo(run: TypedRun) -> None:
         cut(newest)
         cut(weights / "last.pt")
 
-    assert run.go_through(command, saves, tear) == [
+    assert run.go_through(command, saves, tear, step_s=0.5) == [
         "checkpoints: {directory: runs/detect}",
         "resume: {args: ['model={checkpoint}', resume=True]}",
     ]
     assert [path.name for path in (folder / "runs/detect").iterdir()] == ["train"]
     alone = folder / "alone"
     run.alone(*command, folder=alone)
-    went_on = re.findall(r"Resuming training \S+ from epoch (\d+) to 120 total", run.log)
+    went_on = re.findall(r"Resuming training \S+ from epoch (\d+) to 40 total", run.log)
     for epoch in went_on:
         newest = f"{WEIGHTS}/epoch{int(epoch) - 2}.pt"
         run.alone(*command, f"model={newest}", "resume=True", folder=alone)
