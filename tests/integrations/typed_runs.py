@@ -137,6 +137,7 @@ class TypedRun(Supervised):
         self.shows(lambda: "the trainer saves into" in self.text)
         said = self.text
         assert ", and tell it how to resume (" in said
+        self.shows(lambda: self.status.get("warnings"))
         shown = " ".join(self.command("status").stdout.split())
         assert "until then the run is held at its next failure" in shown
         assert self.stop() == 75
