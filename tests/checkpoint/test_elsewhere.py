@@ -169,10 +169,24 @@ def test_the_suggested_pattern(tmp_path: Path, names: list[str], pattern: str, s
     assert all(re.fullmatch(pattern, name) for name in names)
 
 
-@pytest.mark.parametrize("name", ["ckpt.pt", "best_state.bin", "model.safetensors", "last.pth.tar"])
+@pytest.mark.parametrize("name", ["ckpt.pt", "last.pth.tar", "checkpoint.pt"])
+def test_a_known_name_counts_at_once(tmp_path: Path, name: str) -> None:
+    """nanoGPT's `ckpt.pt`: the next attempt would write over its only save."""
+    write(tmp_path / "out" / name)
+    assert search(request(tmp_path, steps_seen=False)).saves == ()
+    saves = only(search(request(tmp_path)))
+    assert (saves.directory, saves.names) == (tmp_path / "out", (name,))
+    assert saves.suggested_pattern is None
+    assert saves.how_to_resume is not None
+    assert "resume" in saves.how_to_resume
+    known = frozenset({str(tmp_path / "out" / name)})
+    assert search(request(tmp_path, known_before=known)).saves == ()
+
+
+@pytest.mark.parametrize("name", ["best_state.bin", "model.safetensors"])
 @pytest.mark.parametrize("way", ["in place", "renamed"])
 def test_one_name_written_a_second_time(tmp_path: Path, name: str, way: str) -> None:
-    """One name (nanoGPT's `ckpt.pt`) counts once two searches have seen it with different times."""
+    """Any other name counts once two searches have seen it with different times."""
     asked = request(tmp_path)
     write(tmp_path / "out" / name)
     first = search(asked)
@@ -186,10 +200,7 @@ def test_one_name_written_a_second_time(tmp_path: Path, name: str, way: str) -> 
     saves = only(second)
     assert saves.directory == tmp_path / "out"
     assert saves.names == (name,)
-    if name in ("ckpt.pt", "last.pth.tar"):
-        assert saves.suggested_pattern is None
-    else:
-        assert saves.suggested_pattern == re.escape(name) + "(?P<step>)"
+    assert saves.suggested_pattern == re.escape(name) + "(?P<step>)"
     # Later searches find it, too.
     assert search(again(asked, second)).saves == second.saves
     # Where no steps are seen, only a series of names counts.
@@ -206,9 +217,9 @@ def test_a_file_that_grows_is_written_once(tmp_path: Path) -> None:
         result = search(again(asked, result))
         assert result.saves == ()
     now = time.time()
-    write(tmp_path / "ckpt.pt", now - SINCE, "half")
+    write(tmp_path / "weights.pt", now - SINCE, "half")
     result = search(again(asked, result))
-    write(tmp_path / "ckpt.pt", now - SINCE + 1, "all of it")
+    write(tmp_path / "weights.pt", now - SINCE + 1, "all of it")
     assert search(again(asked, result)).saves == ()
 
 

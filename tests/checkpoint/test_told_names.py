@@ -90,6 +90,8 @@ def test_a_data_set_is_not_opened(tmp_path: Path) -> None:
         ("out/ckpt.pt", ("ckpt.pt",), "--init_from=resume"),
         ("out/10", ("_CHECKPOINT_METADATA", "default/manifest.ocdbt"), "orbax"),
         ("out/global_step10", ("mp_rank_00_model_states.pt",), "DeepSpeed"),
+        ("out/step-10", (".metadata", "__0_0.distcp"), "DCP"),
+        ("out/iter_0000010", (".metadata", "__0_0.distcp", "common.pt"), "Megatron"),
         ("out/rl_model_10_steps.zip", ("rl_model_10_steps.zip",), "stable-baselines3"),
     ],
 )

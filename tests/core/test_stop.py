@@ -12,6 +12,7 @@ from supervisor.core.events import (
     IntentChanged,
     Started,
     StopAsked,
+    Surveyed,
     SurveyFailed,
     Tick,
 )
@@ -49,6 +50,18 @@ def test_unsaved_stop_states_the_loss() -> None:
     assert world.state.run is RunState.PREEMPTED
     assert "step 100, from before the stop; 37 steps since then are lost" in world.state.reason
     assert world.records("attempt_ended")[0]["saved"] is False
+
+
+def test_a_stop_names_saves_that_are_not_seen() -> None:
+    """That nothing was saved would not be true of a trainer that saves elsewhere."""
+    world = World()
+    world.begin()
+    world.feed(StopAsked(StopSource.SIGTERM))
+    world.feed(Exited(died(1, step=None, code=None, signal=15)))
+    world.feed(Surveyed(unseen="the trainer saves into /w/out"))
+    assert world.state.run is RunState.PREEMPTED
+    said = "stopped by SIGTERM; no checkpoint is seen: the trainer saves into /w/out"
+    assert world.state.reason == f"{said}; until then the next start is held"
 
 
 def test_repeated_sigterm_changes_nothing() -> None:

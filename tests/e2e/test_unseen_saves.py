@@ -127,6 +127,18 @@ def test_one_file_written_again_and_again(run: Supervised) -> None:
     assert run.finish() == 75
 
 
+def test_one_file_where_steps_are_only_printed(run: Supervised) -> None:
+    """Killed before anybody saw `ckpt.pt` twice, nanoGPT is held: it would write over its save."""
+    configure(
+        run, name="ckpt.pt", watch={},
+        env={"PLACE": run.folder / "out", "PRINT": "iter {}: loss 2.5000, time 50.00ms"},
+    )  # fmt: skip
+    assert run.run() == 1
+    assert len(run.entries("attempt_started")) == 1
+    assert run.status["failure"] == "checkpoints_unseen"
+    assert "write `checkpoints: {directory: out}`" in run.status["reason"]
+
+
 def test_where_no_steps_are_seen(run: Supervised) -> None:
     """A numbered series that grows is evidence enough, without steps."""
     out = run.folder / "results"

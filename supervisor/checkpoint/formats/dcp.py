@@ -23,4 +23,9 @@ FORMAT = ToolFormat(
     check=_check,
     prove_files=ShardSaves,
     find_mixed=find_twin,
+    resume="DCP: `resume: {args: [--resume, '{checkpoint}']}`, which the script hands to"
+    " `dcp.load(checkpoint_id=…)`; torchtitan, and a script that looks for its newest save, by"
+    " `resume: {by: trainer}`",
+    sign=r"__\d+_\d+\.distcp",
+    is_sign_common=True,
 )

@@ -91,6 +91,7 @@ class ToolFormat:
 
     `resume`: how the tool is told to resume, with the lines of our configuration for it.
     `sign`: a file that shows this tool wrote a directory. Without it the name shows that.
+    `is_sign_common`: other tools write that file, too, so that a name says more.
 
     `number_pointer`: a file in which a bare number means a checkpoint. Case is ignored.
     `record`: the tool's record of how far its training is.
@@ -121,6 +122,7 @@ class ToolFormat:
     folder: str | None = None
     resume: str | None = None
     sign: str | None = None
+    is_sign_common: bool = False
     number_pointer: str | None = None
     record: TrainingRecord | None = None
     best_paths: Callable[[FileListing], Iterable[object]] | None = None

@@ -27,5 +27,7 @@ FORMAT = ToolFormat(
     ),
     folder=r"(?:.*/)?weights",
     read_inside=_read_inside,
-    resume="ultralytics: `resume: {args: ['model={checkpoint}', resume=True]}`",
+    resume="ultralytics: `resume: {args: ['model={checkpoint}', resume=True]}` for `yolo`; a script"
+    " calls `YOLO(path).train(resume=True)` with the path in SUPERVISOR_RESUME_FROM, and"
+    " `resume: {by: trainer}`",
 )

@@ -129,7 +129,11 @@ def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) 
     assert state.stop is not None
     durable = tuple(c for c in survey.candidates if c.tier != Tier.MEMORY)
     saved = what_was_saved(state.stop, durable, ending, survey.clock_ahead_s)
-    decision = _stopped(state, saved.words, budget, saved=saved.is_saved)
+    words = saved.words
+    if survey.unseen is not None and not survey.candidates:
+        # "Nothing was saved" would not be true.
+        words = f"; no checkpoint is seen: {survey.unseen}; until then the next start is held"
+    decision = _stopped(state, words, budget, saved=saved.is_saved)
     if state.job is None or _asker(state, state.stop).is_user:
         return decision
     idle = budget.idle_stops.counted((budget.progress_step, budget.progress_written))

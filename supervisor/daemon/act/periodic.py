@@ -141,7 +141,8 @@ class PeriodicWork:
             self._parts.next_save.tell(attempt.heartbeat_dir)
             attempt.save_due_at = self._parts.next_save.due_at
         if attempt.look is not None:
-            self._parts.saves.note_observed(attempt.look.observed, monotonic_s())
+            look = attempt.look
+            self._parts.saves.note_observed(look.observed, look.course, monotonic_s())
             self._parts.steps.note_look(attempt.look, monotonic_s(), wall_s())
         self._troubles.note_lines(attempt)
         if attempt.is_vanished:

@@ -9,6 +9,7 @@ from pathlib import Path
 from supervisor.core.entries.saves import SavesElsewhereEntry
 from supervisor.core.events import Observed
 from supervisor.daemon.look.attempt_times import AttemptTimes
+from supervisor.daemon.look.printed_course import Course
 from supervisor.daemon.run import Run
 from supervisor.survey.answer import Survey
 from supervisor.survey.elsewhere.advice import advice, staying_above
@@ -33,12 +34,18 @@ class SaveWatch:
         self._main_pid: int | None = None
         self._memo = Memo()
         self._stepped: float | None = None
+        self._attached = run.history.ever_attached
         self._has_taken_stock = False
         self._due_at = float("inf")
         self._pause_s = FIRST_LOOKS_S
         # A directory that a trainer named is looked into, so that an older finding is over.
         self.found: str | None = None if run.named.current is not None else run.history.unseen
         """Where the trainer saves, with the lines to write; None where nothing was found."""
+
+    @property
+    def _is_to_be_told(self) -> bool:
+        """Whether the trainer knows of no way to learn of a checkpoint, as far as is known."""
+        return not self._attached and not self._run.config.resume.args
 
     def begin(self, main_pid: int | None, *, is_resumed: bool) -> None:
         """An attempt runs; files that exist now count as saved by others.
@@ -52,12 +59,16 @@ class SaveWatch:
         if is_resumed:
             self.found = None
 
-    def note_observed(self, observed: Observed, now: float) -> None:
-        """Note the attempt's first step: files written from then on count."""
-        if self._stepped is None and (observed.beating or observed.step is not None):
+    def note_observed(self, observed: Observed, course: Course, now: float) -> None:
+        """Note the attempt's first step, beaten or printed: files written from then on count."""
+        self._attached = self._attached or observed.attached
+        is_printed = course.loss is not None or course.epoch is not None
+        if self._stepped is None and (observed.beating or observed.step is not None or is_printed):
             ago = 0.0 if observed.first_step_at is None else max(now - observed.first_step_at, 0.0)
             self._stepped = wall_s() - ago
             self._has_taken_stock, self._due_at = False, now
+            # The looks before the first step have become seldom, and the first save comes soon.
+            self._pause_s = FIRST_LOOKS_S
 
     def is_due(self, now: float) -> bool:
         """Whether it is time for a look while the attempt runs."""
@@ -116,6 +127,8 @@ class SaveWatch:
             return
         best = survey.sightings.saves[0]
         said = _sentence(best, self._run.surveyor.directory, Path(self._cwd))
+        if best.how_to_resume is not None and self._is_to_be_told:
+            said += f", and tell it how to resume ({best.how_to_resume})"
         is_news, self.found = self.found is None, said
         # The names grow with each save, so the finding is recorded only once.
         if not is_news:

@@ -4,10 +4,14 @@ It judges saves by names, sizes and times, and changes nothing. A finding may ho
 that could as well be data, a download or another run's save does not count.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 
 from supervisor.checkpoint import save_names
+from supervisor.checkpoint.how_to_resume import how_to_resume
 from supervisor.checkpoint.names import parse_name
 from supervisor.checkpoint.save_numbers import counts, numbers, step_number, suggest_pattern
 from supervisor.survey.elsewhere.advice import is_new_each_start
@@ -27,6 +31,7 @@ __all__ = ["DirectorySaves", "FileLook", "SearchRequest", "SearchResult", "inven
 _MOST_SEEN = 2_000
 _MOST_SAVES = 10
 _MOST_NAMES = 5
+_MOST_INSIDE = 200
 
 
 def inventory(request: SearchRequest, budget: WalkBudget | None = None) -> frozenset[str]:
@@ -92,7 +97,17 @@ def _saves(request: SearchRequest, listing: Listing, series: Sequence[Series]) -
         newest=best.fresh[-1].mtime_ns / 1e9,
         is_new_each_start=is_new_each_start(directory, request.places, request.working_directories),
         is_named=listing.place.is_named,
+        how_to_resume=how_to_resume(directory / names[-1], _inside(directory / names[-1])),
     )
+
+
+def _inside(save: Path) -> list[str]:
+    """The names in a save that is a directory, which may show the tool that wrote it."""
+    try:
+        with os.scandir(save) as entries:
+            return [entry.name for entry in islice(entries, _MOST_INSIDE)]
+    except OSError:
+        return []  # a single file
 
 
 def _is_one_save(listing: Listing, series: Sequence[Series]) -> bool:

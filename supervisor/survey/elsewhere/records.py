@@ -68,7 +68,8 @@ class DirectorySaves:
     supervisor knows such names. `suggested_pattern`: a value for `checkpoints.pattern` if it does
     not know them. `newest`: when the newest save was written, seconds since 1970.
     `is_new_each_start`: the trainer makes another such directory at its next start. `is_named`: the
-    trainer's arguments name the directory, or one above it.
+    trainer's arguments name the directory, or one above it. `how_to_resume`: how the tool that
+    wrote the newest is told to resume, None if it is not known.
     """
 
     directory: Path
@@ -80,6 +81,7 @@ class DirectorySaves:
     newest: float
     is_new_each_start: bool
     is_named: bool
+    how_to_resume: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -93,6 +95,7 @@ class DirectorySaves:
             "newest": self.newest,
             "is_new_each_start": self.is_new_each_start,
             "is_named": self.is_named,
+            "how_to_resume": self.how_to_resume,
         }
 
     @classmethod

@@ -70,7 +70,7 @@ def see(request: SearchRequest, found: LookAlike) -> FileLook:
 def are_saves(
     request: SearchRequest, place: NamePlace, series: Series, seen: Mapping[str, FileLook]
 ) -> bool:
-    """Whether this attempt saved these: a numbered name, or one name written a second time."""
+    """Whether this attempt saved these: a numbered or known name, or one written a second time."""
     if not series.fresh or _is_later(request, series.members[-1]):
         return False
     newest = series.fresh[-1]
@@ -79,6 +79,9 @@ def are_saves(
         is_called_save = is_called_save or place.is_called_save()
         return is_called_save and series.grows() and _is_numbered(request, place, series)
     if _is_numbered(request, place, series):
+        return True
+    if series.is_recognised and newest.is_sure and not newest.is_directory:
+        # nanoGPT's `ckpt.pt`: the next attempt would write over the only save there is.
         return True
     # stable-baselines3 saves `ppo.zip`, named after the algorithm, in a directory of an argument.
     is_told = place.is_named and place.is_told and newest.name.lower().endswith(".zip")
