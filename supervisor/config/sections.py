@@ -150,10 +150,10 @@ class WatchConfig(Section):
     """
 
     heartbeat_timeout: AutoDuration = "auto"
-    """How long without a step until an attached trainer is looked at, or without a sign of life
-    until any other loop is.
+    """How long without a step until a trainer is looked at.
 
-    The trainer is ended if nothing moves. `auto` learns from the steps seen; until a step was seen
+    It is ended if nothing moves. A loop without adapter is looked at after so long without a sign
+    of life (docs/restart-policy.md). `auto` learns from the steps seen; until a step was seen
     it is 30 min. Of signs of life it is 10 × the longest gap, and 15 min at least."""
     startup_timeout: AutoDuration = "auto"
     """How long without a first step until a trainer is looked at.

@@ -63,17 +63,13 @@ class Scene:
         return self.pruner._child.pid
 
     def end(self, found: Survey | None, run: RunState) -> None:
-        """Run the last housekeeping, without ledger and display."""
-        nothing = lambda *_: None  # noqa: E731
+        """Prune for the last time."""
         keeper: Any = SimpleNamespace(
             _pruner=self.pruner,
             _unpruned=found,
             _run=self.run,
-            _last=None,
-            _slow_patterns=SimpleNamespace(news=list),
-            show=nothing,
         )
-        PeriodicWork.finish(keeper, replace(State(Policy()), run=run))
+        PeriodicWork.prune_last(keeper, replace(State(Policy()), run=run))
 
     @property
     def left(self) -> list[str]:

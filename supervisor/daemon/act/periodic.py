@@ -273,13 +273,8 @@ class PeriodicWork:
         return status_of(state, self._facts, look, now=now, wall=wall)
 
     def finish(self, state: State) -> None:
-        """Prune a last time, then write the account and the last status."""
-        # The last pruning can begin only once the one under way has ended, and no daemon follows.
-        self._pruner.finish(_REMOVAL_S)
-        is_doubted = state.resume_doubt is not None
-        if self._unpruned is not None and state.run in _PRUNED_AT_END and not is_doubted:
-            self._pruner.prune(self._unpruned, pinned(self._run.paths.pins))
-            self._pruner.finish(_REMOVAL_S)
+        """Prune a last time, then write the account and the last status, and tell others."""
+        self.prune_last(state)
         for line in self._slow_patterns.news():  # the last diagnosis may have found one
             self._warn(line)
         record_unsettled(self._run.journal, self._last)
@@ -288,3 +283,12 @@ class PeriodicWork:
         write_shown(self._run, self._status(state, now))
         self._others.finish(state, self._status(state, now), now)
         write_shown(self._run, self._status(state, now))  # with what came of the last messages
+
+    def prune_last(self, state: State) -> None:
+        """Prune what was kept for a decision."""
+        # The last pruning can begin only once the one under way has ended, and no daemon follows.
+        self._pruner.finish(_REMOVAL_S)
+        is_doubted = state.resume_doubt is not None
+        if self._unpruned is not None and state.run in _PRUNED_AT_END and not is_doubted:
+            self._pruner.prune(self._unpruned, pinned(self._run.paths.pins))
+            self._pruner.finish(_REMOVAL_S)
