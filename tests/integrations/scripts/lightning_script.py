@@ -35,6 +35,7 @@ class Model(lightning.LightningModule):  # type: ignore[misc]
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         """Return the loss."""
         fault("step", self.global_step + 1)
+        time.sleep(float(os.environ.get("STEP_S", "0")))
         x, y = batch
         loss = torch.nn.functional.mse_loss(self.network(x), y)
         self.log("train_loss", loss)
