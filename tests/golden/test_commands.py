@@ -29,6 +29,7 @@ TRANSCRIPTS: dict[str, list[str]] = {
     "hold": ["hold", "hold --json", "status", "hold no"],
     "resume": ["resume", "resume --json", "status --json", "resume no"],
     "reload": ["reload", "reload --json", "reload no"],
+    "notify": ["notify config.yaml", "notify wrong.yaml", "notify no.yaml"],
     "logs": ["logs", "logs --attempt 2", "logs -n 1", "logs --attempt 9", "logs no"],
     "events": ["events", "events --json", "events -f", "events no"],
     "checkpoints": [
