@@ -9,7 +9,7 @@ from supervisor.core.states import Budget, Checkpoint, State
 from supervisor.core.vocabulary import Action, ExitCode, Failure, Tier
 
 _NOT_TOLD = "the trainer is not told to resume"
-_TELL_IT = '`resume: {args: [--resume, "{checkpoint}"]}`'
+TELL_IT = '`resume: {args: [--resume, "{checkpoint}"]}`'
 
 
 def launch(
@@ -54,7 +54,7 @@ def launch(
         chosen = one_further_back(candidates, chosen)
     if _ignores_checkpoints(state, candidates):
         # A generic line would be refused by a tool that has another option.
-        how = f"add {_TELL_IT}," if survey.how_to_resume is None else f"for {survey.how_to_resume};"
+        how = f"add {TELL_IT}," if survey.how_to_resume is None else f"for {survey.how_to_resume};"
         return _hold(
             decision,
             Failure.CONFIGURATION,
@@ -112,7 +112,7 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
     is_unseen = survey.unseen is not None and state.attempt > 0
     if is_unseen and not policy.trainer_finds_checkpoints and not state.begin_again:
         # Both causes at once: seen, its checkpoints would hold the run again.
-        more = f"; {_NOT_TOLD}: add {_TELL_IT}, too" if _cannot_learn_of_any(state) else ""
+        more = f"; {_NOT_TOLD}: add {TELL_IT}, too" if cannot_learn_of_any(state) else ""
         return _hold(
             decision,
             Failure.CHECKPOINTS_UNSEEN,
@@ -132,10 +132,11 @@ def _hold(
 def _ignores_checkpoints(state: State, candidates: tuple[Checkpoint, ...]) -> bool:
     """Whether the trainer has run before, and has no way to learn of a checkpoint."""
     # A trainer that keeps snapshots knows the contract, though no daemon saw it attach.
-    return _cannot_learn_of_any(state) and not any(c.tier == Tier.MEMORY for c in candidates)
+    return cannot_learn_of_any(state) and not any(c.tier == Tier.MEMORY for c in candidates)
 
 
-def _cannot_learn_of_any(state: State) -> bool:
+def cannot_learn_of_any(state: State) -> bool:
+    """Whether nothing tells the trainer of a checkpoint: the run is held at its first failure."""
     policy = state.policy
     return (
         state.attempt > 0

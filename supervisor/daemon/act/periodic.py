@@ -29,6 +29,7 @@ from supervisor.daemon.tell.long_survey import LongReading
 from supervisor.daemon.tell.missing_checkpoints import MissingCheckpoints
 from supervisor.daemon.tell.others import Others
 from supervisor.daemon.tell.recovery import RecoveryTeller
+from supervisor.daemon.tell.resume_warning import ResumeWarning
 from supervisor.daemon.tell.started_entry import started_entry
 from supervisor.daemon.tell.status import StatusFacts, status_of
 from supervisor.daemon.tell.status_writing import write_shown
@@ -67,6 +68,7 @@ class PeriodicWork:
         self._recovery = RecoveryTeller(run)
         self._slow_patterns = SlowPatterns(run.progress, run.surveyor, run.rules)
         self._others = Others(run)
+        self._resume_warning = ResumeWarning(run.console)
         self._status_at = 0.0
         self._up_at = monotonic_s() + UP_AFTER_S
         self._account_at = monotonic_s() + ACCOUNT_S
@@ -183,6 +185,7 @@ class PeriodicWork:
         self._parts.steps.note_survey(answer.survey)
         self._parts.next_save.note_survey(answer.survey)
         self._recovery.note_survey(answer.survey, self._parts.times.started)
+        self._resume_warning.note_survey(answer.survey)
         entries: list[Entry] = []
         for found in answer.news:
             folder = str(found.path.parent)
@@ -216,6 +219,7 @@ class PeriodicWork:
         self._parts.times.note_clock(wall_s())
         self._run.directory_claim.poll()
         self._recovery.poll(state, self._parts.attempt, now)
+        self._resume_warning.poll(state)
         self._reading.poll(now, is_waited_for=state.surveying and self._run.surveyor.is_busy)
         if now >= self._survey_at and not state.surveying and not self._run.surveyor.is_busy:
             listing = self._run.surveyor.listing()
@@ -264,7 +268,7 @@ class PeriodicWork:
         self._facts.no_adapter = None if attempt is None else attempt.adapter_absence.why
         told = (
             self._run.directory_claim.warning, self._performer.doubt, elsewhere, state.elsewhere,
-            state.resume_doubt, *self._others.warnings,
+            state.resume_doubt, self._resume_warning.warning, *self._others.warnings,
         )  # fmt: skip
         self._facts.doubts = tuple(line for line in told if line is not None)
         self._facts.slurm = self._parts.scheduler.status(wall)

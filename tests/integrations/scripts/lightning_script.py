@@ -5,6 +5,7 @@
 
 import os
 import sys
+import time
 from typing import Any
 
 import torch
