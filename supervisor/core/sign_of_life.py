@@ -41,6 +41,14 @@ class OwnSave(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SaveTimes:
+    """When a loop's last proven save was written, and when its next one is expected; monotonic."""
+
+    written_at: float
+    due_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class SignsSeen:
     """The signs of life of an attempt's living processes were read; times are monotonic seconds."""
 
@@ -54,6 +62,6 @@ class SignsSeen:
     longest_phase_s: float = 0.0
     """The longest phase that was seen to end."""
     phase: SignPhase = SignPhase.NONE
-    save_due_at: float | None = None
-    """When the loop's next save is expected. None: not known."""
+    saves: SaveTimes | None = None
+    """None: not known, or a save came since the last proven one that is not proven yet."""
     stop: StopAnswer = StopAnswer.NONE

@@ -8,6 +8,7 @@ from signal import SIGUSR2
 from supervisor.core import effects
 from supervisor.core.ending import Ending
 from supervisor.core.events import Event, Looked
+from supervisor.core.sign_of_life import SaveTimes
 from supervisor.core.trainer_description import Described, TrainerDescription
 from supervisor.daemon.launcher_link import Send
 from supervisor.daemon.look.adapter_absence import AdapterAbsence
@@ -61,7 +62,7 @@ class RunningAttempt:
         self.moments: dict[str, float | None] = {}
         self.last_save_s: float | None = None
         self.last_loss: float | None = None
-        self.save_due_at: float | None = None
+        self.save_times: SaveTimes | None = None
         self.look: Observation | None = None
         self.step_time = StepTime()
         self.adapter_absence = AdapterAbsence(run.run_id, number)
@@ -135,7 +136,7 @@ class RunningAttempt:
         signs = None if observed.attached else self.signs.look(now)
         if signs is None:
             return (*self.described(), observed)
-        return (*self.described(), replace(signs, save_due_at=self.save_due_at), observed)
+        return (*self.described(), replace(signs, saves=self.save_times), observed)
 
     def described(self) -> tuple[Described, ...]:
         """The event that tells what the last look at the trainer's description brought."""

@@ -19,7 +19,7 @@ from supervisor.core.events import Looked, Observed, StopAsked, Surveyed, Suspen
 from supervisor.core.look_facts import RankSeen
 from supervisor.core.policy import Policy
 from supervisor.core.rules.resumption import initial_state
-from supervisor.core.sign_of_life import OwnSave, SignPhase, SignsSeen, StopAnswer
+from supervisor.core.sign_of_life import OwnSave, SaveTimes, SignPhase, SignsSeen, StopAnswer
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import RunState, StopSource
 from tests.core.world import World, checkpoint, history_of
@@ -308,6 +308,11 @@ def news(world: Loop, *found: Checkpoint) -> list[Effect]:
     return world.feed(Surveyed(candidates=found, exists=True, deciding=False))
 
 
+def waits(world: Loop, saves: SaveTimes | None, **more: Any) -> list[Effect]:
+    """The loop still waits for its own save; these are the times that surveys have shown."""
+    return world.signs(stop=StopAnswer.WAITS, saves=saves, **more)
+
+
 SAVED = checkpoint(130, written=1030.0)
 BEFORE = checkpoint(100, written=900.0)
 
@@ -364,14 +369,47 @@ def test_a_save_that_does_not_come() -> None:
 
 def test_a_save_that_turns_out_to_come_too_late() -> None:
     """The loop had just saved when the stop came, which nobody had seen: it is not waited for."""
-    world = stopping(save_due_at=1001.0)
-    assert world.state.stop is not None
-    assert Terminate(1) not in world.signs(stop=StopAnswer.WAITS, save_due_at=1119.0)
-    assert Terminate(1) in world.signs(stop=StopAnswer.WAITS, save_due_at=1200.0)
-    assert world.signs(stop=StopAnswer.WAITS, save_due_at=1200.0) == []
+    world = stopping(saves=SaveTimes(901.0, 1001.0))
+    assert Terminate(1) not in waits(world, SaveTimes(999.0, 1119.0))
+    assert Terminate(1) in waits(world, SaveTimes(999.0, 1200.0))
+    assert "is not due within the grace: it is ended now" in world.lines()
+    assert waits(world, SaveTimes(999.0, 1200.0)) == []
     world.checkpoints = (BEFORE,)
     world.end(code=None, signal=15)
     assert "its next save was not due within the grace" in world.state.reason
+
+
+@pytest.mark.parametrize(
+    ("saves", "phase"),
+    [
+        (None, SignPhase.NONE),
+        # The awaited save itself is proven, and its survey has not been judged yet.
+        (SaveTimes(1020.0, 1220.0), SignPhase.NONE),
+        (SaveTimes(999.0, 1200.0), SignPhase.SAVE),
+    ],
+)
+def test_nothing_ends_a_loop_in_the_middle_of_its_own_save(
+    saves: SaveTimes | None, phase: SignPhase
+) -> None:
+    """Until a save from before the stop is proven, the loop may be at the one it is awaited for."""
+    world = stopping()
+    world.now += 20.0
+    assert waits(world, saves, phase=phase) == []
+    assert world.state.stop is not None
+    assert world.state.stop.own_save is OwnSave.AWAITED
+    assert Terminate(1) in news(world, SAVED, BEFORE)
+
+
+def test_a_save_that_is_complete_and_not_proven_is_no_save_that_did_not_come() -> None:
+    """The proof takes seconds. The line says what is known; the end says what was saved."""
+    world = stopping()
+    world.now = 1000.0 + world.policy.grace_s - 2.9
+    assert Terminate(1) in world.feed(Tick())
+    (line,) = (one for one in world.lines().splitlines() if "is ended now" in one)
+    assert "is not complete and proven" in line
+    world.checkpoints = (SAVED, BEFORE)
+    world.end(code=None, signal=15)
+    assert world.state.reason == "stopped by SIGTERM, saved at its own save, step 130"
 
 
 def test_a_loop_in_c_code_is_killed_when_the_grace_is_over() -> None:

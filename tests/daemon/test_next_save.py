@@ -128,8 +128,30 @@ def test_a_save_that_is_not_proven_yet_tells_when_the_next_one_is_due(tmp_path: 
     assert told.file["since_s_monotonic"] == pytest.approx(time.monotonic() - 100.0, abs=1.0)
     told.survey(entry(700.0), entry(100.0), entry(4.0, valid=None))
     assert told.file["since_s_monotonic"] == pytest.approx(time.monotonic() - 4.0, abs=1.0)
-    assert told.saves.due_at == pytest.approx(time.monotonic() + 596.0, abs=1.0)
     assert told.file["interval_s"] == pytest.approx(600.0, abs=1.0)
+
+
+def test_only_proven_saves_tell_whether_the_next_one_comes_too_late(tmp_path: Path) -> None:
+    """A save that pauses for seconds looks complete: until its proof nothing is concluded."""
+    told, one, two = Told(tmp_path), entry(700.0), entry(100.0)
+    told.survey(one)
+    assert told.saves.times is None
+    told.survey(one, two)
+    times = told.saves.times
+    assert times is not None
+    assert times.written_at == pytest.approx(time.monotonic() - 100.0, abs=1.0)
+    assert times.due_at == pytest.approx(time.monotonic() + 500.0, abs=1.0)
+    for ago_s in (0.0, 4.0, 9.0):
+        told.survey(one, two, entry(ago_s, "half", valid=None))
+        assert told.saves.times is None
+    told.survey(one, two, entry(10.0, "half", valid=False))
+    assert told.saves.times == times
+    told.survey(one, two, entry(10.0))
+    times = told.saves.times
+    assert times is not None
+    assert times.written_at == pytest.approx(time.monotonic() - 10.0, abs=1.0)
+    told.saves.follow(2, time.monotonic())
+    assert told.saves.times is None
 
 
 def test_the_next_attempt_and_the_next_daemon_know_the_interval(tmp_path: Path) -> None:
@@ -167,4 +189,4 @@ def test_a_file_server_whose_clock_is_ahead(tmp_path: Path) -> None:
     told = Told(tmp_path)
     told.survey(entry(300.0), entry(-50.0))
     assert told.file is not None
-    assert told.file["since_s_monotonic"] <= time.monotonic()
+    assert told.file["since_s_monotonic"] <= time.monotonic() + 0.001  # it is told in whole ms

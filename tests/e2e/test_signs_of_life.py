@@ -181,6 +181,48 @@ def test_a_stop_waits_for_the_loops_own_save(run: Supervised, shell: str) -> Non
     assert run.strays() == []
 
 
+# The third save pauses in its write for longer than a look at the checkpoints takes.
+PAUSING = """
+from tests.e2e.sign_writer import OUT
+signs, began, step = Signs(heeds_stops=True), time.monotonic(), 0
+
+
+def save_with_a_pause():
+    whole = (OUT / "step-2.pt").read_bytes()
+    with open(OUT / "step-3.pt", "wb") as file:
+        file.write(whole[:100])
+        file.flush()
+        print("half of 3", flush=True)
+        over = time.monotonic() + 8
+        while time.monotonic() < over:
+            time.sleep(0.1)
+        file.write(whole[100:])
+
+
+while True:
+    time.sleep(0.05)
+    signs.sign()
+    if time.monotonic() - began >= 20 * step:
+        step += 1
+        save_with_a_pause() if step == 3 else save(step)
+"""
+
+
+@pytest.mark.slow
+def test_a_loop_is_not_ended_in_a_pause_of_its_own_save(run: Supervised) -> None:
+    """The half-written file looks complete for a while; it is no save after which none is due."""
+    run.configure(command=command(run, PAUSING), grace="18s", resume=RESUME)
+    run.start()
+    run.wait(lambda: run.paths.train_log.exists() and "half of 3" in run.log)
+    assert run.process is not None
+    run.process.send_signal(signal.SIGTERM)
+    end = ended(run)
+    assert len(run.entries("own_save_awaited")) == 1
+    assert end["saved"] is True
+    assert "saved at its own save, " in run.text
+    assert "is not due" not in run.text
+
+
 @pytest.mark.slow
 def test_a_stop_that_reaches_the_loop_first(run: Supervised) -> None:
     """SLURM signals the whole job: the launcher does not send the loop a second SIGTERM."""

@@ -1,7 +1,8 @@
 """A stop that a loop answers by training on to its own next save, and what signs of life bring.
 
 The supervisor cannot have such a loop save. It waits for a newer checkpoint to be complete and
-proven, and then has the loop end. Without one the loop ends shortly before the grace does.
+proven, and then has the loop end. Without one the loop ends shortly before the grace does. What was
+saved is judged after that, from the checkpoints.
 """
 
 from dataclasses import replace
@@ -12,8 +13,8 @@ from supervisor.core.events import Surveyed
 from supervisor.core.reactions.persist_snapshot import until_stopped
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.rules.saved_by_stop import newest_after
-from supervisor.core.sign_of_life import OwnSave, SignsSeen, StopAnswer
-from supervisor.core.states import State
+from supervisor.core.sign_of_life import OwnSave, SignPhase, SignsSeen, StopAnswer
+from supervisor.core.states import State, Stop
 from supervisor.core.vocabulary import RunState, Tier
 
 # Ten times less is no more than the floor of the limit: it need not outlive the daemon.
@@ -36,10 +37,8 @@ def on_signs_seen(state: State, event: SignsSeen, now: float) -> Reaction:
     is_asked = state.run is RunState.DRAINING and stop is not None and not stop.is_unsaveable
     if not is_asked or stop is None or not is_there or event.stop is not StopAnswer.WAITS:
         return Reaction("noted", state, notes)
-    due_at = event.save_due_at
-    if stop.own_save is OwnSave.AWAITED and due_at is not None and due_at > stop.until:
-        # The loop decided before its newest save was known. The one after it comes too late.
-        return _end_unsaved(state, OwnSave.NOT_DUE, "is not due")
+    if stop.own_save is OwnSave.AWAITED and _comes_too_late(event, stop):
+        return _end_without(state, OwnSave.NOT_DUE, "is not due within the grace")
     if stop.own_save is not None:
         return Reaction("noted", state, notes)
     state = until_stopped(replace(state, stop=replace(stop, own_save=OwnSave.AWAITED)))
@@ -50,6 +49,18 @@ def on_signs_seen(state: State, event: SignsSeen, now: float) -> Reaction:
         f" ({left_s:.0f} s left); it is ended once that save is complete and proven"
     )
     return Reaction("own save awaited", state, (*notes, Record(entry), Say(line)))
+
+
+def _comes_too_late(event: SignsSeen, stop: Stop) -> bool:
+    """Whether the loop had saved just before the stop, and decided before that was known.
+
+    A save from after the stop may be the awaited one: the survey that proves it ends the loop. In
+    the middle of a save nothing is known of the next one.
+    """
+    saves = event.saves
+    if saves is None or event.phase is SignPhase.SAVE:
+        return False
+    return saves.written_at <= stop.since and saves.due_at > stop.until
 
 
 def _recorded(state: State) -> tuple[State, tuple[Record, ...]]:
@@ -94,12 +105,12 @@ def is_overdue(state: State, now: float) -> bool:
 
 
 def give_up(state: State) -> Reaction:
-    """End a loop whose own save did not come within the grace."""
-    return _end_unsaved(state, OwnSave.MISSED, "did not come")
+    """End a loop whose own save was not seen to be complete. It may be, and not proven yet."""
+    return _end_without(state, OwnSave.MISSED, "is not complete and proven, and the grace ends")
 
 
-def _end_unsaved(state: State, own_save: OwnSave, why: str) -> Reaction:
+def _end_without(state: State, own_save: OwnSave, why: str) -> Reaction:
     assert state.stop is not None
     state = until_stopped(replace(state, stop=replace(state.stop, own_save=own_save)))
-    line = f"the trainer's own next save {why} within the grace: it is ended unsaved"
+    line = f"the trainer's own next save {why}: it is ended now"
     return Reaction("no own save", state, (Terminate(state.attempt), Say(line)))

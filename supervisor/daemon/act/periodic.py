@@ -141,7 +141,7 @@ class PeriodicWork:
         self._parts.next_save.follow(attempt.number, attempt.started_at)
         if attempt.signs.are_all_here:  # ranks elsewhere are not told, and end at once
             self._parts.next_save.tell(attempt.heartbeat_dir)
-            attempt.save_due_at = self._parts.next_save.due_at
+            attempt.save_times = self._parts.next_save.times
         if attempt.look is not None:
             look = attempt.look
             self._parts.saves.note_observed(look.observed, look.course, monotonic_s())

@@ -9,6 +9,7 @@ from collections import deque
 from pathlib import Path
 
 from supervisor.core.entries.saves import SaveIntervalEntry
+from supervisor.core.sign_of_life import SaveTimes
 from supervisor.core.vocabulary import Tier
 from supervisor.daemon.run import Run
 from supervisor.survey.answer import Survey
@@ -39,6 +40,10 @@ class NextSave:
         self._seen: dict[str, float] = {}
         self._last: float | None = None
         """When the last proven save was complete, seconds since 1970."""
+        self._proven_at: float | None = None
+        """The same by CLOCK_MONOTONIC."""
+        self._is_proof_awaited = False
+        """Whether a save came since then that is not proven yet: it may still be being written."""
         self._newest = 0.0
         self._since: float | None = None
         """When the newest save was written, by CLOCK_MONOTONIC."""
@@ -54,6 +59,7 @@ class NextSave:
         self._since_wall = wall_s() - (monotonic_s() - started_at)
         self._seen, self._last, self._since, self._entries = {}, None, None, 0
         self._newest, self._grace_s = 0.0, None
+        self._proven_at, self._is_proof_awaited = None, False
 
     @property
     def interval_s(self) -> float | None:
@@ -73,7 +79,8 @@ class NextSave:
             self._seen[path] = written
             if self._last is not None and written > self._last:
                 self._intervals.append(written - self._last)
-            self._last = max(written, self._last or 0.0)
+            if self._last is None or written > self._last:
+                self._last, self._proven_at = written, _by_monotonic(written)
         self._note_newest(survey)
 
     def _note_newest(self, survey: Survey) -> None:
@@ -82,26 +89,31 @@ class NextSave:
         A file that changed just now may still be being written.
         """
         now = wall_s()
-        written = max(
-            (
-                entry.mtime
-                for entry in survey.entries
-                if entry.valid is not False and entry.own_run and entry.tier == Tier.DISK
-                # The clock of a file server may be ahead.
-                if entry.mtime >= self._since_wall
-                and (entry.valid or now - entry.mtime >= _SETTLED_S)
-            ),
-            default=None,
-        )
-        if written is not None and written > self._newest:
-            self._newest = written
-            self._since = monotonic_s() - max(now - written, 0.0)
+        saves = [
+            (entry.mtime, bool(entry.valid))
+            for entry in survey.entries
+            if entry.valid is not False and entry.own_run and entry.tier == Tier.DISK
+            if entry.mtime >= self._since_wall
+        ]
+        unproven = (written for written, is_proven in saves if not is_proven)
+        self._is_proof_awaited = max(unproven, default=0.0) > (self._last or 0.0)
+        # The clock of a file server may be ahead.
+        known = (at for at, is_proven in saves if is_proven or now - at >= _SETTLED_S)
+        written = max(known, default=0.0)
+        if written > self._newest:
+            self._newest, self._since = written, _by_monotonic(written)
 
     @property
-    def due_at(self) -> float | None:
-        """When the next save is expected, monotonic seconds; None where that is not known."""
-        interval_s = self.interval_s
-        return None if interval_s is None or self._since is None else self._since + interval_s
+    def times(self) -> SaveTimes | None:
+        """The last proven save, and when the next one is expected; None where that is not known.
+
+        Unlike what the loop is told, no unproven save counts here: in a pause of its write it would
+        look complete, and the loop would be ended in the middle of it.
+        """
+        interval_s, at = self.interval_s, self._proven_at
+        if interval_s is None or at is None or self._is_proof_awaited:
+            return None
+        return SaveTimes(written_at=at, due_at=at + interval_s)
 
     def _record(self, now: float) -> None:
         before = self._recorded
@@ -135,3 +147,8 @@ class NextSave:
         except OSError as error:
             self._run.journal.log.warning("next_save_not_told", error=str(error))
         self._written = (heartbeat_dir, body)
+
+
+def _by_monotonic(written: float) -> float:
+    """A file's time by CLOCK_MONOTONIC. No file is written before it is seen."""
+    return monotonic_s() - max(wall_s() - written, 0.0)
