@@ -54,6 +54,7 @@ from supervisor.core.entries.trainer import (
     DescribedEntry,
     IntervalHintEntry,
     RecoveryEntry,
+    SignDescribedEntry,
     SignsEntry,
     TrainerToldEntry,
 )
@@ -148,7 +149,7 @@ def fold_entry(past: History, noted: Stamped) -> History:
             return with_end(past, noted, entry)
         case ChangedEntry():
             return replace(past, last_good=past.last_good.with_change(entry))
-        case DescribedEntry():
+        case DescribedEntry() | SignDescribedEntry():
             return with_description(past, entry)
         case TrainerToldEntry():
             return with_told(past, entry)

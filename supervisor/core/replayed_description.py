@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from supervisor.core.entries.trainer import DescribedEntry, TrainerToldEntry
+from supervisor.core.entries.trainer import DescribedEntry, SignDescribedEntry, TrainerToldEntry
 from supervisor.core.history import History, NamedPlace
 from supervisor.core.trainer_description import (
     TrainerDescription,
@@ -13,8 +13,10 @@ from supervisor.core.trainer_description import (
 _TRAININGS_MAX = 16
 
 
-def with_description(past: History, entry: DescribedEntry) -> History:
+def with_description(past: History, said: DescribedEntry | SignDescribedEntry) -> History:
     """The history with one more description. The directory that was named last comes first."""
+    is_sign = isinstance(said, SignDescribedEntry)
+    entry = said.as_described() if isinstance(said, SignDescribedEntry) else said
     place = entry.directory
     places = past.places
     if place is not None:
@@ -34,8 +36,8 @@ def with_description(past: History, entry: DescribedEntry) -> History:
         places=places,
         training_places=of_trainings,
         bests=bests,
-        # A trainer that names its training has attached, so it learns where to resume from.
-        ever_attached=past.ever_attached or entry.training is not None,
+        # A trainer that describes itself has attached, so it learns where to resume from.
+        ever_attached=past.ever_attached or not is_sign,
     )
 
 

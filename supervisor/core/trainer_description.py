@@ -77,3 +77,12 @@ class Described:
     description: TrainerDescription
     instead_of: str | None = None
     """The configured checkpoint directory, if the trainer saves into another one."""
+    has_attached: bool = False
+    """Whether a heartbeat page of the attempt was seen, too."""
+
+    @property
+    def is_sign(self) -> bool:
+        """Whether a loop says it that gives only signs of life: no adapter, and no page."""
+        said = self.description
+        facts = (said.training, said.total_steps, said.best)
+        return not self.has_attached and all(fact is None for fact in facts)

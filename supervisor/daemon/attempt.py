@@ -140,11 +140,12 @@ class RunningAttempt:
 
     def described(self) -> tuple[Described, ...]:
         """The event that tells what the last look at the trainer's description brought."""
-        said = None if self.look is None else self.look.description
-        if said is None or said == self._told:
+        if self.look is None or (said := self.look.description) in {None, self._told}:
             return ()
-        self._told = said
-        return (described_event(self.number, said, self._run.config, self._run.paths.run_dir),)
+        self._told, run = said, self._run
+        has = self.look.observed.attached
+        event = described_event(self.number, said, run.config, run.paths.run_dir, has_attached=has)
+        return (event,)
 
     def last_events(self, now: float) -> tuple[Event, ...]:
         """What its processes had said by the time that all of them were gone."""

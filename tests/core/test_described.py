@@ -296,3 +296,44 @@ def test_a_second_stage_makes_its_own_steps() -> None:
         assert bucket(one.state) == "replaying_s"
         tell(one, said(TWO))
         assert bucket(one.state) == "training_s"
+
+
+SIGN = TrainerDescription(framework="accelerate 1.15.0", directory=ONE)
+
+
+def test_a_loop_that_gives_only_signs_of_life_has_entries_of_its_own() -> None:
+    """Older versions take `described` for the word of a trainer that learns where to resume."""
+    world = training()
+    tell(world, SIGN)
+    tell(world, SIGN)
+    assert world.records("described") == []
+    (entry,) = world.records("sign_described")
+    assert (entry["framework"], entry["directory"]) == ("accelerate 1.15.0", ONE)
+    for one in (world, replayed(world)):
+        assert one.state.description == SIGN
+        assert not one.state.ever_attached
+        one.checkpoints = (at(ONE, 20),)
+        one.end(attached=False, step=20)
+        assert one.state.run is RunState.HELD
+        assert "is not told to resume" in one.state.reason
+
+
+@pytest.mark.parametrize(
+    ("description", "has_attached"),
+    [
+        (SIGN, True),
+        (replace(SIGN, total_steps=40), False),
+        (replace(SIGN, best=f"{ONE}/checkpoint-10"), False),
+        (said(total=None), False),
+    ],
+)
+def test_whoever_attaches_or_says_more_is_no_such_loop(
+    description: TrainerDescription, has_attached: bool
+) -> None:
+    """A script that attaches may say no more than where it saves."""
+    world = training()
+    world.feed(Described(1, description, has_attached=has_attached))
+    assert len(world.records("described")) == 1
+    assert world.records("sign_described") == []
+    assert world.state.ever_attached
+    assert replayed(world).state.ever_attached

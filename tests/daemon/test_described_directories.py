@@ -346,11 +346,16 @@ def test_which_places_count() -> None:
     assert as_recorded("/runs", run_dir) == "/runs"
 
 
-def test_the_description_of_an_attempt_that_nobody_watched(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("more", "kind"), [({}, "sign_described"), ({"total_steps": 40}, "described")]
+)
+def test_the_description_of_an_attempt_that_nobody_watched(
+    scene: Scene, more: dict[str, object], kind: str
+) -> None:
     """Launcher and daemon died: the next daemon reads from memory where the last saves are."""
     pages = scene.folder / "pages"
     pages.mkdir()
-    said = {"attempt": 4, "checkpoint_dir": str(scene.folder / "out"), "framework": "f 1"}
+    said = {"attempt": 4, "checkpoint_dir": str(scene.folder / "out"), "framework": "f 1", **more}
     (pages / "describe-0.json").write_text(json.dumps(said))
     run = scene.run
     run.history = SimpleNamespace(attempt=4)
@@ -358,7 +363,7 @@ def test_the_description_of_an_attempt_that_nobody_watched(scene: Scene) -> None
     tell_end(run, None)
     assert scene.surveyor.directory == scene.folder / "out"
     kinds = [entry["type"] for entry in read_ledger(scene.paths.ledger)]
-    assert kinds[-2:] == ["described", "attempt_unwatched"]
+    assert kinds[-2:] == [kind, "attempt_unwatched"]
 
 
 def record_save(scene: Scene, line: object) -> None:

@@ -84,3 +84,5 @@ def test_a_stop_waits_for_the_next_save(run: Supervised, shell: bool) -> None:
     assert run.finish(PATIENT_S) == 75
     assert "saved at its own save, step" in run.text
     assert run.entries("attempt_ended")[0]["saved"] is True
+    assert run.entries("described") == []
+    assert [entry["attempt"] for entry in run.entries("sign_described")] == [1]

@@ -27,6 +27,7 @@ NO_RUN_MAKES = {
     "resume_doubted": "the same",
     "resume_seen": "it comes after a doubt",
     "described": "a training library says it (tests/e2e/test_described.py)",
+    "sign_described": "a loop of such a library does (tests/e2e/test_plain_loops.py)",
     "trainer_told": "the same",
     "existing_decided": "an option of `run` decides it (tests/cli/test_existing_checkpoints.py)",
     "signs": "a loop has to give no sign of life for a minute (tests/core/test_signs.py)",

@@ -7,6 +7,7 @@ from supervisor.core.entries.trainer import (
     IntervalHintEntry,
     OwnSaveAwaitedEntry,
     RecoveryEntry,
+    SignDescribedEntry,
     TrainerEntry,
     TrainerToldEntry,
 )
@@ -17,6 +18,8 @@ def trainer_sentence(entry: TrainerEntry) -> str | None:
     match entry:
         case DescribedEntry():
             return _described(entry)
+        case SignDescribedEntry():
+            return _described(entry.as_described())
         case OwnSaveAwaitedEntry():
             left = "" if entry.left_s is None else f" ({format_duration(entry.left_s)} left)"
             return f"The trainer trains on to its own next save, within the grace{left}."

@@ -38,6 +38,26 @@ class DescribedEntry(TrainerEntry, kind="described"):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignDescribedEntry(TrainerEntry, kind="sign_described"):
+    """What a loop that gives only [signs of life](trainers.md#any-other-loop) says of itself.
+
+    It has a kind of its own, since a version that knows only `described` takes that for the word of
+    a trainer that learns where to resume from.
+    """
+
+    framework: str | None = None
+    """Name and version of the library that trains."""
+    directory: str | None = None
+    """Where it saves checkpoints. A relative path: below the run directory."""
+
+    def as_described(self) -> DescribedEntry:
+        """The same as an entry of a trainer that attaches."""
+        return DescribedEntry(
+            attempt=self.attempt, framework=self.framework, directory=self.directory
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignsEntry(TrainerEntry, kind="signs"):
     """A loop without adapter gave no sign of life for a minute or more, and then gave one."""
 

@@ -3,7 +3,12 @@
 from dataclasses import replace
 
 from supervisor.core.effects import Effect, Record, Say
-from supervisor.core.entries.trainer import DescribedEntry, TrainerToldEntry, TrainingNamed
+from supervisor.core.entries.trainer import (
+    DescribedEntry,
+    SignDescribedEntry,
+    TrainerToldEntry,
+    TrainingNamed,
+)
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.replayed_description import with_training_place
 from supervisor.core.states import State
@@ -22,9 +27,10 @@ def on_described(state: State, event: Described) -> Reaction:
         return Reaction("noted", state)
     state, said = _with_its_place(state, event.description)
     effects = list[Effect]()
-    is_recorded = _is_news(state, said)
+    entry = entry_of(event, said)
+    is_recorded = _is_news(state, event, said)
     if is_recorded:
-        effects.append(Record(entry_of(state.attempt, said)))
+        effects.append(Record(entry))
     news = [one for one in dict.fromkeys(said.told) if one not in state.trainer_told]
     news = news[: max(_SENTENCES_MAX - len(state.trainer_told), 0)]
     for sentence in news:
@@ -41,8 +47,8 @@ def on_described(state: State, event: Described) -> Reaction:
         described_entries=state.described_entries + is_recorded,
         trainer_told=(*state.trainer_told, *news),
         elsewhere=elsewhere,
-        # A loop that gives only signs of life names no training, and is not told where to resume.
-        ever_attached=state.ever_attached or said.training is not None,
+        # A loop that gives only signs of life is not told where to resume.
+        ever_attached=state.ever_attached or (said.is_attached and not event.is_sign),
     )
     return Reaction("noted", state, tuple(effects))
 
@@ -66,11 +72,21 @@ def _with_its_place(state: State, said: TrainerDescription) -> tuple[State, Trai
     return replace(state, training_places=places), said
 
 
-def entry_of(attempt: int, said: TrainerDescription) -> DescribedEntry:
-    """The description as the ledger keeps it, without what changes at each step."""
+def entry_of(
+    event: Described, said: TrainerDescription | None = None
+) -> DescribedEntry | SignDescribedEntry:
+    """The description as the ledger keeps it, without what changes at each step.
+
+    `said`: what is kept instead of the event's description.
+    """
+    said = event.description if said is None else said
     training = said.training
+    if event.is_sign:
+        return SignDescribedEntry(
+            attempt=event.attempt, framework=said.framework, directory=said.directory
+        )
     return DescribedEntry(
-        attempt=attempt,
+        attempt=event.attempt,
         framework=said.framework,
         directory=said.directory,
         total_steps=said.total_steps,
@@ -81,7 +97,7 @@ def entry_of(attempt: int, said: TrainerDescription) -> DescribedEntry:
     )
 
 
-def _is_news(state: State, said: TrainerDescription) -> bool:
+def _is_news(state: State, event: Described, said: TrainerDescription) -> bool:
     before = state.description
     if not said.is_attached:
         return False
@@ -89,7 +105,7 @@ def _is_news(state: State, said: TrainerDescription) -> bool:
         return True
     if state.described_entries >= _ENTRIES_MAX:
         return False
-    return entry_of(0, before) != entry_of(0, said)
+    return entry_of(event, before) != entry_of(event, said)
 
 
 def _elsewhere(said: TrainerDescription, configured: str) -> str:

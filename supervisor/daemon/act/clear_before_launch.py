@@ -69,8 +69,9 @@ def tell_end(run: Run, left: AttemptUnwatchedEntry | None) -> None:
     said = DescriptionFile(run.runtime.heartbeat_dir(number), number).look()
     if said is not None and said.is_attached:
         # What the trainer said while no daemon lived: where its last saves are.
-        event = described_event(number, said, run.config, run.paths.run_dir)
-        run.journal.record(entry_of(number, event.description))
+        has = bool(read_pages(run.runtime.heartbeat_dir(number)))
+        event = described_event(number, said, run.config, run.paths.run_dir, has_attached=has)
+        run.journal.record(entry_of(event))
     told = left or AttemptUnwatchedEntry(how="gone")
     run.journal.record(replace(told, attempt=run.history.attempt, step=_last_step(run)))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from supervisor.core.entries.entry import Entry
-from supervisor.core.entries.trainer import DescribedEntry
+from supervisor.core.entries.trainer import DescribedEntry, SignDescribedEntry
 from supervisor.core.history import History, NamedPlace
 from supervisor.core.replayed_description import with_description
 from supervisor.rundir.described_places import described_places, named_bests
@@ -31,7 +31,7 @@ class DescribedDirectories:
 
     def note(self, entry: Entry) -> None:
         """Take in one entry."""
-        if isinstance(entry, DescribedEntry):
+        if isinstance(entry, DescribedEntry | SignDescribedEntry):
             self._history = with_description(self._history, entry)
 
     @property
