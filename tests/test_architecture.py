@@ -389,6 +389,13 @@ def test_a_module_says_why_it_exists(path: Path) -> None:
     assert text.count("\n") <= MAX_LINES
 
 
+def test_children_of_the_daemon_stay_in_its_session() -> None:
+    """By that a launcher knows them once their daemon is dead. It would end others as strays."""
+    # Where the launcher lives, it starts the persister itself.
+    parts = (*sources("supervisor/daemon"), *sources("supervisor/notify"))
+    assert [path for path in parts if "start_new_session" in path.read_text()] == []
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_silent_except(path: Path) -> None:
     """A broad `except` does more than `pass`: it logs, counts or raises."""

@@ -146,7 +146,6 @@ def start(order: Mapping[str, object]) -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
         bufsize=0,
     )
     assert child.stdin is not None

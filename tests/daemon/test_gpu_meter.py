@@ -69,6 +69,7 @@ def test_it_tells_the_devices_of_the_tree(driver: Path) -> None:
     assert answered(meter, 100.0) == expected
     child = meter._child
     assert child is not None
+    assert os.getsid(child.pid) == os.getsid(0)  # the launcher knows the daemon's by its session
     meter.poll(os.getpid(), 101.0)
     assert meter._asked_at is None  # not due
     assert answered(meter, 100.0 + EVERY_S) == expected

@@ -106,6 +106,16 @@ def test_no_address_is_seen_from_outside(hook: Webhook) -> None:
     assert label([hook.address], 0) == "target 1 (json)"
 
 
+def test_a_child_stays_in_the_daemons_session(hook: Webhook) -> None:
+    """By that the launcher knows it, after the daemon's death, for no process of the attempt."""
+    hook.silent.set()
+    with start({"ping": f"http://127.0.0.1:{hook.port}/ping", "deadline_s": 30}) as child:
+        try:
+            assert os.getsid(child.pid) == os.getsid(0)
+        finally:
+            child.kill()
+
+
 def test_a_child_ends_though_a_target_does_not_answer(hook: Webhook) -> None:
     """At its own deadline: the supervisor may be gone by then."""
     hook.silent.set()

@@ -70,7 +70,6 @@ class GpuMeter:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
-                    start_new_session=True,
                     bufsize=0,
                 )
                 assert self._child.stdout is not None
