@@ -71,6 +71,8 @@ class RankSeen:
     """What it waits for, if that may take any time: a disk, a child, ranks of another machine."""
     is_known: bool = True
     """Its stacks could be read."""
+    unread: str | None = None
+    """What may move in it, and could not be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Looks prove a hang, not time alone: what looks show and what follows, on a fake clock."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ AT_WORK = RankSeen(NAME, moved=("CPU (1.00 cores)",))
 IN_BARRIER = RankSeen(NAME, waits_in="barrier")
 SPINNING = RankSeen(NAME, waits_in="all_reduce", moved=("CPU (1.00 cores)",))
 OTHER = "rank 1 (pid 8)"
+
+UNREAD = RankSeen(OTHER, unread="what is sent cannot be read")
 
 
 def looked(*ranks: RankSeen, moved: tuple[str, ...] = ()) -> Looked:
@@ -49,6 +52,11 @@ def looked(*ranks: RankSeen, moved: tuple[str, ...] = ()) -> Looked:
         (looked(RankSeen(NAME, blocked="a disk (nfs)")), Sight.UNCLEAR),
         (looked(RankSeen(NAME, is_known=False)), Sight.UNCLEAR),
         (looked(RankSeen(NAME, is_known=False, moved=("CPU",))), Sight.WORK),
+        (looked(UNREAD), Sight.UNCLEAR),
+        (looked(replace(UNREAD, moved=("CPU",))), Sight.WORK),
+        (looked(replace(UNREAD, is_stopped=True)), Sight.MISSING),
+        (looked(UNREAD, RankSeen(OTHER, is_gone=True)), Sight.UNCLEAR),
+        (looked(IN_BARRIER, UNREAD), Sight.UNCLEAR),
         (looked(), Sight.UNCLEAR),
     ],
 )

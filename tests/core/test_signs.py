@@ -28,6 +28,7 @@ NAME = "rank 0 (pid 7)"
 STILL = (RankSeen(NAME),)
 AT_WORK = (RankSeen(NAME, moved=("CPU (1.00 cores)",)),)
 UNREAD = (RankSeen(NAME, is_known=False),)
+UNHEARD = (RankSeen(NAME, unread="what is sent over the network cannot be read (refused)"),)
 STOPPED = (RankSeen(NAME, is_stopped=True),)
 
 
@@ -166,7 +167,7 @@ def test_signs_keep_a_silent_log_from_being_told() -> None:
     assert not any(isinstance(one, TakeStacks) for one in world.effects)
 
 
-@pytest.mark.parametrize("seen", [AT_WORK, UNREAD], ids=["at work", "unread"])
+@pytest.mark.parametrize("seen", [AT_WORK, UNREAD, UNHEARD])
 def test_what_moves_is_never_ended(seen: tuple[RankSeen, ...]) -> None:
     """A week without a sign: one incident, one sentence, and looks at growing pauses."""
     world = loop()
@@ -175,7 +176,9 @@ def test_what_moves_is_never_ended(seen: tuple[RankSeen, ...]) -> None:
     assert world.state.run is RunState.RUNNING
     assert sum(isinstance(one, TakeStacks) for one in world.effects) == 1
     assert world.lines().count("no sign of life") == 1
-    assert len(world.records("looked")) == 1
+    (entry,) = world.records("looked")
+    assert entry["is_work"] is (seen is AT_WORK)
+    assert ("that is no proof of a hang" in world.lines()) is (seen is not AT_WORK)
     assert 150 < world.looks() < 180, "an hour apart at last"
 
 

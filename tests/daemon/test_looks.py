@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 from supervisor.core.events import Looked
 from supervisor.core.rules.hang_evidence import Sight, judge
-from supervisor.daemon.look import hang_looks, stack_reading
+from supervisor.daemon.look import hang_looks, network_use, stack_reading
 from supervisor.daemon.look.gpu_use import BusyGpu
 from supervisor.daemon.look.hang_looks import HangLooks
 from supervisor.daemon.look.idle_processes import IdleProcesses
@@ -99,7 +100,7 @@ class Case:
         self.presence.look(pages, monotonic_s())
         return bool(pages) and pages[0].beats > 0
 
-    def begin(self, span_s: float = SPAN_S) -> None:
+    def begin(self, span_s: float = SPAN_S, *, reads_network: bool = False) -> None:
         """Order the looks."""
         now = monotonic_s()
         self.looking = HangLooks(
@@ -112,6 +113,7 @@ class Case:
             heartbeat_dir=self.folder,
             last_sign_at=now - 10.0,
             signal=self.signal,
+            reads_network=reads_network,
         )
 
     def signal(self, pids: list[int]) -> None:
@@ -222,6 +224,39 @@ def test_stacks_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         case.end()
     assert judge(looked).sight is Sight.UNCLEAR, looked
     assert looked.ranks[0].moved == ()
+
+
+def _refuse() -> dict[int, int]:
+    raise OSError(errno.EPROTONOSUPPORT, os.strerror(errno.EPROTONOSUPPORT))
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["read", "refused"])
+def test_what_is_sent_may_not_be_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    """A sandbox refuses the counters: with a connection that is no proof, neither of work."""
+    if refused:
+        monkeypatch.setattr(network_use, "_tcp_bytes", _refuse)
+    connect = (
+        "import socket\nserver = socket.create_server(('127.0.0.1', 0))\n"
+        "client = socket.create_connection(server.getsockname())\n"
+    )
+    codes = {"alone": "", "connected": connect, "stopped": f"{connect}os.kill(os.getpid(), 19)\n"}
+    cases = {n: Case(tmp_path / n, f"{code}time.sleep(1000)") for n, code in codes.items()}
+    try:
+        wait_for(lambda: all(case.has_begun for case in cases.values()))
+        time.sleep(0.5)
+        for case in cases.values():
+            case.begin(reads_network=True)
+        sights = {name: judge(looked).sight for name, looked in answers(cases).items()}
+    finally:
+        for case in cases.values():
+            case.end()
+    assert sights == {
+        "alone": Sight.STILL,
+        "connected": Sight.UNCLEAR if refused else Sight.STILL,
+        "stopped": Sight.MISSING,
+    }
 
 
 def test_stacks_files_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ class Sight(StrEnum):
     MISSING = "missing"
     """A rank is stopped or gone, or others wait in a collective that one rank has not reached."""
     UNCLEAR = "unclear"
-    """Counters stood still, and stacks could not be read or do not tell a wait from a hang."""
+    """The counters that were read stood still. Others, or stacks, could not be read, or the stacks
+    do not tell a wait from a hang."""
     WORK = "work"
 
 
@@ -42,7 +43,7 @@ def judge(looked: Looked) -> Sighting:
     waiting = [rank for rank in living if rank.waits_in is not None]
     elsewhere = [rank for rank in living if rank.waits_in is None]
     at_work = [rank for rank in elsewhere if rank.moved]
-    blocked = [rank for rank in elsewhere if rank.blocked is not None or not rank.is_known]
+    blocked = [rank for rank in elsewhere if rank.blocked or rank.unread or not rank.is_known]
     gone = [rank for rank in looked.ranks if rank.is_gone]
     if not at_work and not blocked and not looked.moved:
         if gone:
@@ -61,6 +62,7 @@ def judge(looked: Looked) -> Sighting:
         return Sighting(Sight.WORK, "; ".join(moved[:3]))
     unclear = [f"{rank.name} waits for {rank.blocked}" for rank in living if rank.blocked]
     unclear += [f"no stacks of {rank.name} could be read" for rank in living if not rank.is_known]
+    unclear += [f"{rank.name}: {rank.unread}" for rank in living if rank.unread]
     if unclear:
         return Sighting(Sight.UNCLEAR, "; ".join(unclear[:3]))
     return Sighting(

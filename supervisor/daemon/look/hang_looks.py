@@ -12,7 +12,12 @@ from supervisor.core.events import Looked
 from supervisor.core.look_facts import RankSeen
 from supervisor.daemon.look.gpu_use import BusyGpu, GpuUse
 from supervisor.daemon.look.movement import LAUNCHER, Interval, movement
-from supervisor.daemon.look.network_use import NetworkUse, network_movement, network_use
+from supervisor.daemon.look.network_use import (
+    NetworkUse,
+    network_movement,
+    network_problem,
+    network_use,
+)
 from supervisor.daemon.look.process_samples import TreeProcess, TreeSample, sample_tree
 from supervisor.daemon.look.processes import catches_stack_signal, is_python
 from supervisor.daemon.look.rank_presence import RankPresence, is_there
@@ -177,6 +182,7 @@ class HangLooks:
             moved=tuple(moved),
             blocked=self._blocked(page, below, known, waits_in),
             is_known=is_known or is_stopped,
+            unread=network_problem(self._network),
         )
 
     def _program(self, everybody: set[int]) -> RankSeen:
@@ -193,13 +199,16 @@ class HangLooks:
             pid in stacks for pid in self._read or () for stacks in self._stacks
         )
         stopped = [pid for pid in everybody if self._is_stopped(pid)]
-        at_disk = self._at_disk(everybody)
+        at_disk, unread = self._at_disk(everybody), network_problem(self._network)
+        # A process that is not stopped may send something that nobody counts.
+        is_still = not moved and (unread is None or len(stopped) == len(everybody))
         return RankSeen(
             name=f"the program (pid {self._main_pid})",
-            is_stopped=bool(stopped) and not moved,
+            is_stopped=bool(stopped) and is_still,
             moved=tuple(moved),
             blocked=None if at_disk is None else f"a disk or a file system ({at_disk})",
             is_known=is_known or bool(stopped),
+            unread=unread,
         )
 
     def _is_stopped(self, pid: int) -> bool:
