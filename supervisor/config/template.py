@@ -27,12 +27,12 @@ command: {command}
 #   keep: 5
 #   pattern: 'weights-(?P<step>\\d+)\\.bin'
 
-resume:  #
-  # args: [--resume, "{{checkpoint}}"]
-  # fresh_args: []
-  if_none_valid: hold
-  # existing: use
-  # by: supervisor
+# resume:  #
+#   args: [--resume, "{{checkpoint}}"]
+#   fresh_args: []
+#   if_none_valid: hold
+#   existing: use
+#   by: supervisor
 
 # finish:  #
 #   step: 100000              #
