@@ -21,8 +21,11 @@ class MetricsFile:
 
     def __init__(self, run: Run) -> None:
         directory = run.config.metrics.textfile
-        path = directory and metrics_path(directory, run.config.name, run.run_id)
-        self.writer = MetricsWriter(path) if path else None
+        self.writer: MetricsWriter | None = None
+        """None: no metrics are wanted."""
+        if directory is not None:
+            path = metrics_path(directory, run.config.name, run.run_id)
+            self.writer = MetricsWriter(path)
         self._tally = run.tally
         self._gpus = GpuMeter()
         self._due = 0.0
@@ -30,7 +33,7 @@ class MetricsFile:
     @property
     def warning(self) -> str | None:
         """Why the file was not written; None if it was."""
-        return self.writer and self.writer.warning
+        return None if self.writer is None else self.writer.warning
 
     def fill(self, facts: StatusFacts, now: float, *, alive: bool) -> None:
         """Fill in the counts of the run, and what its GPUs do."""
