@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from supervisor.cli.metrics_directory import remove, sizes
 from supervisor.cli.record import read_record
 from supervisor.cli.registry import registered_directories
 from supervisor.cli.target import is_run, runs_below
@@ -46,20 +47,45 @@ class MetricsLeftover:
         """Remove it; False if the run lives again. Raises OSError."""
         if read_record(self.run_dir).live:
             return False
-        self.path.unlink(missing_ok=True)
+        remove(self.path)
         return True
 
 
-def find_metrics(names: tuple[str, ...]) -> list[MetricsLeftover]:
+@dataclass(frozen=True, slots=True)
+class MetricsFound:
+    """The files that were found, and what could not be looked at."""
+
+    leftovers: tuple[MetricsLeftover, ...]
+    unseen: tuple[Path, ...]
+    """Run directories whose metrics could not be looked at."""
+    reasons: tuple[str, ...]
+    """Why not, once for each directory of metrics."""
+
+
+def find_metrics(names: tuple[str, ...]) -> MetricsFound:
     """The files of runs that have ended: of these run directories, else of all runs known here."""
     named = [Path(name).absolute() for name in names]
     places = [path for path in named if is_run(path)] if names else _known()
-    found = {}
+    by_directory: dict[Path, dict[Path, MetricsLeftover]] = {}
     for run_dir in places:
-        with suppress(OSError, ValueError, KeyError, TypeError):  # no such file, or no run's
-            if (one := _left_by(run_dir)) is not None:
-                found[one.path] = one
-    return sorted(found.values(), key=lambda one: one.path)
+        with suppress(OSError, ValueError, KeyError, TypeError):  # a run without metrics, or no run
+            if (one := _expected_of(run_dir)) is not None:
+                by_directory.setdefault(one.path.parent, {})[one.path] = one
+    found: list[MetricsLeftover] = []
+    unseen: list[Path] = []
+    reasons: list[str] = []
+    for expected in by_directory.values():
+        try:
+            there = sizes(list(expected))
+        except OSError as error:
+            unseen += [one.run_dir for one in expected.values()]
+            reasons.append(str(error))
+            continue
+        for one, size in zip(expected.values(), there, strict=True):
+            if size is not None:
+                found.append(replace(one, bytes=size))
+    found.sort(key=lambda one: one.path)
+    return MetricsFound(tuple(found), tuple(unseen), tuple(reasons))
 
 
 def _known() -> Iterator[Path]:
@@ -67,11 +93,12 @@ def _known() -> Iterator[Path]:
     yield from runs_below(Path.cwd())
 
 
-def _left_by(run_dir: Path) -> MetricsLeftover | None:
+def _expected_of(run_dir: Path) -> MetricsLeftover | None:
+    """The file as a run that has ended leaves it; whether it is there is not known yet."""
     paths = RunPaths(run_dir)
     directory = json.loads(paths.config.read_bytes())["metrics"]["textfile"]
     status = read_status(paths.status)
     if status is None or status.run is None or status.run_id is None or read_record(run_dir).live:
         return None
     path = metrics_path(directory, status.run, status.run_id)
-    return MetricsLeftover(path, run_dir, path.stat().st_size, str(status.state))
+    return MetricsLeftover(path, run_dir, 0, str(status.state))

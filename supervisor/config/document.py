@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from supervisor.config.problems import Problem
+from supervisor.config.problems import Problem, shown_key
 
 Path = Sequence[str | int]
 _TEXT = "tag:yaml.org,2002:str"
@@ -119,7 +119,8 @@ def _duplicates(root: yaml.Node) -> tuple[Problem, ...]:
             first: dict[object, int] = {}
             for key, value in node.value:
                 name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
-                dotted = f"{prefix}.{name}" if prefix else name
+                shown = shown_key(name)
+                dotted = f"{prefix}.{shown}" if prefix else shown
                 mark = key.start_mark
                 known = {name, _meant(key)} - {None, "<<"}
                 before = next((first[one] for one in known if one in first), None)

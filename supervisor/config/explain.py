@@ -1,11 +1,14 @@
-"""Puts pydantic's errors into words that a user can act on. It checks nothing itself."""
+"""Puts pydantic's errors into words that a user can act on. It checks nothing itself.
+
+No value below `notify` is shown, since an address in the wrong place is a secret all the same.
+"""
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from supervisor.config.document import Document
 from supervisor.config.model import RunConfig
-from supervisor.config.problems import Problem, nearest
+from supervisor.config.problems import Problem, nearest, shown_key
 from supervisor.config.sections import Section, section_below
 
 
@@ -21,6 +24,7 @@ def _problem(details: ErrorDetails, document: Document) -> Problem:
     line, column = document.place(path)
     if details["loc"][-1] == "[key]" and isinstance(found, bool):
         path = path[:-1]  # pydantic's path has 1 for the key `true`
+    said = _kind if path[:1] == ("notify",) else _shown
     meant: str | None = None
     match details["type"]:
         case "extra_forbidden":
@@ -32,34 +36,34 @@ def _problem(details: ErrorDetails, document: Document) -> Problem:
         case "missing":
             message = "is missing: give the training command as a list"
         case "string_type" if details["loc"][-1] == "[key]":
-            message = f"is not a key: a key must be text, found {_shown(found)}"
+            message = f"is not a key: a key must be text, found {said(found)}"
         case "string_type":
-            message = _not_text(found, document.typed(path))
+            message = _not_text(found, None if said is _kind else document.typed(path))
         case "literal_error":
-            message = f"expected {context['expected']}, found {_shown(found)}"
+            message = f"expected {context['expected']}, found {said(found)}"
             words = str(context["expected"]).replace(" or ", ", ").split(", ")
             if isinstance(found, str):
                 meant = nearest(found, [word.strip("'") for word in words])
         case "int_type" | "int_from_float":
-            message = f"expected a whole number, found {_shown(found)}"
+            message = f"expected a whole number, found {said(found)}"
         case "greater_than_equal":
-            message = f"must be at least {context['ge']}, found {_shown(found)}"
+            message = f"must be at least {context['ge']}, found {said(found)}"
         case "tuple_type":
-            message = f"expected a list ([a, b] or one `- item` a line), found {_shown(found)}"
+            message = f"expected a list ([a, b] or one `- item` a line), found {said(found)}"
         case "model_type" | "dict_type" | "model_attributes_type":
-            message = f"expected keys with values below this key, found {_shown(found)}"
+            message = f"expected keys with values below this key, found {said(found)}"
         case "string_too_short":
             message = "is empty"
         case "invalid_key":
-            message = f"is not a key: a key must be text, found {_shown(found)}"
+            message = f"is not a key: a key must be text, found {said(found)}"
         case "string_pattern_mismatch":
             message = "is not the name of an environment variable"
         case "value_error":
             message = str(context["error"])
             if not _says_what_it_found(message):
-                message += f", found {_shown(found)}"
+                message += f", found {said(found)}"
         case _:
-            message = f"{details['msg']}, found {_shown(found)}"
+            message = f"{details['msg']}, found {said(found)}"
     return Problem(line, column, _dotted(path), message, meant)
 
 
@@ -72,16 +76,28 @@ def _not_text(found: object, typed: str | None) -> str:
     """Says what was found in place of text, and what to write instead."""
     if isinstance(found, (dict, list)):
         return f"expected text, found {_shown(found)}"
-    kind = {bool: "a truth value", int: "a number", float: "a number"}.get(type(found))
     if found is None:
         return 'expected text, found nothing; write "" for an empty text'
-    if kind is None:
-        kind = f"a {type(found).__name__}"
-    return f'expected text, found {kind}; write "{found if typed is None else typed}"'
+    kind = _kind(found)
+    if typed is None:
+        return f"expected text, found {kind}; put it into quotes"
+    return f'expected text, found {kind}; write "{typed}"'
 
 
 def _shown(value: object) -> str:
     """A value for a message: its kind, or its text cut to 60 characters."""
+    match value:
+        case None | dict() | list() | tuple():
+            return _kind(value)
+        case bool():
+            return "true" if value else "false"
+        case _:
+            text = repr(value)
+            return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _kind(value: object) -> str:
+    """The kind of a value that must not be shown."""
     match value:
         case None:
             return "nothing"
@@ -90,17 +106,21 @@ def _shown(value: object) -> str:
         case list() | tuple():
             return "a list"
         case bool():
-            return "true" if value else "false"
+            return "a truth value"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
         case _:
-            text = repr(value)
-            return text if len(text) <= 60 else text[:57] + "..."
+            return f"a {type(value).__name__}"
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:
     """`resume.args[1]` of ("resume", "args", 1)."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        word = part if isinstance(part, int) else shown_key(part)
+        text += f"[{word}]" if isinstance(part, int) else f".{word}" if text else str(word)
     return text
 
 

@@ -20,6 +20,7 @@ _PATHS = (
     ("checkpoints", "directory"),
     ("finish", "file"),
     ("diagnosis", "rules"),
+    ("metrics", "textfile"),
 )
 
 

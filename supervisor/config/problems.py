@@ -1,11 +1,14 @@
 """What can be wrong with a configuration, and where; it must not know YAML or pydantic."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://).+", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +57,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     wanted = word.lower().replace("-", "_")
     close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.6)
     return names[close[0]] if close else None
+
+
+def shown_key(key: str) -> str:
+    """A key for a message. Of an address, which may hold a secret, only the scheme is left."""
+    return _ADDRESS.sub(r"\1…", key)

@@ -29,7 +29,10 @@ KEPT = "kept"
 class Section(BaseModel):
     """What all sections share: unknown keys are errors and nothing changes after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True,
+        hide_input_in_errors=True,  # it may hold an address of `notify`
+    )  # fmt: skip
 
 
 def section_below(field: FieldInfo) -> type[Section] | None:

@@ -54,6 +54,13 @@ class NotifyConfig(Section):
     every: Duration = 300.0
     """How often `ping` is asked for."""
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that hold addresses; the trainer does not get them."""
+        given = (*self.to, *(() if self.ping is None else (self.ping,)))
+        names = (one.removeprefix("env:") for one in given if one.startswith("env:"))
+        return tuple(dict.fromkeys(names))
+
     @field_validator("to", mode="before")
     @classmethod
     def _addresses(cls, value: object) -> object:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.config.kept import read_kept
 from supervisor.config.load import load_config
 from supervisor.config.problems import ConfigError, Problem
 
@@ -178,3 +179,40 @@ def test_anchors_cannot_blow_up_or_loop(tmp_path: Path) -> None:
     )
     assert problems_of(tmp_path, bomb + "command: *i\n")
     assert problems_of(tmp_path, "command: &a [*a]\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "says"),
+    [
+        ("notify: slack://SECRET", "notify", "found a text"),
+        ("notify: {events: 'slack://SECRET'}", "notify.events", "found a text"),
+        ("notify: {events: ['slack://SECRET']}", "notify.events[0]", "found a text"),
+        ("notify: {every: 'https://SECRET'}", "notify.every", "found a text"),
+        ("notify: {not_more_than: 'https://SECRET'}", "notify.not_more_than", "found a text"),
+        ("notify: {to: 'slack://SECRET'}", "notify.to", "must be a list"),
+        ("notify: {to: ['SECRET']}", "notify.to", "item 1 is no address"),
+        ("notify: {ping: 'slack://SECRET'}", "notify.ping", "must begin with https"),
+        ("notify: {ping: 7357}", "notify.ping", "found a number; put it into quotes"),
+        ("notify: {5: x}", "notify[5]", "a key must be text, found a number"),
+        ("notify: {'slack://SECRET': x}", "notify.slack://…", "no such key"),
+        ("'slack://SECRET/a': x", "slack://…", "no such key"),
+        ("env: {'slack://SECRET': [x]}", "env.slack://…", "expected text"),
+        ("notify: {'s://SECRET': x, 's://SECRET': y}", "notify.s://…", "a second time"),
+        ("notify: {'s://SECRET': {every: 1m, every: 1m}}", "notify.s://….every", "a second time"),
+    ],
+)
+def test_no_secret_is_shown(tmp_path: Path, text: str, key: str, says: str) -> None:
+    """An address in the wrong place is a secret all the same: no message shows a part of it."""
+    problems = problems_of(tmp_path, f"command: [a]\n{text}\n")
+    shown = "\n".join(str(one) for one in problems)
+    assert says in shown
+    assert any(key in one.key for one in problems)
+    assert "SECRET" not in shown
+    assert "7357" not in shown
+
+
+def test_a_kept_copy_that_cannot_be_read_shows_no_secret() -> None:
+    """The daemon prints why it cannot read the copy; the copy holds the addresses."""
+    with pytest.raises(ValueError, match="notify") as caught:
+        read_kept(b'{"command": ["a"], "notify": {"every": "slack://SECRET", "to": "SECRET"}}')
+    assert "SECRET" not in str(caught.value)

@@ -52,19 +52,20 @@ def test_refused(written: str, says: str) -> None:
 
 
 def test_in_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All three paths are expanded by the trainer's environment; `env` comes first."""
+    """All paths are expanded by the trainer's environment; `env` comes first."""
     monkeypatch.setenv("SCRATCH", "/scratch/me")
     monkeypatch.setenv("HOME", "/home/me")
     path = tmp_path / "c.yaml"
     path.write_text(
         "command: [a]\nrun_dir: ~/r\ncheckpoints: {directory: $OUT/c, keep: 3}\n"
-        "finish: {file: $SCRATCH/done}\nenv: {OUT: /out}\n"
+        "finish: {file: $SCRATCH/done}\nenv: {OUT: /out}\nmetrics: {textfile: ~/prom}\n"
     )
     config = load_config(path).config
     assert config.run_dir == "/home/me/r"
     assert config.checkpoints.directory == "/out/c"
     assert config.checkpoints.keep_set
     assert config.finish.file == "/scratch/me/done"
+    assert config.metrics.textfile == "/home/me/prom"
     again = type(config).model_validate_json(config.resolved(tmp_path).to_json())
     assert again.checkpoints.directory == "/out/c"
 

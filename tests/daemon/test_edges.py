@@ -173,6 +173,25 @@ def test_environment_yields_to_the_users() -> None:
     assert "SUPERVISOR_RESUME_FROM" in unset
 
 
+def test_the_trainer_does_not_get_the_addresses_of_messages() -> None:
+    """The variables named in `notify` are taken out, unless `env` of the configuration sets one."""
+    told = {"to": ["env:MAIL", "ntfy://topic", "env:CHAT"], "ping": "env:PING"}
+    overlay, unset = environment(
+        config(notify=told, env={"CHAT": "theirs"}),
+        {"MAIL": "mailto://secret", "CHAT": "slack://secret", "PING": "https://secret"},
+        run_dir=Path("/r"),
+        run_id="id",
+        attempt=1,
+        heartbeat_dir=Path("/h"),
+        snapshot_dir=None,
+        checkpoint=None,
+    )
+    assert {"MAIL", "PING"} <= set(unset)
+    assert "CHAT" not in unset
+    assert overlay["CHAT"] == "theirs"
+    assert "secret" not in str(overlay)
+
+
 def test_command_line_with_and_without_a_checkpoint() -> None:
     """The command gets resume.args with a checkpoint, and fresh_args without."""
     asked = config(resume={"args": ["--at={step}", "{name}"], "fresh_args": ["--new"]})

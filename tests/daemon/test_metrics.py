@@ -1,6 +1,9 @@
 """The metrics file: its text, when it is written, and what stays of it."""
 
 import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,6 +20,10 @@ from supervisor.daemon.tell.metrics_file import MetricsFile
 from supervisor.daemon.tell.metrics_text import METRICS, PREFIX, metrics_text
 from supervisor.daemon.tell.tally import Tally
 from supervisor.rundir.metrics_path import metrics_path
+from supervisor.system.clock import monotonic_s
+
+PATIENCE_S = 90.0
+Make = Callable[[Path | None], MetricsFile]
 
 WHOLE = Status(
     run="gpt", run_id="ab12", state=RunState.RUNNING, attempt=3, restarts_by_failure=(("hang", 2),),
@@ -88,47 +95,108 @@ def run_into(directory: Path | None) -> Run:
     return cast("Run", SimpleNamespace(config=config, run_id="ab12", tally=Tally()))
 
 
-def test_it_is_written_every_ten_seconds_at_most(tmp_path: Path) -> None:
+@pytest.fixture
+def metrics_files() -> Iterator[Make]:
+    """Makes metrics files, and ends their children."""
+    with ExitStack() as stack:
+
+        def make(directory: Path | None) -> MetricsFile:
+            file = MetricsFile(run_into(directory))
+            stack.callback(file.close)
+            return file
+
+        yield make
+
+
+def show(file: MetricsFile, now: float) -> None:
+    """Show the status, and wait for the child."""
+    assert file.writer is not None
+    file.show(WHOLE, now)
+    file.writer.wait(monotonic_s() + PATIENCE_S)
+
+
+def test_it_is_written_every_ten_seconds_at_most(tmp_path: Path, metrics_files: Make) -> None:
     """Others may read it, nothing lies beside it, and the last one comes at once."""
-    file = MetricsFile(run_into(tmp_path))
-    file.show(WHOLE, 100.0)
+    file = metrics_files(tmp_path)
+    show(file, 100.0)
     (path,) = tmp_path.iterdir()
     assert path == metrics_path(tmp_path, "gpt/2", "ab12")
     assert path.stat().st_mode & 0o777 == 0o644
     path.unlink()
-    file.show(WHOLE, 109.0)
+    show(file, 109.0)
     assert not list(tmp_path.iterdir())
-    file.show(WHOLE, 110.0)
+    show(file, 110.0)
     assert path.exists()
     file.show(WHOLE, 111.0, is_last=True)
     assert f"{PREFIX}loss" not in path.read_text()
 
 
-def test_without_the_key_nothing_is_written(tmp_path: Path) -> None:
-    """No file, and no warning."""
-    file = MetricsFile(run_into(None))
+def test_without_the_key_nothing_is_written(tmp_path: Path, metrics_files: Make) -> None:
+    """No file, no child and no warning."""
+    file = metrics_files(None)
     file.show(WHOLE, 100.0, is_last=True)
+    assert file.writer is None
     assert file.warning is None
     assert not list(tmp_path.iterdir())
 
 
-def test_a_directory_that_is_missing_is_a_warning_until_it_is_there(tmp_path: Path) -> None:
+def test_a_directory_that_is_missing_is_a_warning_until_it_is_there(
+    tmp_path: Path, metrics_files: Make
+) -> None:
     """The run goes on."""
-    file = MetricsFile(run_into(tmp_path / "later"))
-    file.show(WHOLE, 100.0)
+    file = metrics_files(tmp_path / "later")
+    show(file, 100.0)
     assert "No such file or directory" in str(file.warning)
     (tmp_path / "later").mkdir()
-    file.show(WHOLE, 110.0)
+    show(file, 110.0)
     assert file.warning is None
 
 
-def test_a_stage_of_a_killed_daemon_is_no_hindrance(tmp_path: Path) -> None:
+def test_a_stage_of_a_killed_daemon_is_no_hindrance(tmp_path: Path, metrics_files: Make) -> None:
     """Also where its pid has come again."""
     path = metrics_path(tmp_path, "gpt/2", "ab12")
     stage = tmp_path / f".{path.stem}.{os.getpid()}"
     stage.write_text("half")
-    MetricsFile(run_into(tmp_path)).show(WHOLE, 100.0)
+    show(metrics_files(tmp_path), 100.0)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_does_not_end_is_a_warning_and_no_second_one_begins(
+    tmp_path: Path, metrics_files: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child is frozen: nothing waits for it but the end, and that not for long."""
+    monkeypatch.setattr("supervisor.daemon.tell.metrics_file.LAST_WAIT_S", 0.2)
+    file = metrics_files(tmp_path)
+    show(file, 100.0)
+    (path,) = tmp_path.iterdir()
+    path.unlink()
+    assert file.writer is not None
+    pid = file.writer.child_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    file.show(WHOLE, 110.0)
+    assert file.warning is None
+    file.show(WHOLE, 130.0)
+    assert "the file system does not answer" in str(file.warning)
+    file.show(WHOLE, 140.0, is_last=True)
+    assert file.writer.child_pid == pid
+    os.kill(pid, signal.SIGCONT)
+    file.writer.wait(monotonic_s() + PATIENCE_S)
+    assert file.warning is None
+    assert f"{PREFIX}loss" in path.read_text()
+
+
+def test_a_writer_that_was_killed_is_started_again(tmp_path: Path, metrics_files: Make) -> None:
+    """A warning says so until then."""
+    file = metrics_files(tmp_path)
+    show(file, 100.0)
+    assert file.writer is not None
+    assert file.writer.child_pid is not None
+    os.kill(file.writer.child_pid, signal.SIGKILL)
+    show(file, 110.0)
+    assert "the process that writes them has ended" in str(file.warning)
+    show(file, 120.0)
+    assert file.warning is None
 
 
 def started(attempt: int) -> AttemptStartedEntry:

@@ -37,10 +37,13 @@ def clean_command(names: tuple[str, ...], save: bool, yes: bool, as_json: bool) 
     only if its RUN is named. What a living run uses is never touched.
     """
     metrics = find_metrics(names)
-    in_memory = _named(find_leftovers(), names, [one.run_dir for one in metrics])
+    for reason in metrics.reasons:
+        echo(f"{reason}: the metrics there are left alone", err=True)
+    others = [*(one.run_dir for one in metrics.leftovers), *metrics.unseen]
+    in_memory = _named(find_leftovers(), names, others)
     if save:
         in_memory = [_save(one) for one in in_memory]
-    found: list[Leftover | MetricsLeftover] = [*in_memory, *metrics]
+    found: list[Leftover | MetricsLeftover] = [*in_memory, *metrics.leftovers]
     going = [one for one in found if one.loses_nothing or names]
     if as_json:
         body = [
@@ -49,7 +52,8 @@ def clean_command(names: tuple[str, ...], save: bool, yes: bool, as_json: bool) 
         click.echo(json_text(body))
         return
     if not found:
-        echo("Dead runs left nothing in memory, and no metrics.")
+        metrics_too = "" if metrics.unseen else ", and no metrics"
+        echo(f"Dead runs left nothing in memory{metrics_too}.")
         return
     for one in found:
         for line in _lines(one):

@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from supervisor.checkpoint.records import CheckpointEntry
+from supervisor.cli.metrics_directory import is_directory
 from supervisor.cli.preflight import lock_probe, shared_memory, system_calls
 from supervisor.cli.preflight.devices import visible_devices
 from supervisor.cli.preflight.finding import Finding, Level
@@ -103,12 +104,18 @@ def textfile(config: RunConfig) -> Iterator[Finding]:
     """Whether the metrics file can be made; a run goes on without it."""
     if (directory := config.metrics.textfile) is None:
         return
-    if not Path(directory).is_dir():
+    try:
+        is_one, is_writable = is_directory(Path(directory))
+    except OSError as error:
+        text, hint = f"{error}: no metrics will be written", "see whether its file server is there"
+        yield Finding("metrics", Level.WARN, text, hint)
+        return
+    if not is_one:
         yield Finding(
             "metrics", Level.WARN, f"{directory} is not a directory: no metrics will be written",
             "set `metrics.textfile` to the directory that node_exporter reads",
         )  # fmt: skip
-    elif not os.access(directory, os.W_OK | os.X_OK):
+    elif not is_writable:
         yield Finding(
             "metrics", Level.WARN, f"{directory} is not writable: no metrics will be written",
             f"have its owner allow it, such as by `setfacl -m u:$USER:rwx {directory}`",

@@ -99,7 +99,9 @@ def environment(
         "SUPERVISOR_HEARTBEAT": str(heartbeat_dir),
         "SUPERVISOR_GRACE_S": f"{config.grace:g}",
     }
-    unset = ["SUPERVISOR_CONFIG"]
+    # A trainer that prints its environment would put the addresses into train.log.
+    secret = config.notify.variables
+    unset = ["SUPERVISOR_CONFIG", *(name for name in secret if name not in overlay)]
     wanted = config.integrate
     overlay[INTEGRATE] = wanted if isinstance(wanted, str) else ",".join(wanted)
     folders = python_path(given.get("PYTHONPATH", ""), has_hook=wanted != "none")
