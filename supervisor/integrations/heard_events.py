@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .trainer_events import TrainerEvents
-
     Event = Callable[..., None]
 
 
@@ -18,7 +16,7 @@ def heard(event: Event) -> Event:
     """Call an event only while a training is supervised, and keep its errors from the training."""
 
     @functools.wraps(event)
-    def call(self: TrainerEvents, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def call(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         stop = self._stop
         if stop is None:
             return

@@ -16,14 +16,14 @@ from supervisor.core.metered_status import AtRiskStatus, GpuStatus
 from supervisor.core.status import BudgetStatus, CheckpointStatus, GoodputStatus, Status
 from supervisor.core.vocabulary import Failure, RunState
 from supervisor.daemon.run import Run
-from supervisor.daemon.tell.metrics_file import MetricsFile
+from supervisor.daemon.tell.metrics_file import MetricsTextfile
 from supervisor.daemon.tell.metrics_text import METRICS, PREFIX, metrics_text
 from supervisor.daemon.tell.tally import Tally
 from supervisor.rundir.metrics_path import metrics_path
 from supervisor.system.clock import monotonic_s
 
 PATIENCE_S = 90.0
-Make = Callable[[Path | None], MetricsFile]
+Make = Callable[[Path | None], MetricsTextfile]
 
 WHOLE = Status(
     run="gpt", run_id="ab12", state=RunState.RUNNING, attempt=3, restarts_by_failure=(("hang", 2),),
@@ -100,15 +100,15 @@ def metrics_files() -> Iterator[Make]:
     """Makes metrics files, and ends their children."""
     with ExitStack() as stack:
 
-        def make(directory: Path | None) -> MetricsFile:
-            file = MetricsFile(run_into(directory))
+        def make(directory: Path | None) -> MetricsTextfile:
+            file = MetricsTextfile(run_into(directory))
             stack.callback(file.close)
             return file
 
         yield make
 
 
-def show(file: MetricsFile, now: float) -> None:
+def show(file: MetricsTextfile, now: float) -> None:
     """Show the status, and wait for the child."""
     assert file.writer is not None
     file.show(WHOLE, now)

@@ -16,7 +16,7 @@ EVERY_S = 10.0
 LAST_WAIT_S = 3.0
 
 
-class MetricsFile:
+class MetricsTextfile:
     """The file, written every ten seconds at most."""
 
     def __init__(self, run: Run) -> None:

@@ -7,7 +7,7 @@ from supervisor.core.states import State
 from supervisor.core.status import Status
 from supervisor.core.vocabulary import TERMINAL
 from supervisor.daemon.run import Run
-from supervisor.daemon.tell.metrics_file import MetricsFile
+from supervisor.daemon.tell.metrics_file import MetricsTextfile
 from supervisor.daemon.tell.notifier import Notifier
 from supervisor.daemon.tell.status import StatusFacts
 
@@ -17,7 +17,7 @@ class Others:
 
     def __init__(self, run: Run) -> None:
         self._log = run.journal.log
-        self._metrics = MetricsFile(run)
+        self._metrics = MetricsTextfile(run)
         self._notifier = Notifier(run.config, run.noticed, run.journal)
 
     @property
