@@ -119,7 +119,8 @@ class Notifier:
             return
         for number in delivery.reached:
             self._problems.pop(number, None)
-        self._problems |= {n: why for n, why in delivery.left.items() if why is not None}
+        missed = delivery.left | delivery.given_up
+        self._problems |= {n: why for n, why in missed.items() if why is not None}
         if not delivery.is_recorded and (delivery.reached or delivery.is_over):
             delivery.is_recorded = True
             reached, of = len(delivery.reached), len(self._targets)
