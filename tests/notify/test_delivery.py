@@ -202,3 +202,25 @@ def test_a_refusal_is_tried_again_by_the_child_only_at_the_end(hook: Webhook) ->
         time.sleep(0.01)
     hook.status = 200
     assert tried(one, now).reached == [0]
+
+
+def test_fail_is_added_to_the_path_not_to_the_query(hook: Webhook) -> None:
+    """A query belongs behind it."""
+    base = f"http://127.0.0.1:{hook.port}"
+    for address, asked in [
+        (f"{base}/uuid?create=1", "/uuid/fail?create=1"),
+        (f"{base}/uuid/?create=1", "/uuid/fail?create=1"),
+        (f"{base}/uuid/", "/uuid/fail"),
+    ]:
+        assert ask({"ping": address, "suffix": "/fail", "deadline_s": 20}) == {0: None}
+        assert hook.pings[-1] == asked
+    assert ask({"ping": "http://[", "suffix": "/fail", "deadline_s": 20}) == {0: "ValueError"}
+
+
+def test_a_path_of_any_bytes_can_be_told(hook: Webhook) -> None:
+    """A name that is no UTF-8 is written with escapes."""
+    message = {"title": "\udcff", "body": "Run directory: /x/\udcff", "kind": "info"}
+    assert ask({"message": message, "targets": {0: hook.address}, "deadline_s": 20}) == {0: None}
+    assert hook.got[0][1]["message"] == "Run directory: /x/\\udcff"
+    ping = f"http://127.0.0.1:{hook.port}/uuid"
+    assert ask({"ping": ping, "said": "held: \udcff", "deadline_s": 20}) == {0: None}
