@@ -27,7 +27,8 @@ class Outbox:
         """Take in an occasion; `began`: when the run's first attempt started."""
         if occasion.key in self.told or occasion.event not in self.events:
             return
-        is_young = began is None or occasion.wall - began < YOUNG_S
+        # A clock that was set back must not make a run young for days.
+        is_young = began is None or 0 <= occasion.wall - began < YOUNG_S
         if is_young and occasion.event != "held":
             return
         if occasion.event == "recovered" and not self._is_known(occasion.after):

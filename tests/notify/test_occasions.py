@@ -219,3 +219,10 @@ def test_a_clock_that_was_set_back_silences_nobody() -> None:
     outbox = box()
     told(outbox, [made("hang")], 5000)
     assert told(outbox, [made("hang", 2)], 100) == ["hang-2"]
+
+
+def test_a_run_is_not_young_because_a_clock_was_set_back() -> None:
+    """Its first attempt then seems to begin in the future."""
+    outbox = box()
+    outbox.put(made("hang"), began=1000.0 + 30 * 86400)
+    assert [one.key for one in outbox.due(1000)] == ["hang-1"]
