@@ -79,6 +79,11 @@ class Delivery:
             self._begin(now)
         return False
 
+    def hurry(self) -> None:
+        """Try once more soon, since the supervisor ends; not what may have been taken."""
+        self.is_last = True
+        self._dues = {n: due for n, due in self._dues.items() if n in self._unsure}
+
     def hand_over(self) -> None:
         """Leave the child to itself: it goes on until its deadline after this process has ended."""
         self._child = None
