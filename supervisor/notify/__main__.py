@@ -43,7 +43,6 @@ def main() -> None:
         one.start()
     for one in work:
         one.join(max(until - time.monotonic(), 0.0))
-    sys.stdout.flush()
     os._exit(0)  # a thread that waits for a target must not keep the process
 
 
@@ -61,8 +60,8 @@ def _tell(number: int, address: str, order: dict[str, Any]) -> None:
     def send(part: int, receiver: Receiver) -> None:
         error, is_unsure = _sent(receiver, order)
         if error is None:
-            _answer(number, None, part=part)
             _record(number, order)
+            _answer(number, None, part=part)
         results.append((error, is_unsure))
 
     threads = [
@@ -172,7 +171,7 @@ def _asked(address: str, order: dict[str, Any], until: float) -> str | None:
 
 def _answer(number: int, error: str | None, **more: object) -> None:
     line = json.dumps({"target": number, "error": error, **more}) + "\n"
-    with _PRINTING:
+    with _PRINTING, suppress(OSError):  # the daemon that asked may be dead
         sys.stdout.write(line)
         sys.stdout.flush()
 
