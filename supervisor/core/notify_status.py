@@ -10,7 +10,7 @@ class NotifyStatus:
     sent: int = 0
     """Messages that reached a target."""
     failed: int = 0
-    """Messages that reached none of their targets in a day."""
+    """Messages that reached no target, and are not tried again."""
     waiting: int = 0
     """Messages that are on their way, or wait for their turn."""
     problems: tuple[str, ...] = ()

@@ -119,6 +119,10 @@ class Daemon:
         self._service.ended(self.state)
         return -1 if self.performer.exit_code is None else self.performer.exit_code
 
+    def tell_last(self) -> None:
+        """Tell others what came up after `run_until_exit`."""
+        self._house.tell_last(self.state)
+
     def _turn(self) -> None:
         try:
             self._gather()

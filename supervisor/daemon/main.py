@@ -258,6 +258,8 @@ def _serve(
             run.surveyor.cancel()
             daemon.parts.prober.cancel()
             daemon.parts.scheduler.leave(daemon.state)
+            if daemon.parts.scheduler.own is not None:
+                daemon.tell_last()
             run.runtime.remove(but_snapshots=daemon.left_in_memory is not None)
         else:
             run.journal.record(ReloadedEntry())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from supervisor.core.status import Status
-from supervisor.notify.occasions import Occasion
+from supervisor.notify.occasions import SAVES_AGAIN, Occasion
 
 _TITLES = {
     "held": "held, it needs you",
@@ -25,7 +25,7 @@ _CHARACTERS_MAX = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Notice:
     """Plain text; apprise makes HTML of it for targets that take that."""
 
     title: str
@@ -34,11 +34,11 @@ class Message:
     """`failure`, `warning`, `success`, `info`, as apprise calls them."""
 
 
-def message(occasions: Sequence[Occasion], status: Status) -> Message:
+def message(occasions: Sequence[Occasion], status: Status) -> Notice:
     """One message for occasions that came together, the last of them first."""
     newest = occasions[-1]
     run = status.run or "a run"
-    title = f"{run} on {status.host}: {_TITLES[newest.event]}"
+    title = f"{run} on {status.host}: {_title(newest)}"
     if len(occasions) > 1:
         title += f" ({len(occasions)} messages in one)"
     lines = [f"What happened: {_short(newest.what)}."]
@@ -55,16 +55,20 @@ def message(occasions: Sequence[Occasion], status: Status) -> Message:
         lines.append(f"To go on: supervisor resume {status.run_dir}")
     lines += _lines("Before that", _counted(occasions[:-1]))
     lines.append(f"Run directory: {status.run_dir}")
-    return Message(title, "\n".join(lines), _kind(newest.event))
+    return Notice(title, "\n".join(lines), _kind(newest.event))
 
 
-def trial(run: str, host: str) -> Message:
+def trial(run: str, host: str) -> Notice:
     """The message that `supervisor notify` sends."""
-    return Message(
+    return Notice(
         f"{run} on {host}: {_TITLES['test']}",
         f"Messages about the run {run} on {host} arrive here.",
         "info",
     )
+
+
+def _title(occasion: Occasion) -> str:
+    return "saves again" if occasion.what == SAVES_AGAIN else _TITLES[occasion.event]
 
 
 def _kind(event: str) -> str:
@@ -96,7 +100,7 @@ def _lost(occasion: Occasion, status: Status) -> str:
 
 def _counted(occasions: Sequence[Occasion]) -> list[str]:
     """Occasions that are told in the same message: their titles, each with its count."""
-    counts = Counter(_TITLES[one.event] for one in occasions)
+    counts = Counter(_title(one) for one in occasions)
     return [f"{title}: {count} times" if count > 1 else title for title, count in counts.items()]
 
 

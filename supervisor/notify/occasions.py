@@ -10,13 +10,14 @@ from supervisor.core.entries.attempt import (
     FirstStepEntry,
     HungEntry,
 )
-from supervisor.core.entries.decision import DecisionEntry
+from supervisor.core.entries.decision import DecisionEntry, ResumedEntry
 from supervisor.core.entries.entry import Entry, Stamped
 from supervisor.core.entries.run import (
     DaemonStartedEntry,
     ReloadedEntry,
     RequeueEntry,
     SupervisorEndedEntry,
+    SupervisorStartedEntry,
 )
 from supervisor.core.entries.saves import ProgressEntry, SaveFailedEntry
 from supervisor.core.failures import Nature
@@ -26,6 +27,8 @@ EVENTS = (
     "held", "hang", "first_restart", "restarts", "recovered", "finished", "preempted",
     "requeue_failed", "disk", "stuck", "daemon_down",
 )  # fmt: skip
+TRAINS_AGAIN = "it trains again"
+SAVES_AGAIN = "it saves again"
 _REQUEUE_FAILED = frozenset({"forbidden", "no_batch", "unknown"})
 _ENDS = {
     RunState.HELD: ("held", "Nothing is launched until a person resumes the run."),
@@ -64,6 +67,8 @@ class Occasions:
         """When the run's first attempt started."""
         self._counts: Counter[str] = Counter()
         self._failures: list[str] = []
+        self._failed_saves: list[str] = []
+        self._trains = False
         self._ended: AttemptEndedEntry | None = None
         self._daemon_lives = False
 
@@ -72,16 +77,19 @@ class Occasions:
         entry, wall = noted.entry, noted.wall
         match entry:
             case HungEntry(failure=Failure.HANG):
+                self._trains = False
                 return [self._failed("hang", wall, entry.reason, "It is ended and started again.")]
             case AttemptEndedEntry():
                 return self._on_end(entry, wall)
             case AttemptStartedEntry():
                 return self._on_start(entry, wall)
             case FirstStepEntry() | ProgressEntry():
-                return self._on_headway(wall)
+                return self._on_headway(wall, is_save=isinstance(entry, ProgressEntry))
             case SaveFailedEntry():
                 what = f"a save failed: {entry.line or 'the disk refuses it'}"
-                return [self._failed("disk", wall, what, "Training goes on.")]
+                one = self._made("disk", wall, what, "Training goes on.")
+                self._failed_saves.append(one.key)
+                return [one]
             case DecisionEntry():
                 return self._on_decision(entry, wall)
             case RequeueEntry(verdict=verdict) if verdict in _REQUEUE_FAILED:
@@ -91,7 +99,7 @@ class Occasions:
                 return self._on_daemons(entry, wall)
 
     def _on_end(self, entry: AttemptEndedEntry, wall: float) -> list[Occasion]:
-        self._ended = entry
+        self._ended, self._trains = entry, False
         if entry.failure is not Failure.DISK_FULL:
             return []
         what = f"attempt {entry.attempt} died: {entry.reason or 'a disk is full'}"
@@ -101,7 +109,7 @@ class Occasions:
     def _on_start(self, entry: AttemptStartedEntry, wall: float) -> list[Occasion]:
         if self.first_attempt is None:
             self.first_attempt = wall
-        ended, self._ended = self._ended, None
+        ended, self._ended, self._trains = self._ended, None, True
         if ended is None or ended.failure is None or ended.failure.nature is Nature.ORDINARY:
             return []
         what = f"attempt {ended.attempt} died: {ended.reason or ended.failure.value}"
@@ -110,11 +118,15 @@ class Occasions:
         event = "restarts" if self._counts["first_restart"] else "first_restart"
         return [self._failed(event, wall, what, done, ended.evidence, ended.advice)]
 
-    def _on_headway(self, wall: float) -> list[Occasion]:
-        if not self._failures:
+    def _on_headway(self, wall: float, *, is_save: bool) -> list[Occasion]:
+        # The survey after a death finds what was saved before it: that is no headway.
+        if not self._trains:
             return []
         after, self._failures = tuple(self._failures), []
-        return [self._made("recovered", wall, "it trains again", after=after)]
+        what = TRAINS_AGAIN if after else SAVES_AGAIN
+        if is_save:
+            after, self._failed_saves = (*after, *self._failed_saves), []
+        return [self._made("recovered", wall, what, after=after)] if after else []
 
     def _on_decision(self, entry: DecisionEntry, wall: float) -> list[Occasion]:
         if not isinstance(entry.state, RunState) or entry.state not in _ENDS:
@@ -131,6 +143,8 @@ class Occasions:
 
     def _on_daemons(self, entry: Entry, wall: float) -> list[Occasion]:
         match entry:
+            case SupervisorStartedEntry() | ResumedEntry():
+                self._ended = None  # a person started this one
             case ReloadedEntry() | SupervisorEndedEntry():
                 self._daemon_lives = False
             case DaemonStartedEntry():

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from supervisor.rundir.ledger import encode_entry
 from supervisor.system.clock import rfc3339
@@ -101,8 +102,7 @@ def test_a_hang_and_the_recovery_are_told_once(run: Supervised, hook: Webhook) -
     run.let_go()
     assert run.finish() == 0
     run.wait(lambda: hook.titles[-1].endswith(": finished"))
-    ends = [title.rpartition(": ")[2] for title in hook.titles]
-    assert ends == ["hung", "died and was started again", "trains again", "finished"]
+    assert ends(hook) == ["hung", "died and was started again", "trains again", "finished"]
     assert hook.pings[0] == "/ping"
     assert hook.pings[-1] == "/ping"
     assert without_secrets(run)
@@ -134,6 +134,85 @@ def test_a_target_that_fails_is_shown_and_tried_again(run: Supervised, hook: Web
     run.let_go()
     assert run.finish() == 0
     assert without_secrets(run)
+
+
+def ends(hook: Webhook) -> list[str]:
+    """What the titles of the messages end with."""
+    return [title.rpartition(": ")[2] for title in hook.titles]
+
+
+def told(run: Supervised) -> list[str]:
+    """What is on record as told."""
+    return [key for entry in run.entries("notified") for key in entry["told"]]
+
+
+def test_a_refused_requeue_is_told(run: Supervised, hook: Webhook) -> None:
+    """SLURM is asked last of all; here no controller answers."""
+    begun(run, hook, {}, hold=30)
+    config = yaml.safe_load(run.config.read_text())
+    config["notify"] |= {"events": ["requeue_failed", "preempted"], "not_more_than": "10m"}
+    run.config.write_text(yaml.safe_dump(config))
+    run.environ.update(SLURM_JOB_ID="77", SLURM_NODEID="0", SLURM_PROCID="0")
+    run.start()
+    run.wait_step(25, 2)
+    assert run.process is not None
+    run.process.send_signal(signal.SIGTERM)
+    run.finish()
+    assert ends(hook) == ["was stopped, and will go on", "is not started again by SLURM"]
+    assert hook.pings.count("/ping") >= 1
+
+
+@pytest.mark.parametrize("by", ["SIGKILL", "reload"])
+def test_a_message_on_its_way_as_the_daemon_ends_is_told_once(
+    run: Supervised, hook: Webhook, by: str
+) -> None:
+    """Its child outlives the daemon, and the next one learns what came of it."""
+    begun(run, hook, {"2": [15, "raise"]}, hold=30)
+    hook.answers_after_s = 4.0
+    run.start()
+    run.wait(lambda: hook.titles)
+    daemon = run.status["pids"]["daemon"]
+    if by == "SIGKILL":
+        os.kill(daemon, signal.SIGKILL)
+    else:
+        run.command("reload")
+    run.wait(lambda: run.status["pids"]["daemon"] not in (daemon, None))
+    run.wait(lambda: "first_restart-1" in told(run))
+    hook.answers_after_s = 0.0
+    run.wait_step(30, 3)
+    run.let_go()
+    assert run.finish() == 0
+    run.wait(lambda: hook.titles[-1].endswith(": finished"))
+    assert sorted(told(run)) == ["finished-1", "first_restart-1", "recovered-1"]
+    assert len(hook.titles) == len(run.entries("notified"))
+
+
+def test_a_held_run_that_goes_on_is_told(run: Supervised, hook: Webhook) -> None:
+    """Also if the target was still silent as the supervisor ended; it is no restart."""
+    begun(run, hook, {"2": [15, "raise"]}, restart={"max_failures": 1})
+    hook.answers_after_s = 4.0
+    assert run.run() == 1
+    (handed,) = run.entries("notified")
+    assert (handed["told"], handed["handed_over"]) == (["held-1"], True)
+    assert run.status["notify"]["failed"] == 0
+    assert hook.pings[-1] == "/ping/fail"
+    hook.answers_after_s = 0.0
+    configure(run, hook, {}, restart={"max_failures": 1})
+    run.command("resume")
+    assert run.run() == 0
+    run.wait(lambda: hook.titles[-1].endswith(": finished"))
+    assert ends(hook) == ["held, it needs you", "trains again", "finished"]
+
+
+def test_the_last_ping_is_waited_for(run: Supervised, hook: Webhook) -> None:
+    """Where the end of the supervisor ends its children, too."""
+    configure(run, hook, {}, command=["false"], restart={"max_failures": 1})
+    config = yaml.safe_load(run.config.read_text())
+    del config["notify"]["to"]
+    run.config.write_text(yaml.safe_dump(config))
+    hook.pings_take_s = 0.5
+    assert run.run() == 1
+    assert hook.pings[-1] == "/ping/fail"
 
 
 def test_the_command_sends_a_test_message(run: Supervised, hook: Webhook, tmp_path: Path) -> None:

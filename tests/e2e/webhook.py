@@ -17,6 +17,11 @@ class Webhook:
         self.got: list[tuple[str, Any, float]] = []
         self.status = 200
         self.silent = threading.Event()
+        self.refused = ""
+        """A message with this text in it is answered with status 500."""
+        self.refusals = 0
+        self.answers_after_s = 0.0
+        self.pings_take_s = 0.0
 
     @property
     def address(self) -> str:
@@ -49,9 +54,16 @@ def webhook() -> Iterator[Webhook]:
                 body = json.loads(data)
             except ValueError:
                 body = data
-            if hook.status == 200:
+            if not isinstance(body, dict):
+                time.sleep(hook.pings_take_s)
+            refused = hook.refused and hook.refused in data
+            status = 500 if refused else hook.status
+            hook.refusals += status != 200
+            if status == 200:
                 hook.got.append((self.path, body, time.monotonic()))
-            self.send_response(hook.status)
+            if isinstance(body, dict):
+                time.sleep(hook.answers_after_s)
+            self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -7,11 +7,19 @@ from collections.abc import Iterator
 import pytest
 
 from supervisor.notify import delivery
-from supervisor.notify.delivery import NO_ANSWER, WAITS_S, Delivery, ask, label, start
-from supervisor.notify.message import Message
+from supervisor.notify.delivery import (
+    NO_ANSWER,
+    UNSURE_WAITS_S,
+    WAITS_S,
+    Delivery,
+    ask,
+    label,
+    start,
+)
+from supervisor.notify.message import Notice
 from tests.e2e.webhook import Webhook, webhook
 
-MESSAGE = Message("title", "body", "warning")
+MESSAGE = Notice("title", "body", "warning")
 
 
 @pytest.fixture
@@ -153,3 +161,76 @@ def test_without_apprise_the_error_says_what_to_install(
     monkeypatch.setenv("PYTHONPATH", folder)
     answer = ask({"message": {}, "targets": {0: hook.address}, "deadline_s": 20})
     assert answer == {0: "apprise is not installed: pip install 'train-supervisor[notify]'"}
+
+
+@pytest.mark.parametrize("is_one", [True, False])
+def test_of_several_receivers_none_is_told_twice(
+    hook: Webhook, is_one: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address with two topics, and a variable with two addresses, where one refuses."""
+    topics = f"ntfy://127.0.0.1:{hook.port}/good"
+    monkeypatch.setenv("BOTH", f"{topics}, {hook.address}")
+    address, hook.refused = (f"{topics}/bad", '"bad"') if is_one else ("env:BOTH", '"version"')
+    one = tried(on_its_way(address), 0.0)
+    assert one.left == {0: "the target refused it, or cannot be reached"}
+    tried(one, one.due)
+    assert [body["topic"] for _, body, _ in hook.got] == ["good"]
+    hook.refused = ""
+    tried(one, one.due)
+    assert len(hook.got) == 2
+    assert (one.reached, one.left) == ([0], {})
+
+
+def test_a_target_that_is_slow_is_told_once(hook: Webhook) -> None:
+    """It answers later than apprise waits of itself."""
+    hook.answers_after_s = 5.0
+    assert tried(on_its_way(hook.address), 0.0).reached == [0]
+    assert len(hook.got) == 1
+
+
+def test_a_target_that_may_have_taken_it_is_tried_three_times(hook: Webhook) -> None:
+    """It takes each message, and answers too late. The tries are far apart."""
+    hook.answers_after_s = 2.0
+    one = tried(on_its_way(f"{hook.address}?rto=1"), 0.0)
+    assert one.due == UNSURE_WAITS_S[0]
+    tried(one, one.due)
+    tried(one, one.due)
+    assert one.is_over
+    assert list(one.given_up) == [0]
+    assert len(hook.got) == 3
+
+
+def test_a_refusal_is_tried_again_by_the_child_only_at_the_end(hook: Webhook) -> None:
+    """Before the end the daemon tries again."""
+    hook.status = 500
+    one = tried(on_its_way(hook.address), 0.0)
+    assert hook.refusals == 1
+    one.is_last = True
+    one.poll(now := one.due)
+    until = time.monotonic() + 60
+    while hook.refusals < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    hook.status = 200
+    assert tried(one, now).reached == [0]
+
+
+def test_fail_is_added_to_the_path_not_to_the_query(hook: Webhook) -> None:
+    """A query belongs behind it."""
+    base = f"http://127.0.0.1:{hook.port}"
+    for address, asked in [
+        (f"{base}/uuid?create=1", "/uuid/fail?create=1"),
+        (f"{base}/uuid/?create=1", "/uuid/fail?create=1"),
+        (f"{base}/uuid/", "/uuid/fail"),
+    ]:
+        assert ask({"ping": address, "suffix": "/fail", "deadline_s": 20}) == {0: None}
+        assert hook.pings[-1] == asked
+    assert ask({"ping": "http://[", "suffix": "/fail", "deadline_s": 20}) == {0: "ValueError"}
+
+
+def test_a_path_of_any_bytes_can_be_told(hook: Webhook) -> None:
+    """A name that is no UTF-8 is written with escapes."""
+    message = {"title": "\udcff", "body": "Run directory: /x/\udcff", "kind": "info"}
+    assert ask({"message": message, "targets": {0: hook.address}, "deadline_s": 20}) == {0: None}
+    assert hook.got[0][1]["message"] == "Run directory: /x/\\udcff"
+    ping = f"http://127.0.0.1:{hook.port}/uuid"
+    assert ask({"ping": ping, "said": "held: \udcff", "deadline_s": 20}) == {0: None}

@@ -3,7 +3,7 @@
 from supervisor.core.ending import Advice
 from supervisor.core.status import CheckpointStatus, Status
 from supervisor.notify.message import message, trial
-from supervisor.notify.occasions import Occasion
+from supervisor.notify.occasions import SAVES_AGAIN, Occasion
 
 STATUS = Status(
     run="gpt", host="node1", run_dir="/runs/gpt", step=1200, total=5000, attempt=3,
@@ -55,3 +55,9 @@ def test_without_a_checkpoint_all_is_lost() -> None:
 def test_the_trial_says_what_it_is() -> None:
     """Nobody must take it for a failure."""
     assert "this is a test" in trial("gpt", "node1").title
+
+
+def test_a_save_after_a_failed_one_is_not_told_as_training() -> None:
+    """Training never stopped."""
+    said = message([Occasion("recovered", 1, 0.0, SAVES_AGAIN)], STATUS)
+    assert said.title == "gpt on node1: saves again"

@@ -13,17 +13,18 @@ from supervisor.core.entries.attempt import (
     HungEntry,
     Source,
 )
-from supervisor.core.entries.decision import DecisionEntry
+from supervisor.core.entries.decision import DecisionEntry, ResumedEntry
 from supervisor.core.entries.entry import Entry, Stamped
 from supervisor.core.entries.run import (
     DaemonStartedEntry,
     ReloadedEntry,
     RequeueEntry,
     SupervisorEndedEntry,
+    SupervisorStartedEntry,
 )
-from supervisor.core.entries.saves import SaveFailedEntry
+from supervisor.core.entries.saves import ProgressEntry, SaveFailedEntry
 from supervisor.core.vocabulary import Failure, RunState
-from supervisor.notify.occasions import EVENTS, Occasion, Occasions
+from supervisor.notify.occasions import EVENTS, SAVES_AGAIN, TRAINS_AGAIN, Occasion, Occasions
 from supervisor.notify.outbox import YOUNG_S, Outbox
 
 OLD = YOUNG_S + 1
@@ -34,6 +35,8 @@ CRASH = AttemptEndedEntry(
 START = AttemptStartedEntry(attempt=1)
 AGAIN = AttemptStartedEntry(attempt=2, checkpoint=Source(path="/c/checkpoint-10", step=10))
 STEP = FirstStepEntry(attempt=2)
+SAVED = ProgressEntry(step=10)
+UNSAVED = SaveFailedEntry(attempt=1, line="No space left on device")
 HANG = HungEntry(attempt=1, reason="no step for 60 s")
 
 
@@ -89,6 +92,33 @@ def test_a_recovery_names_the_failures_before_it() -> None:
     assert names(START, STEP) == []
 
 
+def test_what_was_saved_before_a_death_is_no_recovery() -> None:
+    """The survey after it finds that, before and after the record of the end."""
+    entries = (START, STEP, HANG, SAVED, CRASH, SAVED, AGAIN)
+    assert names(*entries) == ["hang-1", "first_restart-1"]
+    assert names(*entries, SAVED)[2:] == ["recovered-1"]
+    assert names(START, HANG, SAVED, CRASH, decided(RunState.HELD), SAVED) == ["hang-1", "held-1"]
+
+
+def test_a_failed_save_is_over_with_the_next_save() -> None:
+    """Training never stopped, so no step tells of it; and it is not said to train again."""
+    _, last = found(START, UNSAVED, STEP, SAVED)
+    assert (last.event, last.what, last.after) == ("recovered", SAVES_AGAIN, ("disk-1",))
+    *_, trains, saves = found(START, UNSAVED, CRASH, SAVED, AGAIN, STEP, SAVED)
+    assert (trains.what, trains.after) == (TRAINS_AGAIN, ("first_restart-1",))
+    assert (saves.what, saves.after) == (SAVES_AGAIN, ("disk-1",))
+    *_, both = found(START, UNSAVED, CRASH, AGAIN, SAVED)
+    assert (both.what, both.after) == (TRAINS_AGAIN, ("first_restart-1", "disk-1"))
+
+
+@pytest.mark.parametrize("by", [ResumedEntry(), SupervisorStartedEntry()])
+def test_a_start_by_a_person_is_no_restart(by: Entry) -> None:
+    """It is not told as the death that held the run; the recovery is."""
+    *_, last = found(START, CRASH, decided(RunState.HELD), by, AGAIN, STEP)
+    assert (last.key, last.after) == ("recovered-1", ("held-1",))
+    assert "first_restart-1" not in names(START, CRASH, decided(RunState.HELD), by, AGAIN)
+
+
 @pytest.mark.parametrize(
     ("entry", "key"),
     [
@@ -96,7 +126,7 @@ def test_a_recovery_names_the_failures_before_it() -> None:
         (decided(RunState.STUCK), "stuck-1"),
         (decided(RunState.COMPLETED), "finished-1"),
         (decided(RunState.PREEMPTED), "preempted-1"),
-        (SaveFailedEntry(attempt=1, line="No space left on device"), "disk-1"),
+        (UNSAVED, "disk-1"),
         (AttemptEndedEntry(attempt=1, failure=Failure.DISK_FULL), "disk-1"),
         (RequeueEntry(job="7", verdict="forbidden"), "requeue_failed-1"),
     ],
@@ -189,3 +219,10 @@ def test_a_clock_that_was_set_back_silences_nobody() -> None:
     outbox = box()
     told(outbox, [made("hang")], 5000)
     assert told(outbox, [made("hang", 2)], 100) == ["hang-2"]
+
+
+def test_a_run_is_not_young_because_a_clock_was_set_back() -> None:
+    """Its first attempt then seems to begin in the future."""
+    outbox = box()
+    outbox.put(made("hang"), began=1000.0 + 30 * 86400)
+    assert [one.key for one in outbox.due(1000)] == ["hang-1"]

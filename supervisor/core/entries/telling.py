@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from supervisor.core.entries.entry import Entry
+from supervisor.core.json_object import left_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,3 +16,5 @@ class NotifiedEntry(Entry, kind="notified"):
     """How many targets took it."""
     of: int = 0
     """How many there are."""
+    handed_over: bool = left_out(False)
+    """The supervisor ended meanwhile: nobody knows whether more took it."""

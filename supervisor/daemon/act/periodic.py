@@ -85,8 +85,7 @@ class PeriodicWork:
 
     def note_started(self, attempt: RunningAttempt, state: State) -> None:
         """Record a start, and say it."""
-        run, checkpoint = self._run, state.checkpoint
-        pid = attempt.pid
+        run, checkpoint, pid = self._run, state.checkpoint, attempt.pid
         self._facts.trainer_pid = pid
         self._facts.restarts += 1 if attempt.number > 1 else 0
         run.journal.record(started_entry(attempt, checkpoint, run.config))
@@ -142,10 +141,9 @@ class PeriodicWork:
         if attempt.signs.are_all_here:  # ranks elsewhere are not told, and end at once
             self._parts.next_save.tell(attempt.heartbeat_dir)
             attempt.save_times = self._parts.next_save.times
-        if attempt.look is not None:
-            look = attempt.look
+        if (look := attempt.look) is not None:
             self._parts.saves.note_observed(look.observed, look.course, monotonic_s())
-            self._parts.steps.note_look(attempt.look, monotonic_s(), wall_s())
+            self._parts.steps.note_look(look, monotonic_s(), wall_s())
         self._troubles.note_lines(attempt)
         if attempt.is_vanished:
             self._troubles.note_vanished(attempt)
@@ -277,12 +275,16 @@ class PeriodicWork:
         return status_of(state, self._facts, look, now=now, wall=wall)
 
     def finish(self, state: State) -> None:
-        """Prune a last time, then write the account and the last status, and tell others."""
+        """Prune a last time, write the account and the last status, and tell others."""
         self.prune_last(state)
         for line in self._slow_patterns.news():  # the last diagnosis may have found one
             self._warn(line)
         record_unsettled(self._run.journal, self._last)
         record_account(self._run.journal, state)
+        self.tell_last(state)
+
+    def tell_last(self, state: State) -> None:
+        """Tell others of the end, and again once SLURM was asked to start the job again."""
         now = monotonic_s()
         write_shown(self._run, self._status(state, now))
         self._others.finish(state, self._status(state, now), now)

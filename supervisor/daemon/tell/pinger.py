@@ -21,6 +21,7 @@ class Pinger:
         self._due = 0.0
         self._was_failed = False
         self._child: subprocess.Popen[bytes] | None = None
+        self._suffix = ""
         self._until = 0.0
         self._answer = b""
         self.problem: str | None = None
@@ -31,13 +32,21 @@ class Pinger:
         """Whether the configuration has an address."""
         return self._address is not None
 
+    @property
+    def is_pinging(self) -> bool:
+        """Whether a child process is at work."""
+        return self._child is not None
+
     def poll(self, status: Status, now: float, *, is_last: bool = False) -> None:
         """Ping if it is time; take the answer of the last ping. Returns at once."""
         if self._address is None:
             return
-        self._take(now)
+        self.take(now)
         has_failed = status.state in _FAILED
+        suffix = "/fail" if has_failed else ""
         is_news = has_failed and not self._was_failed
+        if is_last and self._child is not None and self._suffix == suffix:
+            return  # begun a moment ago, it is the last one
         if is_last or is_news:
             self.close()  # an older ping must not arrive behind this one
         elif self._child is not None or now < self._due:
@@ -46,7 +55,7 @@ class Pinger:
             return  # a failure is told once, and of doubt the silence tells
         self._was_failed = has_failed
         self._due = now + self._every_s
-        self._ask("/fail" if has_failed else "", status, now)
+        self._ask(suffix, status, now)
 
     def hand_over(self) -> None:
         """Leave the child to itself."""
@@ -66,13 +75,15 @@ class Pinger:
     def _ask(self, suffix: str, status: Status, now: float) -> None:
         said = f"{status.run}: {status.state}, step {status.step}. {status.reason or ''}".strip()
         order = {"ping": self._address, "suffix": suffix, "said": said, "deadline_s": DEADLINE_S}
+        self._suffix = suffix
         self._until, self._answer = now + DEADLINE_S + 1.0, b""
         try:
             self._child = start(order)
         except OSError as error:
             self.problem = f"no process can be started: {error.strerror}"
 
-    def _take(self, now: float) -> None:
+    def take(self, now: float) -> None:
+        """Take the answer of the ping under way, if it is there."""
         if self._child is None:
             return
         assert self._child.stdout is not None
