@@ -14,7 +14,7 @@ from supervisor.worker.sign_layout import SIGN, SIGN_BYTES, SIGN_PREFIX
 from .conftest import NEW_ENOUGH, Installation
 from .trainers import ONE_THREAD, SCRIPTS
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(700)
 BEGIN = """
 import os, signal, sys, time
 import torch
@@ -386,7 +386,7 @@ def stops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     loops = Loops(Installation(tmp_path_factory.mktemp("stops")))
     done = subprocess.run(
         [sys.executable, str(SCRIPTS / "stop_cases.py")], env=loops.environment(),
-        cwd=loops.installation.folder, capture_output=True, text=True, timeout=290, check=False,
+        cwd=loops.installation.folder, capture_output=True, text=True, timeout=680, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return dict(json.loads(done.stdout))

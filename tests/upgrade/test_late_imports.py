@@ -62,6 +62,7 @@ MAY_BE_GONE = {
     ("supervisor.integrations.hook", "supervisor.integrations.telling"),
     ("supervisor.integrations.factories", "supervisor.integrations.following"),
     ("supervisor.integrations.entry_points", "supervisor.integrations.factories"),
+    ("supervisor.integrations.store_agreement", "supervisor.integrations.world_store"),
 }
 
 

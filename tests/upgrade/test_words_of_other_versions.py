@@ -82,14 +82,14 @@ def test_a_configuration_with_more_in_it(run: Tampered) -> None:
     trainer = run.wait_step(15)
     kept = json.loads(run.paths.config.read_text())
     kept["checkpoints"]["guard"] = {"77": "hold"}
-    run.paths.config.write_text(json.dumps({**kept, "metrics": {"file": "m.prom"}}))
+    run.paths.config.write_text(json.dumps({**kept, "telemetry": {"file": "m.prom"}}))
     daemon = run.status["pids"]["daemon"]
     os.kill(daemon, signal.SIGKILL)
     run.wait(lambda: run.status["pids"]["daemon"] != daemon)
     assert run.wait_step(15) == trainer
     (warning,) = run.status["warnings"]
     assert "ignores keys" in warning
-    assert warning.endswith(("checkpoints.guard, metrics", "metrics, checkpoints.guard"))
+    assert warning.endswith(("checkpoints.guard, telemetry", "telemetry, checkpoints.guard"))
     assert warning in run.text
     run.let_go()
     assert run.finish() == 0
