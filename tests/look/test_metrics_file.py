@@ -32,7 +32,7 @@ def looked(followed: MetricsFile, at: float = 1.0) -> Course:
 def write(path: Path, text: str) -> Path:
     """A table with this text, in folders made for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, newline="")
     return path
 
 
@@ -64,6 +64,11 @@ def test_the_table_of_ultralytics() -> None:
         ("epoch,step,train_loss_epoch,train_loss_step\n0,9,,0.5\n0,19,0.4,\n", Course(step=19, epoch=0, loss=0.4)),
         ('epoch,"a,b",step,loss\n0,1,9,nan\n', Course(step=9, epoch=0, loss=float("nan"))),
         ("epoch,step,loss\n-1,9,1\n", Course(step=9, loss=1.0)),
+        # Python's reader of tables refuses a CR inside a line.
+        ("epoch,step\rx,loss\n0,9,0.5\n", None),
+        ("epoch,step\r\r\n0,9\r\r\n", Course(step=9, epoch=0)),
+        ("epoch,step\r\n0,9\r\n", Course(step=9, epoch=0)),
+        ("epoch,step,loss\n0,9,0.5\n0,1\r9,0.4\n", Course(step=9, epoch=0, loss=0.5)),
     ],
 )  # fmt: skip
 def test_lines_of_a_table(tmp_path: Path, text: str, course: Course | None) -> None:

@@ -168,7 +168,10 @@ def read_table(path: Path, table: MetricsTable) -> Course | None:
         return None
     if not head.endswith("\n"):
         return None
-    columns = [name.strip() for name in next(csv.reader([head]), [])]
+    try:
+        columns = [name.strip() for name in next(csv.reader([head]), [])]
+    except csv.Error:  # such as a CR inside the line
+        return None
     if not columns or len(columns) > _COLUMNS_MAX:
         return None
     rows = [row for row in _rows(tail) if len(row) == len(columns) and row[0] != columns[0]]
