@@ -153,7 +153,7 @@ def fold_entry(past: History, noted: Stamped) -> History:
         case TrainerToldEntry():
             return with_told(past, entry)
         case RecoveryEntry():
-            keys = past.recovery_keys | {entry.about}
+            keys = (*past.recovery_keys, entry.about)
             return replace(past, recovery=entry.sentences, recovery_keys=keys)
         case IntervalHintEntry():
             return replace(past, interval_told=(entry.interval_s, entry.best_s))

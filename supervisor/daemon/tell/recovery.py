@@ -4,11 +4,13 @@ No decision depends on it. It is told once a run, and again only when it changes
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from signal import SIGTERM
 
 from supervisor.checkpoint.how_to_resume import how_to_resume
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.core.entries.attempt import AttemptEndedEntry
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.trainer import IntervalHintEntry, RecoveryEntry
@@ -27,11 +29,11 @@ from supervisor.core.rules.save_interval import (
 )
 from supervisor.core.states import State
 from supervisor.core.trainer_description import TrainerDescription
-from supervisor.core.vocabulary import Phase, RunState
+from supervisor.core.vocabulary import Phase, RunState, Tier
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.look.exit_code_owner import runs_python
+from supervisor.daemon.look.next_save import NextSave
 from supervisor.daemon.look.observer import Observation
-from supervisor.daemon.look.save_pace import SavePace
 from supervisor.daemon.run import Run
 from supervisor.survey.answer import Survey
 from supervisor.system.clock import wall_s
@@ -45,6 +47,11 @@ LONGEST_WAIT_S = 20.0
 # A search or a loop over folds has no more to say than this.
 _TOLD_MOST = 10
 _RECOVERY_S = 60.0
+# Two saves may be one epoch's last and best. Their interval counts once a third one is proven, and
+# only if the next save is not long overdue by it: a file is proven 10 s after it was written.
+_LEAST_SAVES = 3
+_FRESH_S = 9.0
+_OVERDUE = 2.0
 # Loops that only show that they live: nothing saves at a stop but they themselves.
 _SIGNS_OF_LIFE = ("accelerate", "torch")
 _LAUNCHERS = frozenset({
@@ -56,17 +63,22 @@ _LAUNCHERS = frozenset({
 class RecoveryTeller:
     """Follows the attempts of one run."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, next_save: NextSave) -> None:
+        """`next_save` has learned how often the trainer saves."""
         history = run.history
         self.told: tuple[str, ...] = history.recovery
         """What `status` shows."""
         self._run = run
-        self._keys = set(history.recovery_keys)
+        self._next_save = next_save
+        self._keys = history.recovery_keys
         self._interval_told = history.interval_told
         self._deaths = history.deaths
         self._save_s = history.last_save_s
         self._tool: str | None = None
         self._has_saved = False
+        self._proven: dict[str, float] = {}
+        self._saves = 0
+        """Proven ones of this daemon's attempts."""
         self._begin(0)
         run.journal.listeners.append(self._note)
 
@@ -77,7 +89,8 @@ class RecoveryTeller:
         self._step_s: float | None = None
         self._stop: StopWay | None = None
         self._is_sure = False
-        self._pace = SavePace()
+        self._newest: CheckpointEntry | None = None
+        """The newest save of the attempt, proven or not."""
 
     def _note(self, entry: Entry) -> None:
         if isinstance(entry, AttemptEndedEntry):
@@ -85,12 +98,32 @@ class RecoveryTeller:
 
     def note_survey(self, survey: Survey, since: float | None) -> None:
         """Take in what a survey found; `since`: the attempt's start, seconds since 1970."""
-        self._pace.note(survey.entries, wall_s() if since is None else since)
+        self._note_saves(survey.entries, wall_s() if since is None else since)
         newest = survey.newest_valid
-        self._has_saved = self._pace.has_any or (newest is not None and newest.own_run)
+        self._has_saved = newest is not None and newest.own_run
         if newest is not None:
             sentence = how_to_resume(newest.path, newest.hashes)
             self._tool = None if sentence is None else sentence.partition(":")[0]
+
+    def _note_saves(self, entries: Iterable[CheckpointEntry], since: float) -> None:
+        for entry in entries:
+            is_save = entry.tier == Tier.DISK and entry.own_run and entry.valid is not False
+            if not is_save or entry.mtime < since:
+                continue
+            if self._newest is None or entry.mtime >= self._newest.mtime:
+                self._newest = entry
+            # While it is being written, the same checkpoint has one time after the other.
+            if entry.valid and entry.mtime > self._proven.get(str(entry.path), 0.0):
+                self._proven[str(entry.path)] = entry.mtime
+                self._saves += 1
+
+    def _seen_s(self, now: float) -> float | None:
+        """How often it saves, as was seen; None: not known yet."""
+        interval_s, due_at = self._next_save.interval_s, self._next_save.due_at
+        if interval_s is None or due_at is None or self._saves < _LEAST_SAVES:
+            return None
+        age_s = now - (due_at - interval_s)
+        return interval_s if age_s <= max(_OVERDUE * interval_s, _FRESH_S) else None
 
     def poll(self, state: State, attempt: RunningAttempt | None, now: float) -> None:
         """Tell what is news, once the running attempt trains."""
@@ -102,7 +135,7 @@ class RecoveryTeller:
         self._save_s = attempt.last_save_s or self._save_s
         if not self._trains(look, now):
             return
-        known = self._known(attempt, look, state)
+        known = self._known(attempt, look, state, now)
         waited_s = now - (self._trains_since or now)
         waits = not self._is_sure or (bool(known.save_steps) and known.interval_s is None)
         if waited_s < PACE_S or (waits and waited_s < LONGEST_WAIT_S):
@@ -122,18 +155,22 @@ class RecoveryTeller:
                 self._step_s = (now - first[0]) / (step - first[1])
         course = look.course
         is_shown = course.step is not None or course.batch is not None
-        is_sure = look.observed.beating or step is not None or self._pace.has_any
+        is_sure = look.observed.beating or step is not None or self._newest is not None
         # A bar without a loss may be of what comes before: a download, the data made ready.
         self._is_sure = self._is_sure or is_sure or (is_shown and course.loss is not None)
         if (self._is_sure or is_shown) and self._trains_since is None:
             self._trains_since = now
         return self._trains_since is not None
 
-    def _known(self, attempt: RunningAttempt, look: Observation, state: State) -> Recovery:
+    def _known(
+        self, attempt: RunningAttempt, look: Observation, state: State, now: float
+    ) -> Recovery:
         said = look.description or TrainerDescription()
-        seen = self._pace.saves
+        seen_s = self._seen_s(now)
         is_said = said.save_every is not None or said.save_every_s is not None
-        place = said.directory or self._pace.place
+        place = said.directory
+        if place is None and self._newest is not None:
+            place = str(self._newest.path.parent)
         if place is None and self._has_saved:
             place = str(self._run.surveyor.directory)
         step_s = attempt.step_time.typical_s or self._step_s
@@ -150,9 +187,9 @@ class RecoveryTeller:
             is_order_known=said.stop is not None or (said.framework is None and _attached(look)),
             stop=self._stop_way(attempt, look, said),
         )
-        if is_said or seen.interval_s is None:
+        if is_said or seen_s is None:
             return known
-        return replace(known, save_steps=seen.steps, save_every_s=seen.interval_s, is_learned=True)
+        return replace(known, save_every_s=seen_s, is_learned=True)
 
     def _stop_way(
         self, attempt: RunningAttempt, look: Observation, said: TrainerDescription
@@ -182,7 +219,7 @@ class RecoveryTeller:
     def _tell(self, known: Recovery) -> None:
         sentences = recovery_sentences(known)
         self.told = sentences
-        self._keys.add(known.key)
+        self._keys = (*self._keys, known.key)
         entry = RecoveryEntry(attempt=self._attempt, sentences=sentences, about=known.key)
         self._run.journal.record(entry)
         self._run.console.say_paragraph(f"recovery: {'. '.join(sentences)}.")
