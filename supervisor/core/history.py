@@ -164,6 +164,9 @@ class History:
     """What those sentences depended on, each time that they were told."""
     interval_told: tuple[float, float] | None = None
     """The time between saves that was told to be far from the best, and the best."""
+    interval_hint: str | None = None
+    """The sentence that told it last."""
+    interval_hints: int = 0
     deaths: int = 0
     """Attempts that died of a failure, with nobody asking them to stop."""
     counters: CountersBySource = field(default_factory=dict, hash=False)

@@ -1,4 +1,4 @@
-"""Tells what a kill would cost the training, once it trains; and when saves are far too seldom.
+"""Tells what a kill would cost the training, once it trains.
 
 No decision depends on it. It is told once a run, and again only when it changes.
 """
@@ -11,30 +11,17 @@ from signal import SIGTERM
 
 from supervisor.checkpoint.how_to_resume import how_to_resume
 from supervisor.checkpoint.records import CheckpointEntry
-from supervisor.core.entries.attempt import AttemptEndedEntry
-from supervisor.core.entries.entry import Entry
-from supervisor.core.entries.trainer import IntervalHintEntry, RecoveryEntry
-from supervisor.core.replayed_end import is_death
-from supervisor.core.rules.recovery import (
-    Recovery,
-    StopWay,
-    advice_sentence,
-    recovery_sentences,
-)
-from supervisor.core.rules.save_interval import (
-    FAR,
-    SaveAdvice,
-    mean_time_to_failure_s,
-    save_advice,
-)
+from supervisor.core.entries.trainer import RecoveryEntry
+from supervisor.core.rules.recovery import Recovery, StopWay, recovery_sentences
 from supervisor.core.states import State
 from supervisor.core.trainer_description import TrainerDescription
-from supervisor.core.vocabulary import Phase, RunState, Tier
+from supervisor.core.vocabulary import RunState, Tier
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.look.exit_code_owner import runs_python
 from supervisor.daemon.look.next_save import NextSave
 from supervisor.daemon.look.observer import Observation
 from supervisor.daemon.run import Run
+from supervisor.daemon.tell.interval_hint import IntervalHints
 from supervisor.survey.answer import Survey
 from supervisor.system.clock import wall_s
 from supervisor.system.procfs import would_die_of
@@ -46,7 +33,6 @@ PACE_S = 2.0
 LONGEST_WAIT_S = 20.0
 # A search or a loop over folds has no more to say than this.
 _TOLD_MOST = 10
-_RECOVERY_S = 60.0
 # Two saves may be one epoch's last and best. Their interval counts once a third one is proven, and
 # only if the next save is not long overdue by it: a file is proven 10 s after it was written.
 _LEAST_SAVES = 3
@@ -66,21 +52,23 @@ class RecoveryTeller:
     def __init__(self, run: Run, next_save: NextSave) -> None:
         """`next_save` has learned how often the trainer saves."""
         history = run.history
-        self.told: tuple[str, ...] = history.recovery
-        """What `status` shows."""
+        self._sentences = history.recovery
+        self._hints = IntervalHints(run)
         self._run = run
         self._next_save = next_save
         self._keys = history.recovery_keys
-        self._interval_told = history.interval_told
-        self._deaths = history.deaths
-        self._save_s = history.last_save_s
         self._tool: str | None = None
         self._has_saved = False
         self._proven: dict[str, float] = {}
         self._saves = 0
         """Proven ones of this daemon's attempts."""
         self._begin(0)
-        run.journal.listeners.append(self._note)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What `status` shows."""
+        hint = self._hints.sentence
+        return self._sentences if hint is None else (*self._sentences, hint)
 
     def _begin(self, attempt: int) -> None:
         self._attempt = attempt
@@ -91,10 +79,6 @@ class RecoveryTeller:
         self._is_sure = False
         self._newest: CheckpointEntry | None = None
         """The newest save of the attempt, proven or not."""
-
-    def _note(self, entry: Entry) -> None:
-        if isinstance(entry, AttemptEndedEntry):
-            self._deaths += is_death(entry)
 
     def note_survey(self, survey: Survey, since: float | None) -> None:
         """Take in what a survey found; `since`: the attempt's start, seconds since 1970."""
@@ -132,7 +116,7 @@ class RecoveryTeller:
             return
         if attempt.number != self._attempt:
             self._begin(attempt.number)
-        self._save_s = attempt.last_save_s or self._save_s
+        self._hints.note_save(attempt.number, attempt.last_save_s)
         if not self._trains(look, now):
             return
         known = self._known(attempt, look, state, now)
@@ -142,7 +126,7 @@ class RecoveryTeller:
             return
         if len(self._keys) < _TOLD_MOST and known.is_news(self._keys):
             self._tell(known)
-        self._advise(known, state)
+        self._hints.poll(known, state)
 
     def _trains(self, look: Observation, now: float) -> bool:
         """Whether there is a sign of training: a step, a printed count, or a checkpoint."""
@@ -218,45 +202,11 @@ class RecoveryTeller:
 
     def _tell(self, known: Recovery) -> None:
         sentences = recovery_sentences(known)
-        self.told = sentences
+        self._sentences = sentences
         self._keys = (*self._keys, known.key)
         entry = RecoveryEntry(attempt=self._attempt, sentences=sentences, about=known.key)
         self._run.journal.record(entry)
         self._run.console.say_paragraph(f"recovery: {'. '.join(sentences)}.")
-
-    def _advise(self, known: Recovery, state: State) -> None:
-        """Tell of an interval between saves that is far from what failures cost."""
-        interval_s, save_s = known.interval_s, self._save_s
-        if interval_s is None or not save_s:
-            return
-        spent = state.account
-        trained_s = spent.training_s + spent.saving_s + spent.replaying_s + spent.unknown_s
-        mttf_s = mean_time_to_failure_s(self._deaths, trained_s)
-        recovery_s = state.learned.get(Phase.STARTUP) or _RECOVERY_S
-        advice = save_advice(interval_s, save_s, mttf_s, recovery_s, known.step_s)
-        if advice is None or not self._is_new(advice):
-            return
-        self._interval_told = advice.interval_s, advice.best_s
-        sentence = advice_sentence(advice, None if known.is_by_format else known.trainer)
-        self.told = (*self.told, sentence)
-        self._run.journal.record(
-            IntervalHintEntry(
-                attempt=self._attempt,
-                interval_s=round(interval_s, 1),
-                best_s=round(advice.best_s, 1),
-                save_s=round(save_s, 3),
-                failure_s=round(mttf_s),
-                sentence=sentence,
-            )
-        )
-        self._run.console.say_paragraph(f"recovery: {sentence}.")
-
-    def _is_new(self, advice: SaveAdvice) -> bool:
-        """Whether the interval or the best one is another than was told."""
-        if self._interval_told is None:
-            return True
-        told, now = self._interval_told, (advice.interval_s, advice.best_s)
-        return any(not 1 / FAR <= a / b <= FAR for a, b in zip(now, told, strict=True))
 
 
 def _attached(look: Observation) -> bool:
