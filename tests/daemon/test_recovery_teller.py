@@ -1,16 +1,22 @@
 """What is told of a training's saves and of a stop while it runs, and what is told again."""
 
+import subprocess
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.trainer import RecoveryEntry
 from supervisor.core.history import History
+from supervisor.core.sign_of_life import StopAnswer
 from supervisor.core.states import Policy, State
 from supervisor.core.trainer_description import TrainerDescription
 from supervisor.core.vocabulary import RunState, Tier
@@ -57,7 +63,8 @@ class Training:
             look=self.look,
             last_save_s=None,
             step_time=SimpleNamespace(typical_s=None),
-            moments={},
+            moments={"chosen": 1.0},
+            signs=SimpleNamespace(living=()),
         )
         self.polls = 0
 
@@ -74,6 +81,10 @@ class Training:
         self.saves.note_survey(survey)
         self.teller.note_survey(survey, time.time() - STARTED_S)
         self.poll()
+
+    def of_stops(self) -> list[str]:
+        """The last sentence of each paragraph, which is of a stop."""
+        return [one.sentences[-1] for one in self.recorded if isinstance(one, RecoveryEntry)]
 
     def about(self) -> list[str]:
         """The first sentence of each paragraph."""
@@ -186,3 +197,86 @@ def test_an_adapter_that_said_how_often_it_saves() -> None:
     training.survey(saved(908.0), saved(608.0), saved(308.0))
     (told,) = training.about()
     assert "every 50 steps (about every 50 s)" in told
+
+
+# It handles SIGTERM once it is told to.
+TRAINER = """
+import signal, sys
+print("up", flush=True)
+for line in sys.stdin:
+    signal.signal(signal.SIGTERM, print)
+    print("handled", flush=True)
+"""
+
+
+@contextmanager
+def process() -> Iterator[subprocess.Popen[str]]:
+    """A trainer's process, in which SIGTERM has its default action."""
+    words = [sys.executable, "-c", TRAINER]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "up\n"
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def take_sigterm(child: subprocess.Popen[str]) -> None:
+    """From now on the process handles SIGTERM."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write("now\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == "handled\n"
+
+
+@pytest.mark.parametrize("handles", [False, True])
+def test_a_loop_that_describes_itself_after_its_first_bar(*, handles: bool) -> None:
+    """Its data were being made ready. By its first step the hook may have taken SIGTERM."""
+    training = Training()
+    with process() as child:
+        training.attempt.pid = child.pid
+        training.poll()
+        assert training.of_stops()[-1].endswith("it gets SIGTERM and saves nothing")
+        if handles:
+            take_sigterm(child)
+        training.look.description = cast("Any", TrainerDescription(framework="torch 2.13"))
+        training.poll()
+        assert "waits for its next save" in training.of_stops()[-1]
+        if not handles:
+            take_sigterm(child)
+        training.poll()
+        assert len(training.of_stops()) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (StopAnswer.HANDLED, "waits for its next save"),
+        (StopAnswer.ENDS, "waits for its next save"),
+        (StopAnswer.NONE, "left to the script"),
+    ],
+)
+def test_whose_handler_it_is(answer: StopAnswer, words: str) -> None:
+    """A loop's own signs tell whether the hook has taken SIGTERM."""
+    training = Training()
+    with process() as child:
+        take_sigterm(child)
+        training.attempt.pid = child.pid
+        training.attempt.signs.living = (SimpleNamespace(stop=answer),)
+        training.poll()
+        assert words in training.of_stops()[-1]
+
+
+def test_a_handler_that_turns_out_to_be_the_hooks() -> None:
+    """The first look came between the handler and the sign that tells of it."""
+    training = Training()
+    with process() as child:
+        take_sigterm(child)
+        training.attempt.pid = child.pid
+        training.attempt.signs.living = (SimpleNamespace(stop=StopAnswer.NONE),)
+        training.poll()
+        training.attempt.signs.living = (SimpleNamespace(stop=StopAnswer.HANDLED),)
+        training.poll()
+        assert "waits for its next save" in training.of_stops()[-1]

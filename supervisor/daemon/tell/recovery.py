@@ -13,6 +13,7 @@ from supervisor.checkpoint.how_to_resume import how_to_resume
 from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.core.entries.trainer import RecoveryEntry
 from supervisor.core.rules.recovery import Recovery, StopWay, recovery_sentences
+from supervisor.core.sign_of_life import StopAnswer
 from supervisor.core.states import State
 from supervisor.core.trainer_description import TrainerDescription
 from supervisor.core.vocabulary import RunState, Tier
@@ -184,7 +185,11 @@ class RecoveryTeller:
         is_sign = (said.framework or "").partition(" ")[0] in _SIGNS_OF_LIFE
         if _attached(look) and not is_sign:
             return StopWay.ASKED
-        if self._stop is None and attempt.pid is not None:
+        is_sign = is_sign or bool(attempt.signs.living)
+        # A bar may be shown before the loop's first step, which is its first sign of life. And what
+        # handles SIGTERM in such a loop may turn out to be the hook.
+        is_open = self._stop is None or (is_sign and self._stop is not StopWay.NEXT_SAVE)
+        if is_open and attempt.pid is not None:
             self._stop = self._by_default(attempt, attempt.pid, is_sign=is_sign)
         return self._stop
 
@@ -195,8 +200,11 @@ class RecoveryTeller:
         if is_launched or not runs_python(command):
             return StopWay.NEXT_SAVE if is_sign else StopWay.UNKNOWN
         dies = would_die_of(pid, SIGTERM)
-        # An adopted loop may have a handler of the hook's by now.
-        if is_sign and (dies or "chosen" not in attempt.moments):
+        # The hook takes SIGTERM only where it had its default action. An adopted loop may have a
+        # handler of the hook's by now.
+        is_hooks = any(sign.stop is not StopAnswer.NONE for sign in attempt.signs.living)
+        had_none = dies or is_hooks or self._stop is StopWay.DIES
+        if is_sign and (had_none or "chosen" not in attempt.moments):
             return StopWay.NEXT_SAVE
         return StopWay.DIES if dies else StopWay.SCRIPT
 
