@@ -11,11 +11,13 @@ from supervisor.checkpoint.records import Known
 from supervisor.daemon.look.metrics_file import PAUSE_S, TABLES, MetricsFile, read_table
 from supervisor.daemon.look.printed_course import NOTHING_PRINTED, Course
 from supervisor.daemon.look.surveyor import Surveyor
+from supervisor.system import mounts
 from supervisor.system.clock import monotonic_s
 
 PRINTED = Path(__file__).with_name("printed")
 LIGHTNING, ULTRALYTICS = TABLES
 HEADER = "epoch,step,train_loss,val_loss\n"
+ROW = HEADER + "0,9,0.5,\n"
 
 
 def metrics_file(tmp_path: Path, *, began_s_ago: float = 60.0) -> MetricsFile:
@@ -134,6 +136,26 @@ def test_tables_of_other_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert looked(metrics_file(tmp_path)).step == 19
     write(tmp_path / "lightning_logs" / "version_2" / "metrics.csv", HEADER + "0,29,0.5,\n")
     assert looked(metrics_file(tmp_path)) == NOTHING_PRINTED
+
+
+@pytest.mark.parametrize(
+    ("remote", "is_link", "is_read"),
+    [("elsewhere", False, True), ("work", False, False), (".", False, True), ("far", True, False)],
+)
+def test_a_server_that_may_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remote: str, *, is_link: bool, is_read: bool
+) -> None:
+    """A working directory there is not looked into, unless the checkpoints are there as well."""
+    logs = tmp_path / "work" / "lightning_logs"
+    write(tmp_path / ("far" if is_link else "work/lightning_logs") / "version_0/metrics.csv", ROW)
+    logs.parent.mkdir(exist_ok=True)
+    if is_link:
+        logs.symlink_to("../far")
+    monkeypatch.chdir(logs.parent)
+    points = frozenset({Path("/"), tmp_path / remote})
+    monkeypatch.setattr(mounts, "mount_points", lambda: points)
+    monkeypatch.setattr(mounts, "remote_mount_points", lambda: points - {Path("/")})
+    assert (looked(metrics_file(tmp_path)).step == 9) is is_read
 
 
 def test_the_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
