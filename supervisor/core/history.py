@@ -160,10 +160,13 @@ class History:
     """What was told of trainers that save into another directory than the configured one."""
     recovery: tuple[str, ...] = ()
     """What was told last of what a kill would cost."""
-    recovery_keys: frozenset[str] = frozenset()
+    recovery_keys: tuple[str, ...] = ()
     """What those sentences depended on, each time that they were told."""
     interval_told: tuple[float, float] | None = None
     """The time between saves that was told to be far from the best, and the best."""
+    interval_hint: str | None = None
+    """The sentence that told it last."""
+    interval_hints: int = 0
     deaths: int = 0
     """Attempts that died of a failure, with nobody asking them to stop."""
     counters: CountersBySource = field(default_factory=dict, hash=False)

@@ -154,10 +154,12 @@ def fold_entry(past: History, noted: Stamped) -> History:
         case TrainerToldEntry():
             return with_told(past, entry)
         case RecoveryEntry():
-            keys = past.recovery_keys | {entry.about}
+            keys = (*past.recovery_keys, entry.about)
             return replace(past, recovery=entry.sentences, recovery_keys=keys)
         case IntervalHintEntry():
-            return replace(past, interval_told=(entry.interval_s, entry.best_s))
+            told, count = (entry.interval_s, entry.best_s), past.interval_hints + 1
+            past = replace(past, interval_told=told, interval_hints=count)
+            return replace(past, interval_hint=entry.sentence)
         case ProgressEntry(step=step, written=written):
             budget = with_place(with_headway(past.budget), entry.place, step)
             return replace(

@@ -16,6 +16,7 @@ from supervisor.daemon.look.scheduler import Scheduler
 from supervisor.daemon.look.step_watch import StepWatch
 from supervisor.daemon.run import Run
 from supervisor.daemon.tell.changes import Changes
+from supervisor.survey.answer import Survey
 
 
 @dataclass(slots=True)
@@ -35,6 +36,16 @@ class Parts:
     changes: Changes
     attempt: RunningAttempt | None = None
     """The attempt that runs, else the last one."""
+
+    def note_saves(self, survey: Survey) -> None:
+        """Learn from a survey how often the attempt saves.
+
+        Before this daemon has an attempt, the checkpoints are those of earlier ones: the pauses
+        between attempts would count.
+        """
+        if self.attempt is not None:
+            self.next_save.follow(self.attempt.number, self.attempt.started_at)
+            self.next_save.note_survey(survey)
 
     @classmethod
     def of(

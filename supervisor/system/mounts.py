@@ -19,6 +19,7 @@ __all__ = [
     "mount_options",
     "mount_point",
     "mount_points",
+    "remote_mount",
     "remote_mount_points",
 ]
 
@@ -65,6 +66,17 @@ def remote_mount_points() -> frozenset[Path]:
         if len(fields) > 4 and (kind in NETWORK_TYPES or kind.startswith("fuse")):
             found.add(mount_place(fields[4]))
     return frozenset(found)
+
+
+def remote_mount(path: Path) -> Path | None:
+    """The mount of another machine's, or a process's, file system that holds an absolute path.
+
+    The path is not touched: a server that no longer answers would block the caller. Links in it are
+    not followed.
+    """
+    points = mount_points() or frozenset()
+    held = next((one for one in (path, *path.parents) if one in points), None)
+    return held if held in remote_mount_points() else None
 
 
 def is_network(path: Path) -> bool:

@@ -54,7 +54,7 @@ def test_a_kill_after_a_save_loses_no_more_than_the_interval() -> None:
         (replace(TRAINER, step_s=10.0), "Nothing is saved within an hour: a kill loses up to 83"),
         (replace(TRAINER, save_steps=0, save_every_s=600.0), "out every 10 min. A kill loses up"),
         (Recovery(), "where and how often the trainer saves is not known before its first save"),
-        (Recovery(has_saved=True, place="o"), "how often is known after its second save"),
+        (Recovery(has_saved=True, place="o"), "how often is known after its third save"),
         (Recovery(has_saved=True, place="o"), "A kill loses everything since the last save"),
         (
             Recovery(trainer="nanoGPT", is_by_format=True, place="out"),
@@ -102,20 +102,26 @@ def test_the_longest_paragraph_has_six_lines_of_100_columns() -> None:
 
 def test_times_are_no_news() -> None:
     """The same training at another pace, or in the next version's folder, is told once."""
-    told = {replace(TRAINER, place="logs/version_3").key}
+    told = [replace(TRAINER, place="logs/version_3").key]
     assert not replace(TRAINER, place="logs/version_12", step_s=7.0, has_saved=True).is_news(told)
     assert replace(TRAINER, place="logs/version_3", save_steps=100).is_news(told)
     assert replace(TRAINER, place="logs/version_3", stop=StopWay.SCRIPT).is_news(told)
 
 
 def test_an_interval_that_was_seen_is_news_once() -> None:
-    """At the next attempt the interval is not known again; that is no news."""
+    """At the next attempt the interval is not known again; that is no news. Another interval is."""
     unknown = Recovery(place="out", has_saved=True, stop=StopWay.DIES)
     seen = replace(unknown, save_every_s=300.0, is_learned=True)
-    assert unknown.is_news(set())
-    assert seen.is_news({unknown.key})
-    assert not unknown.is_news({seen.key})
-    assert not replace(seen, save_every_s=900.0).is_news({unknown.key, seen.key})
+    assert unknown.is_news(())
+    assert seen.is_news((unknown.key,))
+    assert not unknown.is_news((seen.key,))
+    assert not replace(seen, save_every_s=500.0).is_news((seen.key, unknown.key))
+    late = replace(seen, save_every_s=900.0)
+    assert late.is_news((unknown.key, seen.key))
+    assert not late.is_news((seen.key, late.key))
+    assert seen.is_news((seen.key, late.key))
+    assert not replace(seen, place="out2").is_news((seen.key,))
+    assert replace(seen, place="other").is_news((seen.key,))
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ from supervisor.checkpoint.records import Known
 from supervisor.daemon.look.metrics_file import PAUSE_S, TABLES, MetricsFile, read_table
 from supervisor.daemon.look.printed_course import NOTHING_PRINTED, Course
 from supervisor.daemon.look.surveyor import Surveyor
+from supervisor.system import mounts
 from supervisor.system.clock import monotonic_s
 
 PRINTED = Path(__file__).with_name("printed")
 LIGHTNING, ULTRALYTICS = TABLES
 HEADER = "epoch,step,train_loss,val_loss\n"
+ROW = HEADER + "0,9,0.5,\n"
 
 
 def metrics_file(tmp_path: Path, *, began_s_ago: float = 60.0) -> MetricsFile:
@@ -32,7 +34,7 @@ def looked(followed: MetricsFile, at: float = 1.0) -> Course:
 def write(path: Path, text: str) -> Path:
     """A table with this text, in folders made for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, newline="")
     return path
 
 
@@ -64,6 +66,11 @@ def test_the_table_of_ultralytics() -> None:
         ("epoch,step,train_loss_epoch,train_loss_step\n0,9,,0.5\n0,19,0.4,\n", Course(step=19, epoch=0, loss=0.4)),
         ('epoch,"a,b",step,loss\n0,1,9,nan\n', Course(step=9, epoch=0, loss=float("nan"))),
         ("epoch,step,loss\n-1,9,1\n", Course(step=9, loss=1.0)),
+        # Python's reader of tables refuses a CR inside a line.
+        ("epoch,step\rx,loss\n0,9,0.5\n", None),
+        ("epoch,step\r\r\n0,9\r\r\n", Course(step=9, epoch=0)),
+        ("epoch,step\r\n0,9\r\n", Course(step=9, epoch=0)),
+        ("epoch,step,loss\n0,9,0.5\n0,1\r9,0.4\n", Course(step=9, epoch=0, loss=0.5)),
     ],
 )  # fmt: skip
 def test_lines_of_a_table(tmp_path: Path, text: str, course: Course | None) -> None:
@@ -129,6 +136,26 @@ def test_tables_of_other_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert looked(metrics_file(tmp_path)).step == 19
     write(tmp_path / "lightning_logs" / "version_2" / "metrics.csv", HEADER + "0,29,0.5,\n")
     assert looked(metrics_file(tmp_path)) == NOTHING_PRINTED
+
+
+@pytest.mark.parametrize(
+    ("remote", "is_link", "is_read"),
+    [("elsewhere", False, True), ("work", False, False), (".", False, True), ("far", True, False)],
+)
+def test_a_server_that_may_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remote: str, *, is_link: bool, is_read: bool
+) -> None:
+    """A working directory there is not looked into, unless the checkpoints are there as well."""
+    logs = tmp_path / "work" / "lightning_logs"
+    write(tmp_path / ("far" if is_link else "work/lightning_logs") / "version_0/metrics.csv", ROW)
+    logs.parent.mkdir(exist_ok=True)
+    if is_link:
+        logs.symlink_to("../far")
+    monkeypatch.chdir(logs.parent)
+    points = frozenset({Path("/"), tmp_path / remote})
+    monkeypatch.setattr(mounts, "mount_points", lambda: points)
+    monkeypatch.setattr(mounts, "remote_mount_points", lambda: points - {Path("/")})
+    assert (looked(metrics_file(tmp_path)).step == 9) is is_read
 
 
 def test_the_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

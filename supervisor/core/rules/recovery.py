@@ -3,7 +3,7 @@
 Pure. The daemon says them once a run, and `check` says before a launch what of them is known.
 """
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +12,9 @@ from supervisor.core.wording import counted, rough_time
 
 HOUR_S = 3600.0
 _THEN = " | "
+_SEEN = "seen "
+# An interval that was seen is told again if it turns out to be so many times longer or shorter.
+_OTHER = 2.0
 _CHARS_MAX = 40
 _LOSSES_CHARS = 110
 # The key or argument for the steps between two saves, by the name of the library's adapter.
@@ -83,6 +86,17 @@ class Recovery:
         place = "".join(one for one in self.place or "" if not one.isdigit())
         return f"{self._about}{_THEN}{place} {self._every}"
 
+    def _told_s(self, told: Sequence[str]) -> float | None:
+        """The interval seen that was told last, with all else as now; None: there was none."""
+        start = self.key.rpartition(_SEEN)[0] + _SEEN
+        for key in reversed(told):
+            if key.startswith(start):
+                try:
+                    return float(key.removeprefix(start))
+                except ValueError:
+                    return None
+        return None
+
     @property
     def _about(self) -> str:
         """The part of the key that does not depend on saves."""
@@ -91,10 +105,19 @@ class Recovery:
 
     @property
     def _every(self) -> str:
-        return "seen" if self.is_learned else f"{self.save_steps} {self.save_every_s}"
+        if self.is_learned:
+            return f"{_SEEN}{self.save_every_s:.3g}"
+        return f"{self.save_steps} {self.save_every_s}"
 
-    def is_news(self, told: Collection[str]) -> bool:
-        """Whether the sentences say something that those with the keys `told` did not say."""
+    def is_news(self, told: Sequence[str]) -> bool:
+        """Whether the sentences say something that those with the keys `told` did not say.
+
+        `told`: the last one comes last.
+        """
+        if self.is_learned and self.save_every_s is not None:
+            before_s = self._told_s(told)
+            ratio = self.save_every_s / before_s if before_s else 0.0
+            return not 1 / _OTHER < ratio < _OTHER
         if self.is_interval_known:
             return self.key not in told
         return all(key.partition(_THEN)[0] != self._about for key in told)
@@ -118,7 +141,7 @@ def _saves(known: Recovery) -> str:
         return f"{who} saves{where} {often}"
     if not known.place:
         return f"where and how often {who} saves is not known before its first save"
-    return f"{who} saves{where}; how often is known after its second save"
+    return f"{who} saves{where}; how often is known after its third save"
 
 
 def _often(known: Recovery) -> str:

@@ -65,7 +65,7 @@ class PeriodicWork:
         self._pruner = Pruner(run)
         self._troubles = SaveFailures(run, parts.snapshots, performer.keep_incident)
         self._reading = LongReading(run.console.say)
-        self._recovery = RecoveryTeller(run)
+        self._recovery = RecoveryTeller(run, parts.next_save)
         self._slow_patterns = SlowPatterns(run.progress, run.surveyor, run.rules)
         self._others = Others(run)
         self._resume_warning = ResumeWarning(run.console)
@@ -181,7 +181,7 @@ class PeriodicWork:
         self._last = answer.survey
         self._parts.saves.note_survey(answer.survey, state.attempt)
         self._parts.steps.note_survey(answer.survey)
-        self._parts.next_save.note_survey(answer.survey)
+        self._parts.note_saves(answer.survey)
         self._recovery.note_survey(answer.survey, self._parts.times.started)
         self._resume_warning.note_survey(answer.survey)
         entries: list[Entry] = []

@@ -18,6 +18,7 @@ from supervisor.daemon.look.printed_course import NOTHING_PRINTED, Course, StepP
 from supervisor.daemon.look.progress import decimal_of
 from supervisor.daemon.look.surveyor import Surveyor
 from supervisor.system.clock import monotonic_s, wall_s
+from supervisor.system.mounts import remote_mount
 
 PAUSE_S = 10.0
 _HEAD_BYTES = 8 << 10
@@ -111,7 +112,7 @@ class MetricsFile:
         for place in places:
             yield from self._tables_in(place)
         # Another run may have been started in the same place: then it is not known whose is whose.
-        workplace = [] if pid is None else _working_directory(pid)
+        workplace = [] if pid is None else self._workplace(pid)
         versions = [
             table
             for place in dict.fromkeys((*workplace, *places))
@@ -120,6 +121,19 @@ class MetricsFile:
         ]
         if len({table.path.parent for table in versions}) == 1:
             yield from versions
+
+    def _workplace(self, pid: int) -> list[Path]:
+        """Where the trainer works, unless that may block: a server that no longer answers.
+
+        The mounts of the checkpoints' directories are looked at in any case.
+        """
+        looked_at = {remote_mount(one.absolute()) for one in self._surveyor.directories}
+        return [
+            place
+            for place in _working_directory(pid)
+            if remote_mount(place) in {None, *looked_at}
+            and remote_mount(_led_to(place / _VERSIONS)) in {None, *looked_at}
+        ]
 
     def _tables_in(self, folder: Path) -> Iterator[_WrittenTable]:
         for table in TABLES:
@@ -142,6 +156,14 @@ def _working_directory(pid: int) -> list[Path]:
         return [Path(f"/proc/{pid}/cwd").readlink()]
     except OSError:
         return []
+
+
+def _led_to(folder: Path) -> Path:
+    """Where a link leads, without a look at what is there."""
+    try:
+        return Path(os.path.normpath(folder.parent / folder.readlink()))
+    except OSError:
+        return folder
 
 
 def _versions_in(place: Path) -> list[Path]:
@@ -168,7 +190,10 @@ def read_table(path: Path, table: MetricsTable) -> Course | None:
         return None
     if not head.endswith("\n"):
         return None
-    columns = [name.strip() for name in next(csv.reader([head]), [])]
+    try:
+        columns = [name.strip() for name in next(csv.reader([head]), [])]
+    except csv.Error:  # such as a CR inside the line
+        return None
     if not columns or len(columns) > _COLUMNS_MAX:
         return None
     rows = [row for row in _rows(tail) if len(row) == len(columns) and row[0] != columns[0]]

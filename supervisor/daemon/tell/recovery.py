@@ -1,38 +1,28 @@
-"""Tells what a kill would cost the training, once it trains; and when saves are far too seldom.
+"""Tells what a kill would cost the training, once it trains.
 
 No decision depends on it. It is told once a run, and again only when it changes.
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from signal import SIGTERM
 
 from supervisor.checkpoint.how_to_resume import how_to_resume
-from supervisor.core.entries.attempt import AttemptEndedEntry
-from supervisor.core.entries.entry import Entry
-from supervisor.core.entries.trainer import IntervalHintEntry, RecoveryEntry
-from supervisor.core.replayed_end import is_death
-from supervisor.core.rules.recovery import (
-    Recovery,
-    StopWay,
-    advice_sentence,
-    recovery_sentences,
-)
-from supervisor.core.rules.save_interval import (
-    FAR,
-    SaveAdvice,
-    mean_time_to_failure_s,
-    save_advice,
-)
+from supervisor.checkpoint.records import CheckpointEntry
+from supervisor.core.entries.trainer import RecoveryEntry
+from supervisor.core.rules.recovery import Recovery, StopWay, recovery_sentences
+from supervisor.core.sign_of_life import StopAnswer
 from supervisor.core.states import State
 from supervisor.core.trainer_description import TrainerDescription
-from supervisor.core.vocabulary import Phase, RunState
+from supervisor.core.vocabulary import RunState, Tier
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.look.exit_code_owner import runs_python
+from supervisor.daemon.look.next_save import NextSave
 from supervisor.daemon.look.observer import Observation
-from supervisor.daemon.look.save_pace import SavePace
 from supervisor.daemon.run import Run
+from supervisor.daemon.tell.interval_hint import IntervalHints
 from supervisor.survey.answer import Survey
 from supervisor.system.clock import wall_s
 from supervisor.system.procfs import would_die_of
@@ -44,7 +34,11 @@ PACE_S = 2.0
 LONGEST_WAIT_S = 20.0
 # A search or a loop over folds has no more to say than this.
 _TOLD_MOST = 10
-_RECOVERY_S = 60.0
+# Two saves may be one epoch's last and best. Their interval counts once a third one is proven, and
+# only if the next save is not long overdue by it: a file is proven 10 s after it was written.
+_LEAST_SAVES = 3
+_FRESH_S = 9.0
+_OVERDUE = 2.0
 # Loops that only show that they live: nothing saves at a stop but they themselves.
 _SIGNS_OF_LIFE = ("accelerate", "torch")
 _LAUNCHERS = frozenset({
@@ -56,19 +50,26 @@ _LAUNCHERS = frozenset({
 class RecoveryTeller:
     """Follows the attempts of one run."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, next_save: NextSave) -> None:
+        """`next_save` has learned how often the trainer saves."""
         history = run.history
-        self.told: tuple[str, ...] = history.recovery
-        """What `status` shows."""
+        self._sentences = history.recovery
+        self._hints = IntervalHints(run)
         self._run = run
-        self._keys = set(history.recovery_keys)
-        self._interval_told = history.interval_told
-        self._deaths = history.deaths
-        self._save_s = history.last_save_s
+        self._next_save = next_save
+        self._keys = history.recovery_keys
         self._tool: str | None = None
         self._has_saved = False
+        self._proven: dict[str, float] = {}
+        self._saves = 0
+        """Proven ones of this daemon's attempts."""
         self._begin(0)
-        run.journal.listeners.append(self._note)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What `status` shows."""
+        hint = self._hints.sentence
+        return self._sentences if hint is None else (*self._sentences, hint)
 
     def _begin(self, attempt: int) -> None:
         self._attempt = attempt
@@ -77,20 +78,37 @@ class RecoveryTeller:
         self._step_s: float | None = None
         self._stop: StopWay | None = None
         self._is_sure = False
-        self._pace = SavePace()
-
-    def _note(self, entry: Entry) -> None:
-        if isinstance(entry, AttemptEndedEntry):
-            self._deaths += is_death(entry)
+        self._newest: CheckpointEntry | None = None
+        """The newest save of the attempt, proven or not."""
 
     def note_survey(self, survey: Survey, since: float | None) -> None:
         """Take in what a survey found; `since`: the attempt's start, seconds since 1970."""
-        self._pace.note(survey.entries, wall_s() if since is None else since)
+        self._note_saves(survey.entries, wall_s() if since is None else since)
         newest = survey.newest_valid
-        self._has_saved = self._pace.has_any or (newest is not None and newest.own_run)
+        self._has_saved = newest is not None and newest.own_run
         if newest is not None:
             sentence = how_to_resume(newest.path, newest.hashes)
             self._tool = None if sentence is None else sentence.partition(":")[0]
+
+    def _note_saves(self, entries: Iterable[CheckpointEntry], since: float) -> None:
+        for entry in entries:
+            is_save = entry.tier == Tier.DISK and entry.own_run and entry.valid is not False
+            if not is_save or entry.mtime < since:
+                continue
+            if self._newest is None or entry.mtime >= self._newest.mtime:
+                self._newest = entry
+            # While it is being written, the same checkpoint has one time after the other.
+            if entry.valid and entry.mtime > self._proven.get(str(entry.path), 0.0):
+                self._proven[str(entry.path)] = entry.mtime
+                self._saves += 1
+
+    def _seen_s(self, now: float) -> float | None:
+        """How often it saves, as was seen; None: not known yet."""
+        interval_s, due_at = self._next_save.interval_s, self._next_save.due_at
+        if interval_s is None or due_at is None or self._saves < _LEAST_SAVES:
+            return None
+        age_s = now - (due_at - interval_s)
+        return interval_s if age_s <= max(_OVERDUE * interval_s, _FRESH_S) else None
 
     def poll(self, state: State, attempt: RunningAttempt | None, now: float) -> None:
         """Tell what is news, once the running attempt trains."""
@@ -99,17 +117,17 @@ class RecoveryTeller:
             return
         if attempt.number != self._attempt:
             self._begin(attempt.number)
-        self._save_s = attempt.last_save_s or self._save_s
+        self._hints.note_save(attempt.number, attempt.last_save_s)
         if not self._trains(look, now):
             return
-        known = self._known(attempt, look, state)
+        known = self._known(attempt, look, state, now)
         waited_s = now - (self._trains_since or now)
         waits = not self._is_sure or (bool(known.save_steps) and known.interval_s is None)
         if waited_s < PACE_S or (waits and waited_s < LONGEST_WAIT_S):
             return
         if len(self._keys) < _TOLD_MOST and known.is_news(self._keys):
             self._tell(known)
-        self._advise(known, state)
+        self._hints.poll(known, state)
 
     def _trains(self, look: Observation, now: float) -> bool:
         """Whether there is a sign of training: a step, a printed count, or a checkpoint."""
@@ -122,18 +140,22 @@ class RecoveryTeller:
                 self._step_s = (now - first[0]) / (step - first[1])
         course = look.course
         is_shown = course.step is not None or course.batch is not None
-        is_sure = look.observed.beating or step is not None or self._pace.has_any
+        is_sure = look.observed.beating or step is not None or self._newest is not None
         # A bar without a loss may be of what comes before: a download, the data made ready.
         self._is_sure = self._is_sure or is_sure or (is_shown and course.loss is not None)
         if (self._is_sure or is_shown) and self._trains_since is None:
             self._trains_since = now
         return self._trains_since is not None
 
-    def _known(self, attempt: RunningAttempt, look: Observation, state: State) -> Recovery:
+    def _known(
+        self, attempt: RunningAttempt, look: Observation, state: State, now: float
+    ) -> Recovery:
         said = look.description or TrainerDescription()
-        seen = self._pace.saves
+        seen_s = self._seen_s(now)
         is_said = said.save_every is not None or said.save_every_s is not None
-        place = said.directory or self._pace.place
+        place = said.directory
+        if place is None and self._newest is not None:
+            place = str(self._newest.path.parent)
         if place is None and self._has_saved:
             place = str(self._run.surveyor.directory)
         step_s = attempt.step_time.typical_s or self._step_s
@@ -150,9 +172,9 @@ class RecoveryTeller:
             is_order_known=said.stop is not None or (said.framework is None and _attached(look)),
             stop=self._stop_way(attempt, look, said),
         )
-        if is_said or seen.interval_s is None:
+        if is_said or seen_s is None:
             return known
-        return replace(known, save_steps=seen.steps, save_every_s=seen.interval_s, is_learned=True)
+        return replace(known, save_every_s=seen_s, is_learned=True)
 
     def _stop_way(
         self, attempt: RunningAttempt, look: Observation, said: TrainerDescription
@@ -163,7 +185,11 @@ class RecoveryTeller:
         is_sign = (said.framework or "").partition(" ")[0] in _SIGNS_OF_LIFE
         if _attached(look) and not is_sign:
             return StopWay.ASKED
-        if self._stop is None and attempt.pid is not None:
+        is_sign = is_sign or bool(attempt.signs.living)
+        # A bar may be shown before the loop's first step, which is its first sign of life. And what
+        # handles SIGTERM in such a loop may turn out to be the hook.
+        is_open = self._stop is None or (is_sign and self._stop is not StopWay.NEXT_SAVE)
+        if is_open and attempt.pid is not None:
             self._stop = self._by_default(attempt, attempt.pid, is_sign=is_sign)
         return self._stop
 
@@ -174,52 +200,21 @@ class RecoveryTeller:
         if is_launched or not runs_python(command):
             return StopWay.NEXT_SAVE if is_sign else StopWay.UNKNOWN
         dies = would_die_of(pid, SIGTERM)
-        # An adopted loop may have a handler of the hook's by now.
-        if is_sign and (dies or "chosen" not in attempt.moments):
+        # The hook takes SIGTERM only where it had its default action. An adopted loop may have a
+        # handler of the hook's by now.
+        is_hooks = any(sign.stop is not StopAnswer.NONE for sign in attempt.signs.living)
+        had_none = dies or is_hooks or self._stop is StopWay.DIES
+        if is_sign and (had_none or "chosen" not in attempt.moments):
             return StopWay.NEXT_SAVE
         return StopWay.DIES if dies else StopWay.SCRIPT
 
     def _tell(self, known: Recovery) -> None:
         sentences = recovery_sentences(known)
-        self.told = sentences
-        self._keys.add(known.key)
+        self._sentences = sentences
+        self._keys = (*self._keys, known.key)
         entry = RecoveryEntry(attempt=self._attempt, sentences=sentences, about=known.key)
         self._run.journal.record(entry)
         self._run.console.say_paragraph(f"recovery: {'. '.join(sentences)}.")
-
-    def _advise(self, known: Recovery, state: State) -> None:
-        """Tell of an interval between saves that is far from what failures cost."""
-        interval_s, save_s = known.interval_s, self._save_s
-        if interval_s is None or not save_s:
-            return
-        spent = state.account
-        trained_s = spent.training_s + spent.saving_s + spent.replaying_s + spent.unknown_s
-        mttf_s = mean_time_to_failure_s(self._deaths, trained_s)
-        recovery_s = state.learned.get(Phase.STARTUP) or _RECOVERY_S
-        advice = save_advice(interval_s, save_s, mttf_s, recovery_s, known.step_s)
-        if advice is None or not self._is_new(advice):
-            return
-        self._interval_told = advice.interval_s, advice.best_s
-        sentence = advice_sentence(advice, None if known.is_by_format else known.trainer)
-        self.told = (*self.told, sentence)
-        self._run.journal.record(
-            IntervalHintEntry(
-                attempt=self._attempt,
-                interval_s=round(interval_s, 1),
-                best_s=round(advice.best_s, 1),
-                save_s=round(save_s, 3),
-                failure_s=round(mttf_s),
-                sentence=sentence,
-            )
-        )
-        self._run.console.say_paragraph(f"recovery: {sentence}.")
-
-    def _is_new(self, advice: SaveAdvice) -> bool:
-        """Whether the interval or the best one is another than was told."""
-        if self._interval_told is None:
-            return True
-        told, now = self._interval_told, (advice.interval_s, advice.best_s)
-        return any(not 1 / FAR <= a / b <= FAR for a, b in zip(now, told, strict=True))
 
 
 def _attached(look: Observation) -> bool:
