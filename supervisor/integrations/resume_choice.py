@@ -38,7 +38,8 @@ class ResumeChoice:
 
         `asked`: what the script says, True for the newest there is. (True, None) means: begin anew.
         `why_not` says what keeps the library from going on from a checkpoint. On several nodes all
-        ranks have to call it: they do the same, as rank 0 says.
+        ranks have to call it: they do the same, as rank 0 says. It raises SystemExit if a rank
+        cannot learn what the others do.
         """
         if not self.is_supervised:
             return False, None

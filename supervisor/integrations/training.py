@@ -1,7 +1,8 @@
 """One training of this process, as an adapter tells it to the supervisor; no library's own words.
 
-Nothing here raises into the training, but `stop`, which ends it. Without a supervisor, in a helper
-process, or where the configuration does not want the adapter, all of it does nothing.
+Nothing here raises into the training, but `stop`, which ends it, and `resume_path` on a rank that
+cannot learn from where the others go on. Without a supervisor, in a helper process, or where the
+configuration does not want the adapter, all of it does nothing.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -344,3 +345,73 @@ def test_ranks_that_never_answer(tmp_path: Path) -> None:
     alone = agreed(0, "rank 1 is late")
     assert "not all ranks have answered" in (alone.remark or "")
     assert agreed(1, "rank 1 is late", 30.0).inject is False
+
+
+class Meeting:
+    """Ranks of one process that agree from where to resume, each when it comes."""
+
+    def __init__(self, path: Path, world_size: int) -> None:
+        import torch.distributed
+
+        self.store = torch.distributed.TCPStore("127.0.0.1", 0, None, True, wait_for_workers=False)
+        self.own, self.world_size = Resumption(True, str(path)), world_size
+        self.found: dict[int, bool | str] = {}
+
+    def join(self, rank: int, delay_s: float, look_s: float = 0.0) -> threading.Thread:
+        """Have a rank come after a delay; it looks at the checkpoint for `look_s`."""
+
+        def why_not(path: str | None) -> None:
+            time.sleep(look_s)
+
+        def come() -> None:
+            store = WorldStore(self.store.clone(), rank, self.world_size, "resume")
+            time.sleep(delay_s)
+            try:
+                self.found[rank] = resume_agreement.agree(store, self.own, why_not, 2.0).inject
+            except SystemExit as error:
+                self.found[rank] = str(error)
+
+        thread = threading.Thread(target=come)
+        thread.start()
+        return thread
+
+
+@pytest.mark.parametrize(
+    ("delays", "look_s", "resume"),
+    [((1.0, 0.0, 0.5), 0.0, True), ((1.7, 0.0, 3.0), 0.0, False), ((1.5, 0.0, 1.5), 1.4, False)],
+    ids=["in time", "one late", "a slow look"],
+)
+def test_ranks_at_the_end_of_their_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    delays: tuple[float, ...], look_s: float, resume: bool,
+) -> None:  # fmt: skip
+    """All resume or none does: a rank that has given up is not counted among those that agree."""
+    monkeypatch.setattr(resume_agreement, "_SPARE_S", 0.5)
+    meeting = Meeting(tmp_path, 3)
+    threads = [
+        meeting.join(rank, delay_s, look_s if rank == 1 else 0.0)
+        for rank, delay_s in enumerate(delays)
+    ]
+    for thread in threads:
+        thread.join()
+    assert meeting.found == dict.fromkeys(range(3), resume)
+
+
+def test_the_store_fails_after_a_rank_has_agreed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rank cannot know whether the others resume, so it does not begin by itself."""
+    count = WorldStore.count
+
+    def fail(self: WorldStore, key: str, more: int = 0) -> int:
+        number = count(self, key, more)
+        if self.rank == 1:
+            raise ConnectionError("gone")
+        return number
+
+    monkeypatch.setattr(WorldStore, "count", fail)
+    meeting = Meeting(tmp_path, 2)
+    for thread in [meeting.join(0, 0.0), meeting.join(1, 0.0)]:
+        thread.join()
+    assert meeting.found[0] is True
+    assert "cannot learn whether the other ranks resume" in str(meeting.found[1])
