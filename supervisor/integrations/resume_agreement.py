@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from .world_store import WorldStore
 
 # The ranks need not come to the training at once: one may read a model longer than the others.
-# torch's own collectives wait 10 min with NCCL, 30 min with gloo.
+# torch's own collectives wait 10 min with NCCL, 30 min with gloo. It is the same for all ranks: the
+# verdict of the first that waits in vain counts for all.
 PATIENCE_S = 300.0
-# A rank that knows of no checkpoint does not expect an offer.
-PATIENCE_WITHOUT_S = 60.0
 # For the last calls of the store, once the patience is over.
 _SPARE_S = 10.0
 _OFFER, _YES, _VERDICT, _GO = "resume/offer", "resume/yes", "resume/verdict", "go"

@@ -6,7 +6,7 @@ import os
 
 from ..worker.adapters import RESUME_ARGS
 from .ranks import RankMeeting
-from .resume_agreement import PATIENCE_S, PATIENCE_WITHOUT_S, agree
+from .resume_agreement import agree
 from .resuming import Resumption, choose
 
 TYPE_CHECKING = False
@@ -88,8 +88,7 @@ class ResumeChoice:
                 return f"{path} is not there"
             return why_not(path) if why_not else None
 
-        expects = own.inject or bool(os.environ.get("SUPERVISOR_RESUME_FROM"))
-        return agree(store, own, obstacle, PATIENCE_S if expects else PATIENCE_WITHOUT_S)
+        return agree(store, own, obstacle)
 
     def is_own(self, checkpoint: str) -> bool:
         """Whether an attempt of this run wrote this checkpoint, as far as that is known."""

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.integrations import resume_agreement
+from supervisor.integrations import resume_agreement, resume_choice
+from supervisor.integrations.ranks import RankMeeting
 from supervisor.integrations.resuming import Resumption
 from supervisor.integrations.world_store import WorldStore
 from supervisor.worker.page_reading import read_page
@@ -415,3 +416,23 @@ def test_the_store_fails_after_a_rank_has_agreed(
         thread.join()
     assert meeting.found[0] is True
     assert "cannot learn whether the other ranks resume" in str(meeting.found[1])
+
+
+def test_a_rank_without_a_checkpoint_waits_as_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its verdict counts for all, also for a rank 0 that comes later with a checkpoint."""
+    waited = []
+
+    def agree(store: object, own: Resumption, why_not: object, patience_s: float = 300.0,
+              ) -> Resumption:  # fmt: skip
+        waited.append(patience_s)
+        return own
+
+    monkeypatch.setattr(resume_choice, "agree", agree)
+    choice = resume_choice.ResumeChoice()
+    choice._worker = None
+    choice._ranks = RankMeeting(True, None, WorldStore(None, 1, 2, "resume"))
+    for own in (Resumption(False), Resumption(True, str(tmp_path))):
+        choice._choice_of_all(own, None)
+    assert waited == [resume_agreement.PATIENCE_S] * 2
