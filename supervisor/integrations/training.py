@@ -92,6 +92,7 @@ class Training(StopLooks, ResumeChoice):
         except Exception as error:
             self.is_supervised = False
             hook.tell(f"the adapter for {framework} is off: {type(error).__name__}: {error}")
+            self.take_no_stops()
 
     def _begin(
         self,
