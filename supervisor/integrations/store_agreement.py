@@ -88,7 +88,7 @@ class StoreAgreement:
         is_known = self._proposed != proposed or self._verdict.wait(_VERDICT_S)
         self._is_waited_for_since = None
         if not is_known:
-            self.refusal = "torch's store does not answer"
+            self._refuse("torch's store does not answer")
 
     def is_everyone_here(self) -> bool:
         """Whether each rank's adapter has joined; sure once the ranks have met in a collective."""
@@ -117,12 +117,17 @@ class StoreAgreement:
                 self._wait_for_round(number)
                 if self._is_closed or self._round(number):
                     return
-            self.refusal = "the ranks found no step that all of them reach"
+            self._refuse("the ranks found no step that all of them reach")
         except Exception as error:
-            self.refusal = f"torch's store fails: {type(error).__name__}: {str(error)[:200]}"
+            self._refuse(f"torch's store fails: {type(error).__name__}: {str(error)[:200]}")
         finally:
             self._proposed = 0
             self._verdict.set()
+
+    def _refuse(self, why: str) -> None:
+        """Take no stop; where a place is agreed on, all ranks leave there at the latest."""
+        if not self._agreed:
+            self.refusal = why
 
     def _wait_for_round(self, number: int) -> None:
         asked = f"stop/{number}/asked"
@@ -205,6 +210,8 @@ class StoreAgreement:
             self._wish = None
         elif verdict.startswith(_REFUSED):
             self.refusal = verdict[len(_REFUSED) :]
+        elif self._agreed:
+            self._wish = None  # an evaluation that goes on asks again
         self._proposed = 0
         self._verdict.set()
         return self.refusal is not None

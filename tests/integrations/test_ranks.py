@@ -17,9 +17,11 @@ from typing import Any
 
 import pytest
 
-from supervisor.integrations import resume_agreement, resume_choice
+from supervisor.integrations import resume_agreement, resume_choice, store_agreement
+from supervisor.integrations.node_agreement import PLACE_BITS
 from supervisor.integrations.ranks import RankMeeting
 from supervisor.integrations.resuming import Resumption
+from supervisor.integrations.store_agreement import StoreAgreement
 from supervisor.integrations.world_store import WorldStore
 from supervisor.worker.page_reading import read_page
 from tests.upgrade.installation import unpack_before
@@ -436,3 +438,45 @@ def test_a_rank_without_a_checkpoint_waits_as_long(
     for own in (Resumption(False), Resumption(True, str(tmp_path))):
         choice._choice_of_all(own, None)
     assert waited == [resume_agreement.PATIENCE_S] * 2
+
+
+def test_evaluations_before_the_place_that_is_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is too short to leave in it. However many they are, the place stays agreed on."""
+    import torch.distributed
+
+    monkeypatch.setattr(store_agreement, "_ACKNOWLEDGED_S", 0.1)
+    store = torch.distributed.TCPStore("127.0.0.1", 0, None, True, wait_for_workers=False)
+    ranks = [
+        StoreAgreement(WorldStore(store.clone(), rank, 2, "evaluations"), takes=True)
+        for rank in range(2)
+    ]
+
+    def look(boundary: int, place: int = 0, *, asks: bool = True) -> list[bool]:
+        time.sleep(0.005)
+        at = boundary << PLACE_BITS | place
+        return [rank.look(at, asks=asks, is_inside=place > 0, takes=True) for rank in ranks]
+
+    boundary, until = 0, time.monotonic() + 2.5
+    while time.monotonic() < until:  # the place is as many steps ahead as are done in a second
+        boundary += 1
+        look(boundary, asks=False)
+    look(boundary + 1)
+    boundary, until = boundary + 1, time.monotonic() + PATIENCE_S
+    while not all(rank._agreed for rank in ranks) and time.monotonic() < until:
+        time.sleep(0.02)
+    for _ in range(store_agreement._MOST_ROUNDS + 2):
+        boundary += 1
+        assert look(boundary) == [False, False]
+        assert look(boundary, 1) == [False, False]
+        boundary += 1
+        assert look(boundary) == [False, False]
+        time.sleep(0.3)  # a round goes by, after the evaluation that began it
+    assert [rank.refusal for rank in ranks] == [None, None]
+    left = [False, False]
+    while left == [False, False]:
+        boundary += 1
+        left = look(boundary)
+    assert left == [True, True]
+    assert boundary << PLACE_BITS == ranks[0]._agreed[0] == ranks[1]._agreed[0]
+    for rank in ranks:
+        rank.close()
