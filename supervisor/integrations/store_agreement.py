@@ -31,6 +31,7 @@ _MOST_MARGIN = 256
 _ACKNOWLEDGED_S = 1.0
 # Only a store whose host has stopped takes so long.
 _VERDICT_S = 10.0
+_EVERYONE_S = 60.0
 _GO, _AGAIN, _REFUSED = "go", "again", "refused: "
 
 
@@ -91,12 +92,21 @@ class StoreAgreement:
             self._refuse("torch's store does not answer")
 
     def is_everyone_here(self) -> bool:
-        """Whether each rank's adapter has joined; sure once the ranks have met in a collective."""
+        """Whether each rank's adapter has joined; sure once the ranks have met in a collective.
+
+        The first rank's answer counts for all. A slow store is waited for, as the other ranks may
+        wait for this one.
+        """
         from .world_store import within
 
         store = self._store
+
+        def decided() -> bool:
+            is_so = store.count("here") >= store.world_size
+            return store.decide("everyone", f"{is_so:d}") == "1"
+
         try:
-            return bool(within(_VERDICT_S, lambda: store.count("here") >= store.world_size))
+            return bool(within(_EVERYONE_S, decided))
         except Exception:
             return False  # all ranks meet the same store
 

@@ -27,6 +27,7 @@ from supervisor.worker.page_reading import read_page
 from tests.upgrade.installation import unpack_before
 
 from .conftest import Installation
+from .trainers import trainers_python
 
 pytestmark = pytest.mark.timeout(240)
 PATIENCE_S = 120.0
@@ -480,3 +481,72 @@ def test_evaluations_before_the_place_that_is_agreed(monkeypatch: pytest.MonkeyP
     assert boundary << PLACE_BITS == ranks[0]._agreed[0] == ranks[1]._agreed[0]
     for rank in ranks:
         rank.close()
+
+
+@pytest.mark.parametrize("is_joined", [True, False])
+def test_whether_everyone_is_here_is_the_same_for_all(
+    monkeypatch: pytest.MonkeyPatch, is_joined: bool
+) -> None:
+    """For a rank that the store answers late, and for one that has joined after the answer."""
+    import torch.distributed
+
+    store = torch.distributed.TCPStore("127.0.0.1", 0, None, True, wait_for_workers=False)
+    ranks = [WorldStore(store.clone(), rank, 2, "everyone") for rank in range(2)]
+    agreements = [StoreAgreement(rank, takes=True) for rank in ranks]
+    monkeypatch.setattr(store_agreement, "_VERDICT_S", 0.2)
+    count = WorldStore.count
+
+    def late(self: WorldStore, key: str, more: int = 0) -> int:
+        time.sleep(1.0 * self.rank)
+        return count(self, key, more)
+
+    monkeypatch.setattr(WorldStore, "count", late)
+    ranks[0].count("here", 2 if is_joined else 1)
+    found = [agreements[0].is_everyone_here()]
+    ranks[0].count("here", 0 if is_joined else 1)
+    found.append(agreements[1].is_everyone_here())
+    assert found == [is_joined, is_joined]
+    for agreement in agreements:
+        agreement.close()
+
+
+CONNECTION = """
+import sys, types, torch
+from lightning.pytorch.strategies import fsdp, model_parallel
+from _train_supervisor.integrations.lightning_ranks import bring_world_up
+found = []
+for module, name in ((fsdp, "FSDPStrategy"), (model_parallel, "ModelParallelStrategy")):
+    for device in ("cpu", "cuda"):
+        strategy = getattr(module, name)()
+        strategy.accelerator = types.SimpleNamespace(setup_device=lambda device: None)
+        strategy.parallel_devices = [torch.device(device, 0)]
+        strategy.cluster_environment = types.SimpleNamespace(
+            local_rank=lambda: 0, global_rank=lambda: 0, set_global_rank=print,
+            set_world_size=print, node_rank=lambda: 0)
+        called = []
+        class Called(BaseException):
+            pass
+        def connect(*args, **kwargs):
+            called.append((args, kwargs))
+            raise Called
+        module._init_dist_connection = connect
+        trainer = types.SimpleNamespace(world_size=2, num_devices=1, strategy=strategy)
+        for begin in (strategy.setup_environment, lambda: bring_world_up(trainer)):
+            try:
+                begin()
+            except Called:
+                pass
+        assert len(called) == 2 and called[0] == called[1], called
+        found.append(str(called[0][1].get("device_id")))
+print("same", *found)
+"""
+
+
+@pytest.mark.trainers
+def test_a_world_is_begun_as_the_library_does(installation: Installation) -> None:
+    """With the same backend, limit of time and device, for each strategy that shards."""
+    script = installation.write("connection.py", CONNECTION)
+    python, environment = trainers_python("lightning"), installation.environment()
+    done = installation.run(str(script), python=python, environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "same None cuda:0 None cuda:0"
