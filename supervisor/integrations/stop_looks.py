@@ -130,6 +130,11 @@ class StopLooks:
         if was_asked:
             os.kill(os.getpid(), signal.SIGTERM)
 
+    def _tell_of_stop_at_end(self, spans_nodes: bool) -> None:
+        """Tell of a stop that the last step met, so that no place was agreed on before."""
+        if spans_nodes and self.is_asked and not self._is_stopping:
+            self.tell("the training ended before the ranks agreed on a step to stop at")
+
     def is_everyone_here(self) -> bool:
         """Whether each rank of this training has an adapter at work.
 

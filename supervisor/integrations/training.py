@@ -248,6 +248,7 @@ class Training(StopLooks, ResumeChoice):
         if not self.is_supervised or self._is_ended:
             return
         self._is_ended = True
+        self._tell_of_stop_at_end(self._ranks.spans_nodes)
         self._leave_all()
         self.enter("final")
         if not heeds_stops or self._ranks.spans_nodes:

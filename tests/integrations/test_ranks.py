@@ -189,6 +189,16 @@ def test_fast_and_slow_steps_on_several_nodes(world: World, each: str) -> None:
     assert world.said(0, "stopped") == world.said(1, "stopped") != []
 
 
+def test_a_stop_that_meets_the_last_step_on_several_nodes(world: World) -> None:
+    """The training ends by itself, which the node that was asked to stop is told."""
+    world.start(2, nodes=True, EACH="0.3", STEPS="12")
+    world.stop(1)
+    assert world.codes() == [0, 0]
+    sentence = "the training ended before the ranks agreed on a step to stop at"
+    assert sentence in world.told(1, nodes=True)
+    assert sentence not in world.told(0, nodes=True)
+
+
 @pytest.mark.parametrize("nodes", [False, True], ids=["one node", "several"])
 def test_inside_an_evaluation(world: World, nodes: bool) -> None:
     """A stop in a long evaluation does not wait for its end."""
