@@ -20,11 +20,11 @@ def tells(method: Any) -> Any:
             return method(self, *args, **kwargs)
         except Exception as error:
             self.is_off = True
-            self.training.take_no_stops()
             self.training.tell(
                 f"the adapter for lightning is off from {method.__name__} on:"
                 f" {type(error).__name__}: {error}"
             )
+            self.training.take_no_stops()  # after the words, for it may end the process
             return None
 
     return guarded

@@ -34,11 +34,16 @@ def bring_world_up(trainer: Any) -> None:
         strategy.accelerator.setup_device(strategy.root_device)
         strategy.setup_distributed()
         return
-    connect = getattr(sys.modules[type(strategy).__module__], "_init_dist_connection", None)
+    module = sys.modules[type(strategy).__module__]
+    connect = getattr(module, "_init_dist_connection", None)
     backend = getattr(strategy, "_get_process_group_backend", None)
     if connect is not None and backend is not None and hasattr(strategy, "_timeout"):
         strategy.accelerator.setup_device(strategy.root_device)
-        connect(strategy.cluster_environment, backend(), timeout=strategy._timeout)
+        more = {"timeout": strategy._timeout}
+        if getattr(module, "_TORCH_GREATER_EQUAL_2_3", False):  # so do the library's own calls
+            device = strategy.root_device
+            more["device_id"] = device if device.type != "cpu" else None
+        connect(strategy.cluster_environment, backend(), **more)
 
 
 class RankStates:

@@ -6,7 +6,7 @@ import os
 
 from ..worker.adapters import RESUME_ARGS
 from .ranks import RankMeeting
-from .resume_agreement import PATIENCE_S, PATIENCE_WITHOUT_S, agree
+from .resume_agreement import agree
 from .resuming import Resumption, choose
 
 TYPE_CHECKING = False
@@ -38,7 +38,8 @@ class ResumeChoice:
 
         `asked`: what the script says, True for the newest there is. (True, None) means: begin anew.
         `why_not` says what keeps the library from going on from a checkpoint. On several nodes all
-        ranks have to call it: they do the same, as rank 0 says.
+        ranks have to call it: they do the same, as rank 0 says. It raises SystemExit if a rank
+        cannot learn what the others do.
         """
         if not self.is_supervised:
             return False, None
@@ -87,8 +88,7 @@ class ResumeChoice:
                 return f"{path} is not there"
             return why_not(path) if why_not else None
 
-        expects = own.inject or bool(os.environ.get("SUPERVISOR_RESUME_FROM"))
-        return agree(store, own, obstacle, PATIENCE_S if expects else PATIENCE_WITHOUT_S)
+        return agree(store, own, obstacle)
 
     def is_own(self, checkpoint: str) -> bool:
         """Whether an attempt of this run wrote this checkpoint, as far as that is known."""

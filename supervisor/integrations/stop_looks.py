@@ -34,6 +34,12 @@ if TYPE_CHECKING:
             """The training is over."""
 
 
+def _is_left_to_adapter(worker: Worker) -> bool:
+    """Whether the script neither handles the stop signals nor reads `should_stop`."""
+    has_read = getattr(worker, "has_read_should_stop", True)  # an older worker does not know
+    return not has_read and worker.handles_stops
+
+
 class StopLooks:
     """A training's looks for a stop."""
 
@@ -53,8 +59,7 @@ class StopLooks:
         worker = self._worker
         if worker is None or not self.is_supervised or self._is_off:
             return False
-        has_read = getattr(worker, "has_read_should_stop", True)  # an older worker does not know
-        return not has_read and worker.handles_stops
+        return _is_left_to_adapter(worker)
 
     @property
     def should_stop(self) -> bool:
@@ -113,13 +118,22 @@ class StopLooks:
         if not self._is_refusal_told:
             self._is_refusal_told = True
             self.tell(f"stops are left to the script: {why}")
-        if not self.may_stop or not getattr(worker, "_is_adapters", False):
+        self._give_stops_back(worker)
+
+    def _give_stops_back(self, worker: Worker) -> None:
+        is_ours = getattr(worker, "_is_adapters", False) and _is_left_to_adapter(worker)
+        if self._is_off or not is_ours:
             return  # the script's own, which knows of the stop
-        was_asked = self.is_asked
+        was_asked = bool(getattr(worker, "is_asked", False))
         self._is_off = True
         give_signals_back(worker, even_if_asked=True)
         if was_asked:
             os.kill(os.getpid(), signal.SIGTERM)
+
+    def _tell_of_stop_at_end(self, spans_nodes: bool) -> None:
+        """Tell of a stop that the last step met, so that no place was agreed on before."""
+        if spans_nodes and self.is_asked and not self._is_stopping:
+            self.tell("the training ended before the ranks agreed on a step to stop at")
 
     def is_everyone_here(self) -> bool:
         """Whether each rank of this training has an adapter at work.
@@ -129,10 +143,15 @@ class StopLooks:
         return self._agreement is None or self._agreement.is_everyone_here()
 
     def take_no_stops(self) -> None:
-        """Leave stops to the script from now on: the adapter has failed."""
-        self._is_off = True
+        """Leave stops to the script from now on: the adapter has failed.
+
+        One that was asked for before ends the process, as it does without the adapter.
+        """
         if self._agreement is not None:
             self._agreement.take_none()
+        if self._worker is not None:
+            self._give_stops_back(self._worker)
+        self._is_off = True
 
     @property
     def grace_s(self) -> float:

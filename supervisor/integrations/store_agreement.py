@@ -31,6 +31,7 @@ _MOST_MARGIN = 256
 _ACKNOWLEDGED_S = 1.0
 # Only a store whose host has stopped takes so long.
 _VERDICT_S = 10.0
+_EVERYONE_S = 60.0
 _GO, _AGAIN, _REFUSED = "go", "again", "refused: "
 
 
@@ -88,15 +89,24 @@ class StoreAgreement:
         is_known = self._proposed != proposed or self._verdict.wait(_VERDICT_S)
         self._is_waited_for_since = None
         if not is_known:
-            self.refusal = "torch's store does not answer"
+            self._refuse("torch's store does not answer")
 
     def is_everyone_here(self) -> bool:
-        """Whether each rank's adapter has joined; sure once the ranks have met in a collective."""
+        """Whether each rank's adapter has joined; sure once the ranks have met in a collective.
+
+        The first rank's answer counts for all. A slow store is waited for, as the other ranks may
+        wait for this one.
+        """
         from .world_store import within
 
         store = self._store
+
+        def decided() -> bool:
+            is_so = store.count("here") >= store.world_size
+            return store.decide("everyone", f"{is_so:d}") == "1"
+
         try:
-            return bool(within(_VERDICT_S, lambda: store.count("here") >= store.world_size))
+            return bool(within(_EVERYONE_S, decided))
         except Exception:
             return False  # all ranks meet the same store
 
@@ -117,12 +127,17 @@ class StoreAgreement:
                 self._wait_for_round(number)
                 if self._is_closed or self._round(number):
                     return
-            self.refusal = "the ranks found no step that all of them reach"
+            self._refuse("the ranks found no step that all of them reach")
         except Exception as error:
-            self.refusal = f"torch's store fails: {type(error).__name__}: {str(error)[:200]}"
+            self._refuse(f"torch's store fails: {type(error).__name__}: {str(error)[:200]}")
         finally:
             self._proposed = 0
             self._verdict.set()
+
+    def _refuse(self, why: str) -> None:
+        """Take no stop; where a place is agreed on, all ranks leave there at the latest."""
+        if not self._agreed:
+            self.refusal = why
 
     def _wait_for_round(self, number: int) -> None:
         asked = f"stop/{number}/asked"
@@ -205,6 +220,8 @@ class StoreAgreement:
             self._wish = None
         elif verdict.startswith(_REFUSED):
             self.refusal = verdict[len(_REFUSED) :]
+        elif self._agreed:
+            self._wish = None  # an evaluation that goes on asks again
         self._proposed = 0
         self._verdict.set()
         return self.refusal is not None

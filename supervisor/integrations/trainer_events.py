@@ -149,9 +149,9 @@ class TrainerEvents:
 
     def _give_up(self, error: Exception) -> None:
         self._stop = None
-        if self._training is not None:
-            self._training.take_no_stops()
         hook.tell(f"the adapter for {FRAMEWORK} is off: {type(error).__name__}: {error}")
+        if self._training is not None:
+            self._training.take_no_stops()  # after the words, for it may end the process
 
     @heard
     def on_step_begin(

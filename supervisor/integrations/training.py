@@ -1,7 +1,8 @@
 """One training of this process, as an adapter tells it to the supervisor; no library's own words.
 
-Nothing here raises into the training, but `stop`, which ends it. Without a supervisor, in a helper
-process, or where the configuration does not want the adapter, all of it does nothing.
+Nothing here raises into the training, but `stop`, which ends it, and `resume_path` on a rank that
+cannot learn from where the others go on. Without a supervisor, in a helper process, or where the
+configuration does not want the adapter, all of it does nothing.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ class Training(StopLooks, ResumeChoice):
         except Exception as error:
             self.is_supervised = False
             hook.tell(f"the adapter for {framework} is off: {type(error).__name__}: {error}")
+            self.take_no_stops()
 
     def _begin(
         self,
@@ -246,6 +248,7 @@ class Training(StopLooks, ResumeChoice):
         if not self.is_supervised or self._is_ended:
             return
         self._is_ended = True
+        self._tell_of_stop_at_end(self._ranks.spans_nodes)
         self._leave_all()
         self.enter("final")
         if not heeds_stops or self._ranks.spans_nodes:

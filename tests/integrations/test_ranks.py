@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,13 +17,17 @@ from typing import Any
 
 import pytest
 
-from supervisor.integrations import resume_agreement
+from supervisor.integrations import resume_agreement, resume_choice, store_agreement
+from supervisor.integrations.node_agreement import PLACE_BITS
+from supervisor.integrations.ranks import RankMeeting
 from supervisor.integrations.resuming import Resumption
+from supervisor.integrations.store_agreement import StoreAgreement
 from supervisor.integrations.world_store import WorldStore
 from supervisor.worker.page_reading import read_page
 from tests.upgrade.installation import unpack_before
 
 from .conftest import Installation
+from .trainers import trainers_python
 
 pytestmark = pytest.mark.timeout(240)
 PATIENCE_S = 120.0
@@ -182,6 +187,16 @@ def test_fast_and_slow_steps_on_several_nodes(world: World, each: str) -> None:
     world.stop(1)
     assert world.codes() == [75, 75]
     assert world.said(0, "stopped") == world.said(1, "stopped") != []
+
+
+def test_a_stop_that_meets_the_last_step_on_several_nodes(world: World) -> None:
+    """The training ends by itself, which the node that was asked to stop is told."""
+    world.start(2, nodes=True, EACH="0.3", STEPS="12")
+    world.stop(1)
+    assert world.codes() == [0, 0]
+    sentence = "the training ended before the ranks agreed on a step to stop at"
+    assert sentence in world.told(1, nodes=True)
+    assert sentence not in world.told(0, nodes=True)
 
 
 @pytest.mark.parametrize("nodes", [False, True], ids=["one node", "several"])
@@ -344,3 +359,204 @@ def test_ranks_that_never_answer(tmp_path: Path) -> None:
     alone = agreed(0, "rank 1 is late")
     assert "not all ranks have answered" in (alone.remark or "")
     assert agreed(1, "rank 1 is late", 30.0).inject is False
+
+
+class Meeting:
+    """Ranks of one process that agree from where to resume, each when it comes."""
+
+    def __init__(self, path: Path, world_size: int) -> None:
+        import torch.distributed
+
+        self.store = torch.distributed.TCPStore("127.0.0.1", 0, None, True, wait_for_workers=False)
+        self.own, self.world_size = Resumption(True, str(path)), world_size
+        self.found: dict[int, bool | str] = {}
+
+    def join(self, rank: int, delay_s: float, look_s: float = 0.0) -> threading.Thread:
+        """Have a rank come after a delay; it looks at the checkpoint for `look_s`."""
+
+        def why_not(path: str | None) -> None:
+            time.sleep(look_s)
+
+        def come() -> None:
+            store = WorldStore(self.store.clone(), rank, self.world_size, "resume")
+            time.sleep(delay_s)
+            try:
+                self.found[rank] = resume_agreement.agree(store, self.own, why_not, 2.0).inject
+            except SystemExit as error:
+                self.found[rank] = str(error)
+
+        thread = threading.Thread(target=come)
+        thread.start()
+        return thread
+
+
+@pytest.mark.parametrize(
+    ("delays", "look_s", "resume"),
+    [((1.0, 0.0, 0.5), 0.0, True), ((1.7, 0.0, 3.0), 0.0, False), ((1.5, 0.0, 1.5), 1.4, False)],
+    ids=["in time", "one late", "a slow look"],
+)
+def test_ranks_at_the_end_of_their_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    delays: tuple[float, ...], look_s: float, resume: bool,
+) -> None:  # fmt: skip
+    """All resume or none does: a rank that has given up is not counted among those that agree."""
+    monkeypatch.setattr(resume_agreement, "_SPARE_S", 0.5)
+    meeting = Meeting(tmp_path, 3)
+    threads = [
+        meeting.join(rank, delay_s, look_s if rank == 1 else 0.0)
+        for rank, delay_s in enumerate(delays)
+    ]
+    for thread in threads:
+        thread.join()
+    assert meeting.found == dict.fromkeys(range(3), resume)
+
+
+def test_the_store_fails_after_a_rank_has_agreed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rank cannot know whether the others resume, so it does not begin by itself."""
+    count = WorldStore.count
+
+    def fail(self: WorldStore, key: str, more: int = 0) -> int:
+        number = count(self, key, more)
+        if self.rank == 1:
+            raise ConnectionError("gone")
+        return number
+
+    monkeypatch.setattr(WorldStore, "count", fail)
+    meeting = Meeting(tmp_path, 2)
+    for thread in [meeting.join(0, 0.0), meeting.join(1, 0.0)]:
+        thread.join()
+    assert meeting.found[0] is True
+    assert "cannot learn whether the other ranks resume" in str(meeting.found[1])
+
+
+def test_a_rank_without_a_checkpoint_waits_as_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its verdict counts for all, also for a rank 0 that comes later with a checkpoint."""
+    waited = []
+
+    def agree(store: object, own: Resumption, why_not: object, patience_s: float = 300.0,
+              ) -> Resumption:  # fmt: skip
+        waited.append(patience_s)
+        return own
+
+    monkeypatch.setattr(resume_choice, "agree", agree)
+    choice = resume_choice.ResumeChoice()
+    choice._worker = None
+    choice._ranks = RankMeeting(True, None, WorldStore(None, 1, 2, "resume"))
+    for own in (Resumption(False), Resumption(True, str(tmp_path))):
+        choice._choice_of_all(own, None)
+    assert waited == [resume_agreement.PATIENCE_S] * 2
+
+
+def test_evaluations_before_the_place_that_is_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is too short to leave in it. However many they are, the place stays agreed on."""
+    import torch.distributed
+
+    monkeypatch.setattr(store_agreement, "_ACKNOWLEDGED_S", 0.1)
+    store = torch.distributed.TCPStore("127.0.0.1", 0, None, True, wait_for_workers=False)
+    ranks = [
+        StoreAgreement(WorldStore(store.clone(), rank, 2, "evaluations"), takes=True)
+        for rank in range(2)
+    ]
+
+    def look(boundary: int, place: int = 0, *, asks: bool = True) -> list[bool]:
+        time.sleep(0.005)
+        at = boundary << PLACE_BITS | place
+        return [rank.look(at, asks=asks, is_inside=place > 0, takes=True) for rank in ranks]
+
+    boundary, until = 0, time.monotonic() + 2.5
+    while time.monotonic() < until:  # the place is as many steps ahead as are done in a second
+        boundary += 1
+        look(boundary, asks=False)
+    look(boundary + 1)
+    boundary, until = boundary + 1, time.monotonic() + PATIENCE_S
+    while not all(rank._agreed for rank in ranks) and time.monotonic() < until:
+        time.sleep(0.02)
+    for _ in range(store_agreement._MOST_ROUNDS + 2):
+        boundary += 1
+        assert look(boundary) == [False, False]
+        assert look(boundary, 1) == [False, False]
+        boundary += 1
+        assert look(boundary) == [False, False]
+        time.sleep(0.3)  # a round goes by, after the evaluation that began it
+    assert [rank.refusal for rank in ranks] == [None, None]
+    left = [False, False]
+    while left == [False, False]:
+        boundary += 1
+        left = look(boundary)
+    assert left == [True, True]
+    assert boundary << PLACE_BITS == ranks[0]._agreed[0] == ranks[1]._agreed[0]
+    for rank in ranks:
+        rank.close()
+
+
+@pytest.mark.parametrize("is_joined", [True, False])
+def test_whether_everyone_is_here_is_the_same_for_all(
+    monkeypatch: pytest.MonkeyPatch, is_joined: bool
+) -> None:
+    """For a rank that the store answers late, and for one that has joined after the answer."""
+    import torch.distributed
+
+    store = torch.distributed.TCPStore("127.0.0.1", 0, None, True, wait_for_workers=False)
+    ranks = [WorldStore(store.clone(), rank, 2, "everyone") for rank in range(2)]
+    agreements = [StoreAgreement(rank, takes=True) for rank in ranks]
+    monkeypatch.setattr(store_agreement, "_VERDICT_S", 0.2)
+    count = WorldStore.count
+
+    def late(self: WorldStore, key: str, more: int = 0) -> int:
+        time.sleep(1.0 * self.rank)
+        return count(self, key, more)
+
+    monkeypatch.setattr(WorldStore, "count", late)
+    ranks[0].count("here", 2 if is_joined else 1)
+    found = [agreements[0].is_everyone_here()]
+    ranks[0].count("here", 0 if is_joined else 1)
+    found.append(agreements[1].is_everyone_here())
+    assert found == [is_joined, is_joined]
+    for agreement in agreements:
+        agreement.close()
+
+
+CONNECTION = """
+import sys, types, torch
+from lightning.pytorch.strategies import fsdp, model_parallel
+from _train_supervisor.integrations.lightning_ranks import bring_world_up
+found = []
+for module, name in ((fsdp, "FSDPStrategy"), (model_parallel, "ModelParallelStrategy")):
+    for device in ("cpu", "cuda"):
+        strategy = getattr(module, name)()
+        strategy.accelerator = types.SimpleNamespace(setup_device=lambda device: None)
+        strategy.parallel_devices = [torch.device(device, 0)]
+        strategy.cluster_environment = types.SimpleNamespace(
+            local_rank=lambda: 0, global_rank=lambda: 0, set_global_rank=print,
+            set_world_size=print, node_rank=lambda: 0)
+        called = []
+        class Called(BaseException):
+            pass
+        def connect(*args, **kwargs):
+            called.append((args, kwargs))
+            raise Called
+        module._init_dist_connection = connect
+        trainer = types.SimpleNamespace(world_size=2, num_devices=1, strategy=strategy)
+        for begin in (strategy.setup_environment, lambda: bring_world_up(trainer)):
+            try:
+                begin()
+            except Called:
+                pass
+        assert len(called) == 2 and called[0] == called[1], called
+        found.append(str(called[0][1].get("device_id")))
+print("same", *found)
+"""
+
+
+@pytest.mark.trainers
+def test_a_world_is_begun_as_the_library_does(installation: Installation) -> None:
+    """With the same backend, limit of time and device, for each strategy that shards."""
+    script = installation.write("connection.py", CONNECTION)
+    python, environment = trainers_python("lightning"), installation.environment()
+    done = installation.run(str(script), python=python, environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "same None cuda:0 None cuda:0"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -546,3 +547,48 @@ def test_a_full_or_missing_heartbeat_directory(runs: Runs) -> None:
     """Nothing is printed and nothing raised; the training is then not supervised."""
     code = "t = begin(); t.beat(1); t.saved('x', 1); print(t.is_supervised, t.should_stop)"
     assert runs.does(code, SUPERVISOR_HEARTBEAT="/nonexistent/folder") == "False False"
+
+
+@pytest.mark.parametrize("is_before", [False, True], ids=["signal after", "signal before"])
+@pytest.mark.parametrize("fails", ["guard", "event", "begin"])
+def test_a_signal_to_a_training_whose_adapter_has_failed(
+    runs: Runs, fails: str, is_before: bool
+) -> None:
+    """It ends the process, as it does without an adapter, and the failure is told before."""
+    code = f"""
+from _train_supervisor.integrations.lightning_guard import tells
+from _train_supervisor.integrations.trainer_events import TrainerEvents
+from _train_supervisor.integrations import record
+def send():
+    os.kill(os.getpid(), signal.SIGTERM)
+class Fit:
+    is_off = False
+    @tells
+    def step(self):
+        raise ValueError("of the adapter")
+def began(self, name):
+    {"send()" if is_before else "pass"}
+    raise ValueError("of the adapter")
+if {fails == "begin"}:
+    record.WriterRecord.began = began
+t = begin()
+if {is_before and fails != "begin"}:
+    send()
+if {fails == "guard"}:
+    fit = Fit()
+    fit.training = t
+    fit.step()
+if {fails == "event"}:
+    events = TrainerEvents()
+    events._training = t
+    events._give_up(ValueError("of the adapter"))
+send()
+print("goes on")
+"""
+    path = runs.installation.write("script.py", BEGIN + code)
+    environment = runs.installation.environment(runs.installation.library)
+    done = runs.installation.run(str(path), environment=environment)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, ""), done.stderr
+    told = " ".join(runs.described["told"])
+    assert "is off" in told
+    assert "ValueError: of the adapter" in told
