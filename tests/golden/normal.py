@@ -92,6 +92,8 @@ class Normal:
             return "<null or float>"
         if field == "printed":
             return "<null or printed>"  # what was printed by the time of a look
+        if field == "at_risk":
+            return "<null or at_risk>"  # its time is known once steps have been timed
         if field == "recovery":
             return "<null or recovery>"  # what was told of it by then
         match value:

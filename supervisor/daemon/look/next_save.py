@@ -104,6 +104,11 @@ class NextSave:
             self._newest, self._since = written, _by_monotonic(written)
 
     @property
+    def written_at(self) -> float | None:
+        """When the newest save was written, proven or not, by CLOCK_MONOTONIC; None: not known."""
+        return self._since
+
+    @property
     def times(self) -> SaveTimes | None:
         """The last proven save, and when the next one is expected; None where that is not known.
 

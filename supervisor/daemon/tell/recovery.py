@@ -104,10 +104,10 @@ class RecoveryTeller:
 
     def _seen_s(self, now: float) -> float | None:
         """How often it saves, as was seen; None: not known yet."""
-        interval_s, due_at = self._next_save.interval_s, self._next_save.due_at
-        if interval_s is None or due_at is None or self._saves < _LEAST_SAVES:
+        interval_s, written_at = self._next_save.interval_s, self._next_save.written_at
+        if interval_s is None or written_at is None or self._saves < _LEAST_SAVES:
             return None
-        age_s = now - (due_at - interval_s)
+        age_s = now - written_at
         return interval_s if age_s <= max(_OVERDUE * interval_s, _FRESH_S) else None
 
     def poll(self, state: State, attempt: RunningAttempt | None, now: float) -> None:
