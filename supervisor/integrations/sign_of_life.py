@@ -1,7 +1,7 @@
 """The sign of life of a process whose training loop has no adapter and does not attach.
 
 The process tells that it lives, which phase it is in, and what it does about a stop. It tells no
-step. `sign_stop` has the stop. Nothing here raises into the training, but a stop after a save.
+step. `sign_stop` has the stop. Only a stop raises into the training, at the step after its save.
 """
 
 from __future__ import annotations
@@ -210,7 +210,14 @@ def at_first_step() -> Callable[[], None] | None:
         version = getattr(sys.modules.get("torch"), "__version__", "?").partition("+")[0]
         found.describe(f"torch {version}, sign of life")
     found.sign()
-    return found.sign
+    sign, stop = found.sign, found.stop
+
+    def after_step() -> None:
+        sign()
+        if stop.ends_at_step:
+            stop.end_at_step()
+
+    return after_step
 
 
 def stand_down() -> None:

@@ -1,5 +1,7 @@
 """A stop of a loop that cannot be asked to save: it goes on to its own next save, or ends at once.
 
+After that save the script may have more to write. So the process leaves at its next optimizer step.
+
 SIGTERM is taken only where it has its default action, and only once the daemon knows how long it is
 from one save to the next. The handler asks no more than a small file.
 """
@@ -52,6 +54,8 @@ class StopAtSave:
         self._pid = os.getpid()
         self._is_held = self._is_done = False
         self._stopped_at = 0.0
+        self.ends_at_step = False
+        """Whether the next optimizer step is the last one."""
 
     def look(self) -> None:
         """Once a second: take SIGTERM if it is free and a save is expected; else let it be."""
@@ -83,7 +87,7 @@ class StopAtSave:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def leave_after_save(self, ranks: int) -> None:
-        """End the process with 75 if a stop waited for the save that is complete now.
+        """Have the process leave at its next step if a stop waited for the save complete now.
 
         `ranks`: how many train together. Where they do not all leave after this save, none does:
         the daemon sees the checkpoint, and ends them all by a second SIGTERM.
@@ -91,17 +95,20 @@ class StopAtSave:
         words = self.words
         if words[STOP] != STOP_WAITS or not self._is_held:
             return
-        if threading.current_thread() is not threading.main_thread():
-            return  # the exception would end this thread alone
         try:
             leaves = do_all_leave(self._directory, words, ranks)
         except Exception as error:
             hook.tell(f"the ranks cannot agree to stop: {type(error).__name__}: {error}")
             return
-        if leaves:
-            # The daemon sees the checkpoint, too, and sends the second SIGTERM.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            raise SystemExit(EXIT_PREEMPTED)
+        self.ends_at_step = self.ends_at_step or leaves
+
+    def end_at_step(self) -> None:
+        """End the process with 75, after the optimizer step that follows the save: SystemExit."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # the exception would end this thread alone
+        # The daemon sees the checkpoint, too, and sends the second SIGTERM.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise SystemExit(EXIT_PREEMPTED)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() == self._pid and signal.getsignal(number) != self._note:

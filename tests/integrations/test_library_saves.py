@@ -72,7 +72,7 @@ def test_phases_and_place(saves: Any) -> None:
 @pytest.mark.trainers
 @pytest.mark.parametrize("case", ["waits", "in_a_save"])
 def test_a_stop_ends_after_the_save(saves: Any, case: str) -> None:
-    """The save is whole, and the process ends with 75."""
+    """The save is whole, the script's own code after it has run, and the next step ends with 75."""
     library, _, answers, stderr = saves
     found = answers[case]
     assert (found["code"], found["stop"]) == (75, 2), stderr
@@ -80,7 +80,16 @@ def test_a_stop_ends_after_the_save(saves: Any, case: str) -> None:
     assert ("random_states_0.pkl" if library == "accelerate" else "checkpoint-9") in names or (
         case == "in_a_save" and "checkpoint-5" in names
     )
+    assert "more" in names
     assert '["waits", 2]' in stderr
+
+
+@pytest.mark.trainers
+def test_a_save_after_the_last_step(saves: Any) -> None:
+    """A loop that is over ends as it always does."""
+    _, _, answers, stderr = saves
+    found = answers["waits_at_the_end"]
+    assert (found["code"], found["answer"], found["stop"]) == (0, "ended", 2), stderr
 
 
 @pytest.mark.trainers

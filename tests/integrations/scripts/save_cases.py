@@ -154,7 +154,19 @@ def waits() -> object:
     loop.step()
     print(json.dumps(["waits", words()[5]]), file=sys.stderr)
     loop.save("out/checkpoint-9")
+    Path("out/more").write_text("adapter weights, a link to the newest")
+    loop.step()
     return "went on"
+
+
+def waits_at_the_end() -> object:
+    """A stop that waits for the save after the last step: the script comes to its end."""
+    expect_a_save()
+    loop = made()
+    loop.step()
+    os.kill(os.getpid(), signal.SIGTERM)
+    loop.save("out/checkpoint-9")
+    return "ended"
 
 
 def in_a_save() -> object:
@@ -168,6 +180,8 @@ def in_a_save() -> object:
     note = loop.slow._note
     loop.slow._note = lambda: (os.kill(os.getpid(), signal.SIGTERM), note())  # type: ignore[method-assign, assignment, return-value, func-returns-value]
     loop.save("out/checkpoint-5")
+    Path("out/more").write_text("")
+    loop.step()
     return "went on"
 
 
@@ -238,6 +252,7 @@ def unfit() -> object:
 CASES: tuple[Case, ...] = (
     phases,
     waits,
+    waits_at_the_end,
     in_a_save,
     fails,
     numbered,
