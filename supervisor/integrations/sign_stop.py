@@ -3,7 +3,8 @@
 After that save the script may have more to write. So the process leaves at its next optimizer step.
 
 SIGTERM is taken only where it has its default action, and only once the daemon knows how long it is
-from one save to the next. The handler asks no more than a small file.
+from one save to the next. A SIGTERM that is not the supervisor's stop keeps its default action. The
+handler asks no more than a small file.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import signal
 import threading
-from time import monotonic
+from time import monotonic, sleep
 
 from ..worker.contract import EXIT_PREEMPTED
 from ..worker.sign_layout import (
@@ -38,6 +39,9 @@ _MOST_BYTES = 4096
 _MARGIN = 0.1
 # SLURM or systemd signals the whole job, and the launcher passes on what it got: one stop.
 _SAME_STOP_S = 0.5
+# They may do so before the daemon, which says so before its own signal.
+_ANNOUNCED_WITHIN_S = 2.0
+_EVERY_S = 0.02
 
 
 class StopAtSave:
@@ -53,7 +57,8 @@ class StopAtSave:
         self._directory = directory
         self._pid = os.getpid()
         self._is_held = self._is_done = False
-        self._stopped_at = 0.0
+        self._is_asking = False
+        self._stopped_at = self._waits_until = 0.0
         self.ends_at_step = False
         """Whether the next optimizer step is the last one."""
 
@@ -63,6 +68,8 @@ class StopAtSave:
             if signal.getsignal(signal.SIGTERM) != self._note:
                 self._is_held = False  # the script has set another handler
                 self.words[STOP] = NO_STOP
+            elif self.words[STOP] == STOP_WAITS and monotonic() > self._waits_until:
+                self._end()  # the supervisor, which ends it sooner, is no more
             return
         if self._is_done or _next_save(self._directory) is None:
             return
@@ -111,46 +118,81 @@ class StopAtSave:
         raise SystemExit(EXIT_PREEMPTED)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        if os.getpid() == self._pid and signal.getsignal(number) != self._note:
+        if os.getpid() != self._pid:
+            self._end()  # a child that was forked in a way that ran no hook after the fork
+            return
+        if signal.getsignal(number) != self._note:
             return  # called by the script's own handler, which sees to the stop itself
+        if self._is_asking:
+            return
         words = self.words
-        if os.getpid() == self._pid:
-            is_first = self._is_held and words[STOP] == STOP_HANDLED
-            if is_first and self._is_save_due():
+        if self._is_held and words[STOP] == STOP_HANDLED:
+            if self._is_save_due():
                 words[SAVES_AT_STOP] = words[SAVES]
                 words[STOP] = STOP_WAITS
                 self._stopped_at = monotonic()
                 return
-            if words[STOP] == STOP_WAITS and monotonic() - self._stopped_at < _SAME_STOP_S:
-                return
-            words[STOP] = STOP_ENDS
-        # So too in a child that was forked in a way that ran no hook after the fork.
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)
+        elif words[STOP] == STOP_WAITS and monotonic() - self._stopped_at < _SAME_STOP_S:
+            return
+        self._end()
+
+    def _end(self) -> None:
+        """Give SIGTERM its default action, and have that. Does nothing in another thread."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if os.getpid() == self._pid:
+            self.words[STOP] = STOP_ENDS
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
 
     def _is_save_due(self) -> bool:
-        found = _next_save(self._directory)
+        """Whether this is a stop of the supervisor's, and a save is due within its grace."""
+        found = self._announced()
         if found is None:
             return False
+        interval_s, since_s, grace_s, stop_s = found
+        self._waits_until = stop_s + grace_s
         if self.words[PHASE] == SAVING:
             return True
-        interval_s, since_s, grace_s = found
         if since_s is None:
             return False
         due_s = since_s + interval_s - monotonic()
         # A save that is later than this is not known to come at all.
         return -interval_s / 2 <= due_s <= grace_s - max(_MARGIN * grace_s, self.longest_save_s)
 
+    def _announced(self) -> tuple[float, float | None, float, float] | None:
+        """What the daemon says of the next save and of its stop; None where it sent no stop.
 
-def _next_save(directory: str) -> tuple[float, float | None, float] | None:
-    """The interval between saves, the time of the last one, the grace; None if not known."""
+        It waits a moment for that, here and not in the loop, which may be over or in a long step.
+        """
+        self._is_asking = True
+        try:
+            end = monotonic() + _ANNOUNCED_WITHIN_S
+            while True:
+                found = _next_save(self._directory)
+                if found is None:
+                    return None
+                interval_s, since_s, grace_s, stop_s = found
+                if stop_s is not None:
+                    return interval_s, since_s, grace_s, stop_s
+                if monotonic() >= end:
+                    return None
+                sleep(_EVERY_S)
+        finally:
+            self._is_asking = False
+
+
+def _next_save(directory: str) -> tuple[float, float | None, float, float | None] | None:
+    """The interval of saves, when the last one was, the grace, when a stop was sent; or None."""
     try:
         with open(os.path.join(directory, NEXT_SAVE), "rb") as file:
             found = json.loads(file.read(_MOST_BYTES))
-        interval_s, since_s = found["interval_s"], found["since_s_monotonic"]
+        interval_s, since_s, stop_s = (
+            None if found[name] is None else float(found[name])
+            for name in ("interval_s", "since_s_monotonic", "stop_s_monotonic")
+        )
         if interval_s is None:
             return None
-        since_s = None if since_s is None else float(since_s)
-        return float(interval_s), since_s, float(found["grace_s"])
+        return interval_s, since_s, float(found["grace_s"]), stop_s
     except (OSError, ValueError, TypeError, KeyError):
         return None  # no file yet, or one of another version: nothing is known

@@ -131,7 +131,14 @@ def case(name: str, world_size: int = 2) -> list[Any]:
 def main() -> None:
     now = time.monotonic()
     WORDS.write_text(
-        json.dumps({"interval_s": 5000.0, "since_s_monotonic": now, "grace_s": 9000.0})
+        json.dumps(
+            {
+                "interval_s": 5000.0,
+                "since_s_monotonic": now,
+                "grace_s": 9000.0,
+                "stop_s_monotonic": now,
+            }
+        )
     )
     names = ("both", "one", "one_too_late", "one_too_early", "first_alone_saves")
     found = {name: case(name) for name in names}

@@ -31,6 +31,7 @@ def words() -> tuple[int, ...]:
 def expect_a_save() -> None:
     """Say, as the daemon does, that the next save comes soon."""
     facts = {"interval_s": 60.0, "since_s_monotonic": time.monotonic() - 30, "grace_s": 100.0}
+    facts["stop_s_monotonic"] = time.monotonic()
     (HEARTBEATS / "next-save.json").write_text(json.dumps(facts))
 
 
