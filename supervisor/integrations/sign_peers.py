@@ -1,7 +1,7 @@
 """What the signs of other processes tell: whose helper this one is, and whether all ranks leave.
 
 Ranks that save together may leave after the same save, or none of them: a rank that leaves alone
-would let the others wait for it. This asks files alone, and waits for nobody.
+would let the others wait for it. This asks files alone.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def do_all_leave(directory: str, words: memoryview, ranks: int) -> bool:
     The first rank that asks decides for all, in a file. They leave if each has taken part in the
     saves, and has had the signal before it completed this one. Raises OSError.
     """
-    ranks = max(ranks, number_of("WORLD_SIZE", "SLURM_STEP_NUM_TASKS") or 1)
+    ranks = _in_all(ranks)
     if ranks == 1:
         return True
     number = words[SAVES]
@@ -80,6 +80,20 @@ def do_all_leave(directory: str, words: memoryview, ranks: int) -> bool:
         decision = _LEAVES if _may_all_leave(directory, number, ranks) else _STAYS
         _decide(path, decision)
     return _read(path) == _LEAVES
+
+
+def have_all_saved(directory: str, number: int, ranks: int) -> bool:
+    """Whether no living rank still writes its part of the save with this number. Raises OSError.
+
+    torchrun signals the other ranks when one ends.
+    """
+    if _in_all(ranks) == 1:
+        return True
+    return all(page[SAVES] >= number for _, page in _living_ranks(directory))
+
+
+def _in_all(ranks: int) -> int:
+    return max(ranks, number_of("WORLD_SIZE", "SLURM_STEP_NUM_TASKS") or 1)
 
 
 def _may_all_leave(directory: str, number: int, ranks: int) -> bool:

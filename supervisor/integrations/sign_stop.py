@@ -28,7 +28,13 @@ from ..worker.sign_layout import (
 )
 from ..worker.stop_signals import unhandled
 from . import hook
-from .sign_peers import SAVES, SAVES_AT_STOP, do_all_leave, is_child_of_multiprocessing
+from .sign_peers import (
+    SAVES,
+    SAVES_AT_STOP,
+    do_all_leave,
+    have_all_saved,
+    is_child_of_multiprocessing,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +67,10 @@ class StopAtSave:
         self._stopped_at = self._waits_until = 0.0
         self.ends_at_step = False
         """Whether the next optimizer step is the last one."""
+        self._left_with: tuple[int, int] | None = None
+        """The number of the save after which this process leaves, and how many ranks do."""
+        self._put_off_at: float | None = None
+        """When a SIGTERM that ends the process came in the middle of a save."""
 
     def look(self) -> None:
         """Once a second: take SIGTERM if it is free and a save is expected; else let it be."""
@@ -107,15 +117,34 @@ class StopAtSave:
         except Exception as error:
             hook.tell(f"the ranks cannot agree to stop: {type(error).__name__}: {error}")
             return
-        self.ends_at_step = self.ends_at_step or leaves
+        if leaves:
+            self._left_with = words[SAVES], ranks
+            self.ends_at_step = True
 
     def end_at_step(self) -> None:
-        """End the process with 75, after the optimizer step that follows the save: SystemExit."""
+        """End the process after the optimizer step that follows the save.
+
+        Raises SystemExit (75) if a stop waited for the save; a SIGTERM that was put off kills.
+        """
         if threading.current_thread() is not threading.main_thread():
             return  # the exception would end this thread alone
+        if self._left_with is None:
+            self._end()
+            return
+        self._wait_for_saves(*self._left_with)
         # The daemon sees the checkpoint, too, and sends the second SIGTERM.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise SystemExit(EXIT_PREEMPTED)
+
+    def _wait_for_saves(self, number: int, ranks: int) -> None:
+        """Wait until the other ranks have written their parts, but no longer than the grace."""
+        try:
+            while not have_all_saved(self._directory, number, ranks):
+                if monotonic() >= self._waits_until:
+                    return
+                sleep(_EVERY_S)
+        except OSError as error:
+            hook.tell(f"the other ranks' saves are not known: {error}")
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
@@ -134,7 +163,17 @@ class StopAtSave:
                 return
         elif words[STOP] == STOP_WAITS and monotonic() - self._stopped_at < _SAME_STOP_S:
             return
+        if self._is_held and words[PHASE] == SAVING and self._may_put_off():
+            self.ends_at_step = True
+            return
         self._end()
+
+    def _may_put_off(self) -> bool:
+        """Whether a SIGTERM within a save has its effect at the step after that; not the second."""
+        now = monotonic()
+        if self._put_off_at is None:
+            self._put_off_at = now
+        return now - self._put_off_at < _SAME_STOP_S
 
     def _end(self) -> None:
         """Give SIGTERM its default action, and have that. Does nothing in another thread."""

@@ -27,6 +27,7 @@ def test_ranks_leave_together_or_not_at_all(installation: Installation) -> None:
         "one_too_early": [None, None, 75, 75],
         "first_alone_saves": [None],
         "other_nodes": [None, None],
+        "one_writes_longer": [None, None, 75, 75],
     }
 
 
@@ -82,6 +83,16 @@ def test_a_stop_ends_after_the_save(saves: Any, case: str) -> None:
     )
     assert "more" in names
     assert '["waits", 2]' in stderr
+
+
+@pytest.mark.trainers
+def test_a_save_that_is_killed(saves: Any) -> None:
+    """SIGTERM has its default action once the save is whole, at the step after it."""
+    library, _, answers, stderr = saves
+    found = answers["killed_in_a_save"]
+    assert (found["code"], found["stop"]) == (-15, 3), stderr
+    names = {Path(path).name for path in found["saved"]}
+    assert {"more", "random_states_0.pkl" if library == "accelerate" else "checkpoint-5"} <= names
 
 
 @pytest.mark.trainers

@@ -83,6 +83,12 @@ class Loop:
     optimizer: Any
 
 
+def signal_in_a_save(loop: Loop) -> None:
+    """Have the loop's next save send SIGTERM to this process."""
+    note = loop.slow._note
+    loop.slow._note = lambda: (os.kill(os.getpid(), signal.SIGTERM), note())  # type: ignore[method-assign, assignment, return-value, func-returns-value]
+
+
 class OfAccelerate(Loop):
     def _set_up(self, model: Any, optimizer: Any, **more: Any) -> None:
         from accelerate import Accelerator  # type: ignore[import-not-found]
@@ -178,8 +184,22 @@ def in_a_save() -> object:
     loop.step()
     facts["interval_s"] = 9000.0
     (HEARTBEATS / "next-save.json").write_text(json.dumps(facts))
-    note = loop.slow._note
-    loop.slow._note = lambda: (os.kill(os.getpid(), signal.SIGTERM), note())  # type: ignore[method-assign, assignment, return-value, func-returns-value]
+    signal_in_a_save(loop)
+    loop.save("out/checkpoint-5")
+    Path("out/more").write_text("")
+    loop.step()
+    return "went on"
+
+
+def killed_in_a_save() -> object:
+    """SIGTERM within a save, from somebody else than the supervisor."""
+    expect_a_save()
+    facts = json.loads((HEARTBEATS / "next-save.json").read_text())
+    loop = made()
+    loop.step()
+    facts["stop_s_monotonic"] = None
+    (HEARTBEATS / "next-save.json").write_text(json.dumps(facts))
+    signal_in_a_save(loop)
     loop.save("out/checkpoint-5")
     Path("out/more").write_text("")
     loop.step()
@@ -255,6 +275,7 @@ CASES: tuple[Case, ...] = (
     waits,
     waits_at_the_end,
     in_a_save,
+    killed_in_a_save,
     fails,
     numbered,
     of_a_trainer,
