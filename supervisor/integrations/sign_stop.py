@@ -63,7 +63,7 @@ class StopAtSave:
         self._directory = directory
         self._pid = os.getpid()
         self._is_held = self._is_done = False
-        self._is_asking = False
+        self._is_asking = self._is_leaving = False
         self._stopped_at = self._waits_until = 0.0
         self.ends_at_step = False
         """Whether the next optimizer step is the last one."""
@@ -128,12 +128,18 @@ class StopAtSave:
         """
         if threading.current_thread() is not threading.main_thread():
             return  # the exception would end this thread alone
+        if self._is_leaving:
+            # The script has caught the exit and trains on: the second SIGTERM ends it.
+            self.ends_at_step = False
+            self.let_go()
+            return
         if self._left_with is None:
             self._end()
             return
         self._wait_for_saves(*self._left_with)
-        # The daemon sees the checkpoint, too, and sends the second SIGTERM.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # The daemon sees the checkpoint, too, and sends the second SIGTERM. It is ignored by a
+        # handler: what the script starts at its end would inherit SIG_IGN.
+        self._is_leaving = True
         raise SystemExit(EXIT_PREEMPTED)
 
     def _wait_for_saves(self, number: int, ranks: int) -> None:
@@ -152,7 +158,7 @@ class StopAtSave:
             return
         if signal.getsignal(number) != self._note:
             return  # called by the script's own handler, which sees to the stop itself
-        if self._is_asking:
+        if self._is_asking or self._is_leaving:
             return
         words = self.words
         if self._is_held and words[STOP] == STOP_HANDLED:

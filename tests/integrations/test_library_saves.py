@@ -86,6 +86,14 @@ def test_a_stop_ends_after_the_save(saves: Any, case: str) -> None:
 
 
 @pytest.mark.trainers
+def test_an_exit_that_is_caught(saves: Any) -> None:
+    """A program started meanwhile hears SIGTERM, and so does the loop from the next step on."""
+    _, _, answers, stderr = saves
+    assert answers["caught"]["code"] == -15, stderr
+    assert '["caught", 75, "True"]' in stderr
+
+
+@pytest.mark.trainers
 def test_a_save_that_is_killed(saves: Any) -> None:
     """SIGTERM has its default action once the save is whole, at the step after it."""
     library, _, answers, stderr = saves

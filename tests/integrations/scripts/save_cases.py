@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import struct
+import subprocess
 import sys
 import time
 import traceback
@@ -176,6 +177,26 @@ def waits_at_the_end() -> object:
     return "ended"
 
 
+def caught() -> object:
+    """The script catches the exit, starts a program, and trains on until a second SIGTERM."""
+    expect_a_save()
+    loop = made()
+    loop.step()
+    os.kill(os.getpid(), signal.SIGTERM)
+    loop.save("out/checkpoint-9")
+    try:
+        loop.step()
+    except SystemExit as end:
+        os.kill(os.getpid(), signal.SIGTERM)  # while it leaves, it is not disturbed
+        told = "import signal; print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)"
+        words = [sys.executable, "-S", "-c", told]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        print(json.dumps(["caught", end.code, done.stdout.strip()]), file=sys.stderr, flush=True)
+    loop.step()
+    os.kill(os.getpid(), signal.SIGTERM)
+    return "went on"
+
+
 def in_a_save() -> object:
     """A stop that comes within a save, though none was due."""
     expect_a_save()
@@ -274,6 +295,7 @@ CASES: tuple[Case, ...] = (
     phases,
     waits,
     waits_at_the_end,
+    caught,
     in_a_save,
     killed_in_a_save,
     fails,
