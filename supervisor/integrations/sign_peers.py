@@ -75,7 +75,7 @@ def do_all_leave(directory: str, words: memoryview, ranks: int) -> bool:
         return False
     again = number_of("TORCHELASTIC_RESTART_COUNT") or 0
     attempt = number_of("SUPERVISOR_ATTEMPT") or 0
-    path = os.path.join(directory, f"leave-{attempt}-{again}-{number}")
+    path = os.path.join(directory, f"save-leave-{attempt}-{again}-{number}")
     if not os.path.exists(path):
         decision = _LEAVES if _may_all_leave(directory, number, ranks) else _STAYS
         _decide(path, decision)

@@ -123,10 +123,10 @@ def together(*ranks: Rank) -> list[int | None]:
     return [rank.answer() for rank in ranks]
 
 
-def case(name: str, world_size: int = 2) -> list[Any]:
+def case(name: str, world_size: int = 2, kept: tuple[str, ...] = ()) -> list[Any]:
     """Two ranks; what came of their saves from the third one on, in the order of `name`."""
     for path in HEARTBEATS.glob("*"):
-        if path != WORDS:
+        if path != WORDS and path.name not in kept:
             path.unlink()
     first, second = Rank(0, world_size), Rank(1, world_size)
     for rank in (first, second):
@@ -188,6 +188,8 @@ def main() -> None:
              "one_writes_longer")  # fmt: skip
     found = {name: case(name) for name in names}
     found["other_nodes"] = case("other_nodes", 4)
+    (HEARTBEATS / "leave-1-0-3").write_text("3")  # the step at which an adapter's ranks leave
+    found["both_beside_an_adapter"] = case("both", kept=("leave-1-0-3",))
     print(json.dumps(found))
 
 
