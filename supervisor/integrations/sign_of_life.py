@@ -30,7 +30,7 @@ from ..worker.sign_layout import (
     SIGN_VERSION,
 )
 from . import hook, telling
-from .sign_peers import SAVES, is_helper
+from .sign_peers import LONGEST_SAVE_NS, SAVES, is_helper
 from .sign_stop import StopAtSave
 
 TYPE_CHECKING = False
@@ -115,10 +115,10 @@ class SignOfLife:
         self._depth = max(self._depth - 1, 0)
         if self._depth:
             return
-        took_s = (monotonic_ns() - self._phase_since_ns) / 1e9
+        took_ns = monotonic_ns() - self._phase_since_ns
         if self.words[PHASE] == SAVING and is_saved:
             self.words[SAVES] += 1
-            self.stop.longest_save_s = max(self.stop.longest_save_s, took_s)
+            self.words[LONGEST_SAVE_NS] = max(self.words[LONGEST_SAVE_NS], took_ns)
         self.words[PHASE] = NO_PHASE
         self.words[PHASE_SINCE_NS] = monotonic_ns()
         self._go_on()

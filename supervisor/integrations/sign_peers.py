@@ -18,9 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SAVES, SAVES_AT_STOP = 12, 13
+SAVES, SAVES_AT_STOP, LONGEST_SAVE_NS = 12, 13, 14
 """Words behind those of the layout, for the ranks among themselves: how many saves this process has
-told, and how many when the stop came."""
+told, how many when the stop came, and how long the longest one was."""
 _MOST_ANCESTORS = 32
 _PID_AT = 8
 _LEAVES, _STAYS = b"leave", b"stay"
@@ -90,6 +90,11 @@ def have_all_saved(directory: str, number: int, ranks: int) -> bool:
     if _in_all(ranks) == 1:
         return True
     return all(page[SAVES] >= number for _, page in _living_ranks(directory))
+
+
+def longest_save_s(directory: str) -> float:
+    """The longest save that a living rank has told of: all ranks find the same. Raises OSError."""
+    return max((page[LONGEST_SAVE_NS] / 1e9 for _, page in _living_ranks(directory)), default=0.0)
 
 
 def _in_all(ranks: int) -> int:

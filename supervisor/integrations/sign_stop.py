@@ -34,6 +34,7 @@ from .sign_peers import (
     do_all_leave,
     have_all_saved,
     is_child_of_multiprocessing,
+    longest_save_s,
 )
 
 TYPE_CHECKING = False
@@ -52,9 +53,6 @@ _EVERY_S = 0.02
 
 class StopAtSave:
     """What SIGTERM does in one process that gives signs of life."""
-
-    longest_save_s = 0.0
-    """The longest save that this process has told of."""
 
     def __init__(self, directory: str, words: memoryview, *, is_helper: bool) -> None:
         """`words`: the words of the process's sign. A helper never takes the signal."""
@@ -201,9 +199,14 @@ class StopAtSave:
             return True
         if since_s is None:
             return False
-        due_s = since_s + interval_s - monotonic()
+        try:
+            save_s = longest_save_s(self._directory)
+        except OSError:
+            return False
+        # Each rank hears the signal at another moment, and all have to come to the same answer.
+        due_s = since_s + interval_s - stop_s
         # A save that is later than this is not known to come at all.
-        return -interval_s / 2 <= due_s <= grace_s - max(_MARGIN * grace_s, self.longest_save_s)
+        return -interval_s / 2 <= due_s <= grace_s - max(_MARGIN * grace_s, save_s)
 
     def _announced(self) -> tuple[float, float | None, float, float] | None:
         """What the daemon says of the next save and of its stop; None where it sent no stop.

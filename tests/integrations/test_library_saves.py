@@ -28,6 +28,7 @@ def test_ranks_leave_together_or_not_at_all(installation: Installation) -> None:
         "first_alone_saves": [None],
         "other_nodes": [None, None],
         "one_writes_longer": [None, None, 75, 75],
+        "a_long_save": [-15, -15],
         "both_beside_an_adapter": [75, 75],
     }
 
