@@ -1,6 +1,6 @@
 """A library's own functions that save and load a loop's state: phases and a place of its signs.
 
-The functions save as they always do. After a save the process may end, if a stop waited for it.
+The functions save as they always do. If a stop waited for a save, the next step ends the process.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class LibrarySaves:
     def _after_save(
         self, sign: SignOfLife, own: Any, result: Any, args: Any, kwargs: dict[str, Any]
     ) -> None:
-        """Say where the checkpoint is, and leave if a stop waited for it: SystemExit."""
+        """Say where the checkpoint is, and have the process leave if a stop waited for it."""
         ranks = 1
         try:
             path = self._saved(own, result, args, kwargs)

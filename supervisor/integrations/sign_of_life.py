@@ -1,7 +1,7 @@
 """The sign of life of a process whose training loop has no adapter and does not attach.
 
 The process tells that it lives, which phase it is in, and what it does about a stop. It tells no
-step. `sign_stop` has the stop. Nothing here raises into the training, but a stop after a save.
+step. `sign_stop` has the stop. Only a stop raises into the training, at the step after its save.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ..worker.sign_layout import (
     SIGN_VERSION,
 )
 from . import hook, telling
-from .sign_peers import SAVES, is_helper
+from .sign_peers import LONGEST_SAVE_NS, SAVES, is_helper
 from .sign_stop import StopAtSave
 
 TYPE_CHECKING = False
@@ -115,10 +115,10 @@ class SignOfLife:
         self._depth = max(self._depth - 1, 0)
         if self._depth:
             return
-        took_s = (monotonic_ns() - self._phase_since_ns) / 1e9
+        took_ns = monotonic_ns() - self._phase_since_ns
         if self.words[PHASE] == SAVING and is_saved:
             self.words[SAVES] += 1
-            self.stop.longest_save_s = max(self.stop.longest_save_s, took_s)
+            self.words[LONGEST_SAVE_NS] = max(self.words[LONGEST_SAVE_NS], took_ns)
         self.words[PHASE] = NO_PHASE
         self.words[PHASE_SINCE_NS] = monotonic_ns()
         self._go_on()
@@ -210,7 +210,14 @@ def at_first_step() -> Callable[[], None] | None:
         version = getattr(sys.modules.get("torch"), "__version__", "?").partition("+")[0]
         found.describe(f"torch {version}, sign of life")
     found.sign()
-    return found.sign
+    sign, stop = found.sign, found.stop
+
+    def after_step() -> None:
+        sign()
+        if stop.ends_at_step:
+            stop.end_at_step()
+
+    return after_step
 
 
 def stand_down() -> None:

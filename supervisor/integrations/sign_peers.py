@@ -1,7 +1,7 @@
 """What the signs of other processes tell: whose helper this one is, and whether all ranks leave.
 
 Ranks that save together may leave after the same save, or none of them: a rank that leaves alone
-would let the others wait for it. This asks files alone, and waits for nobody.
+would let the others wait for it. This asks files alone.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SAVES, SAVES_AT_STOP = 12, 13
+SAVES, SAVES_AT_STOP, LONGEST_SAVE_NS = 12, 13, 14
 """Words behind those of the layout, for the ranks among themselves: how many saves this process has
-told, and how many when the stop came."""
+told, how many when the stop came, and how long the longest one was."""
 _MOST_ANCESTORS = 32
 _PID_AT = 8
 _LEAVES, _STAYS = b"leave", b"stay"
@@ -67,7 +67,7 @@ def do_all_leave(directory: str, words: memoryview, ranks: int) -> bool:
     The first rank that asks decides for all, in a file. They leave if each has taken part in the
     saves, and has had the signal before it completed this one. Raises OSError.
     """
-    ranks = max(ranks, number_of("WORLD_SIZE", "SLURM_STEP_NUM_TASKS") or 1)
+    ranks = _in_all(ranks)
     if ranks == 1:
         return True
     number = words[SAVES]
@@ -75,11 +75,30 @@ def do_all_leave(directory: str, words: memoryview, ranks: int) -> bool:
         return False
     again = number_of("TORCHELASTIC_RESTART_COUNT") or 0
     attempt = number_of("SUPERVISOR_ATTEMPT") or 0
-    path = os.path.join(directory, f"leave-{attempt}-{again}-{number}")
+    path = os.path.join(directory, f"save-leave-{attempt}-{again}-{number}")
     if not os.path.exists(path):
         decision = _LEAVES if _may_all_leave(directory, number, ranks) else _STAYS
         _decide(path, decision)
     return _read(path) == _LEAVES
+
+
+def have_all_saved(directory: str, number: int, ranks: int) -> bool:
+    """Whether no living rank still writes its part of the save with this number. Raises OSError.
+
+    torchrun signals the other ranks when one ends.
+    """
+    if _in_all(ranks) == 1:
+        return True
+    return all(page[SAVES] >= number for _, page in _living_ranks(directory))
+
+
+def longest_save_s(directory: str) -> float:
+    """The longest save that a living rank has told of: all ranks find the same. Raises OSError."""
+    return max((page[LONGEST_SAVE_NS] / 1e9 for _, page in _living_ranks(directory)), default=0.0)
+
+
+def _in_all(ranks: int) -> int:
+    return max(ranks, number_of("WORLD_SIZE", "SLURM_STEP_NUM_TASKS") or 1)
 
 
 def _may_all_leave(directory: str, number: int, ranks: int) -> bool:

@@ -159,6 +159,7 @@ def test_the_next_attempt_and_the_next_daemon_know_the_interval(tmp_path: Path) 
     told = Told(tmp_path, known=300.0)
     told.survey()
     expected = {"interval_s": 300.0, "since_s_monotonic": None, "grace_s": 120.0}
+    expected |= {"stop_s_monotonic": None}
     assert told.file == expected
     assert told.recorded == []
     told.survey(entry(900.0), entry(610.0), entry(320.0))
@@ -169,12 +170,18 @@ def test_the_next_attempt_and_the_next_daemon_know_the_interval(tmp_path: Path) 
 
 
 def test_a_stop_has_less_time(tmp_path: Path) -> None:
-    """What the scheduler leaves is told before the signal, and stays."""
+    """What the scheduler leaves is told before the signal, and stays, as does that it is a stop."""
     told = Told(tmp_path, known=300.0)
+    told.saves.tell(tmp_path)
+    assert told.file is not None
+    assert told.file["stop_s_monotonic"] is None
     told.saves.tell(tmp_path, 25.0)
     told.survey()
-    assert told.file is not None
     assert told.file["grace_s"] == 25.0
+    assert told.file["stop_s_monotonic"] == pytest.approx(time.monotonic(), abs=1.0)
+    told.saves.follow(2, time.monotonic())
+    told.survey()
+    assert told.file["stop_s_monotonic"] is None
 
 
 def test_a_directory_that_refuses(tmp_path: Path) -> None:

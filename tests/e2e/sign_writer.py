@@ -72,8 +72,13 @@ class Signs:
 
     def _on_stop(self, number: int, _: types.FrameType | None) -> None:
         said = self._next_save() or {}
+        end = time.monotonic() + 2.0
+        while said.get("stop_s_monotonic") is None and time.monotonic() < end:
+            time.sleep(0.02)
+            said = self._next_save() or {}
         since = said.get("since_s_monotonic")
-        if self._words[STOP] == STOP_HANDLED and since is not None:
+        is_announced = said.get("stop_s_monotonic") is not None
+        if self._words[STOP] == STOP_HANDLED and is_announced and since is not None:
             due_s = since + said["interval_s"] - time.monotonic()
             if due_s < said["grace_s"]:
                 self._words[STOP] = STOP_WAITS

@@ -27,6 +27,9 @@ def test_ranks_leave_together_or_not_at_all(installation: Installation) -> None:
         "one_too_early": [None, None, 75, 75],
         "first_alone_saves": [None],
         "other_nodes": [None, None],
+        "one_writes_longer": [None, None, 75, 75],
+        "a_long_save": [-15, -15],
+        "both_beside_an_adapter": [75, 75],
     }
 
 
@@ -72,7 +75,7 @@ def test_phases_and_place(saves: Any) -> None:
 @pytest.mark.trainers
 @pytest.mark.parametrize("case", ["waits", "in_a_save"])
 def test_a_stop_ends_after_the_save(saves: Any, case: str) -> None:
-    """The save is whole, and the process ends with 75."""
+    """The save is whole, the script's own code after it has run, and the next step ends with 75."""
     library, _, answers, stderr = saves
     found = answers[case]
     assert (found["code"], found["stop"]) == (75, 2), stderr
@@ -80,7 +83,34 @@ def test_a_stop_ends_after_the_save(saves: Any, case: str) -> None:
     assert ("random_states_0.pkl" if library == "accelerate" else "checkpoint-9") in names or (
         case == "in_a_save" and "checkpoint-5" in names
     )
+    assert "more" in names
     assert '["waits", 2]' in stderr
+
+
+@pytest.mark.trainers
+def test_an_exit_that_is_caught(saves: Any) -> None:
+    """A program started meanwhile hears SIGTERM, and so does the loop from the next step on."""
+    _, _, answers, stderr = saves
+    assert answers["caught"]["code"] == -15, stderr
+    assert '["caught", 75, "True"]' in stderr
+
+
+@pytest.mark.trainers
+def test_a_save_that_is_killed(saves: Any) -> None:
+    """SIGTERM has its default action once the save is whole, at the step after it."""
+    library, _, answers, stderr = saves
+    found = answers["killed_in_a_save"]
+    assert (found["code"], found["stop"]) == (-15, 3), stderr
+    names = {Path(path).name for path in found["saved"]}
+    assert {"more", "random_states_0.pkl" if library == "accelerate" else "checkpoint-5"} <= names
+
+
+@pytest.mark.trainers
+def test_a_save_after_the_last_step(saves: Any) -> None:
+    """A loop that is over ends as it always does."""
+    _, _, answers, stderr = saves
+    found = answers["waits_at_the_end"]
+    assert (found["code"], found["answer"], found["stop"]) == (0, "ended", 2), stderr
 
 
 @pytest.mark.trainers

@@ -287,7 +287,9 @@ def test_a_page_speaks_alone(loops: Loops) -> None:
 def test_an_adapters_training_speaks_alone(loops: Loops) -> None:
     """Once a `Training` has begun there is no sign, and SIGTERM is the training's."""
     (loops.heartbeats / "next-save.json").write_text(
-        json.dumps({"interval_s": 1.0, "since_s_monotonic": 0.0, "grace_s": 9.0})
+        json.dumps(
+            {"interval_s": 1.0, "since_s_monotonic": 0.0, "grace_s": 9.0, "stop_s_monotonic": None}
+        )
     )
     said = loops.does(
         """
@@ -417,6 +419,13 @@ def stops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         # A child that a training process forks, and a child of multiprocessing.
         ("helper", 0, None, -15),
         ("multiprocessing", 0, None, -15),
+        # SLURM signals the loop before the supervisor says that it stops the run.
+        ("announced_later", 1, 2, -15),
+        # It is not the supervisor's stop: `kill`, `timeout`, torchrun when a rank has crashed.
+        ("not_announced", 1, None, -15),
+        ("not_announced_after_the_loop", 1, None, -15),
+        # The supervisor is no more: nobody sends the second SIGTERM.
+        ("grace_over", 1, 2, -15),
     ],
 )
 def test_a_stop(

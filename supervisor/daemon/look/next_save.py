@@ -49,6 +49,8 @@ class NextSave:
         """When the newest save was written, by CLOCK_MONOTONIC."""
         self._grace_s: float | None = None
         """The time that a stop of this attempt has, if it is under way."""
+        self._stop_s: float | None = None
+        """When that stop was last sent, by CLOCK_MONOTONIC."""
         self._written: tuple[Path, bytes] | None = None
 
     def follow(self, attempt: int, started_at: float) -> None:
@@ -58,7 +60,7 @@ class NextSave:
         self._attempt = attempt
         self._since_wall = wall_s() - (monotonic_s() - started_at)
         self._seen, self._last, self._since, self._entries = {}, None, None, 0
-        self._newest, self._grace_s = 0.0, None
+        self._newest, self._grace_s, self._stop_s = 0.0, None, None
         self._proven_at, self._is_proof_awaited = None, False
 
     @property
@@ -130,11 +132,13 @@ class NextSave:
             self._run.journal.record(entry)
 
     def tell(self, heartbeat_dir: Path, grace_s: float | None = None) -> None:
-        """Write the file for the loop if anything in it has changed. `grace_s`: what a stop has.
+        """Write the file for the loop if anything in it has changed.
 
+        `grace_s`: what a stop has that is sent now. A loop waits for its save at no other SIGTERM.
         A directory that refuses costs the loop its own save at a stop, and nothing else.
         """
-        self._grace_s = self._grace_s if grace_s is None else grace_s
+        if grace_s is not None:
+            self._grace_s, self._stop_s = grace_s, round(monotonic_s(), 3)
         interval_s = self.interval_s
         if interval_s is None:
             return
@@ -143,6 +147,7 @@ class NextSave:
             "interval_s": round(interval_s, 3),
             "since_s_monotonic": None if self._since is None else round(self._since, 3),
             "grace_s": self._run.config.grace if self._grace_s is None else self._grace_s,
+            "stop_s_monotonic": self._stop_s,
         }
         body = json.dumps(told).encode()
         if self._written == (heartbeat_dir, body):

@@ -11,14 +11,19 @@ from typing import Any
 
 HEARTBEATS = Path(os.environ["SUPERVISOR_HEARTBEAT"])
 WORDS = HEARTBEATS / "next-save.json"
+GO = HEARTBEATS / "go"
 PATIENCE_S = 60.0
+PHASE_AT, STOP_AT, SAVES_AT = 56, 72, 96
+SLOW = b"s"
 
 
 class Library:
     """A library that saves."""
 
     def save(self, path: str) -> None:
-        """Save."""
+        """Save; slowly, if it is told to."""
+        while path == "out/slow" and not GO.exists():
+            time.sleep(0.005)
 
     def load(self, path: str) -> None:
         """Load."""
@@ -45,10 +50,12 @@ class Rank:
         saves.wrap(Library, "save", "load")
         sign = sign_of_life.of_process()
         assert sign is not None
-        sign.sign()
+        step = sign_of_life.at_first_step()
+        assert step is not None
         os.write(answers, b".")
-        while os.read(commands, 1):
-            Library().save("out/1")
+        while command := os.read(commands, 1):
+            Library().save("out/slow" if command == SLOW else "out/1")
+            step()
             os.write(answers, b".")
         os._exit(9)
 
@@ -56,9 +63,17 @@ class Rank:
         """Wait until it gives signs."""
         os.read(self._answers, 1)
 
+    def begins_to_save(self, command: bytes = b".") -> None:
+        """Have it save."""
+        os.write(self._commands, command)
+
     def saves(self) -> int | None:
         """Have it save; how it ended, None if it goes on."""
-        os.write(self._commands, b".")
+        self.begins_to_save()
+        return self.answer()
+
+    def answer(self) -> int | None:
+        """How it ended after a save, None if it goes on."""
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
             found, status = os.waitpid(self.pid, os.WNOHANG)
@@ -73,10 +88,20 @@ class Rank:
     def is_told(self) -> None:
         """Send SIGTERM, and wait until it has been heard."""
         os.kill(self.pid, signal.SIGTERM)
+        self.comes_to(STOP_AT, 2)
+
+    def comes_to(self, at: int, value: int) -> None:
+        """Wait until it says this."""
         path = HEARTBEATS / f"sign-{self.pid}"
         end = time.monotonic() + PATIENCE_S
-        while path.read_bytes()[72] != 2 and time.monotonic() < end:
+        while path.read_bytes()[at] != value and time.monotonic() < end:
             time.sleep(0.005)
+
+    @property
+    def code(self) -> int | None:
+        """How it has ended, None while it lives."""
+        found, status = os.waitpid(self.pid, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if found else None
 
     def is_ended(self) -> None:
         """Kill it, if it has not ended."""
@@ -91,10 +116,24 @@ def _is_readable(fd: int) -> bool:
     return bool(select.select([fd], [], [], 0)[0])
 
 
-def case(name: str, world_size: int = 2) -> list[Any]:
+def expect(since_s: float | None = None, grace_s: float = 9000.0) -> None:
+    """Say what the daemon says at a stop."""
+    now = time.monotonic()
+    facts = {"interval_s": 5000.0, "since_s_monotonic": since_s or now, "grace_s": grace_s}
+    WORDS.write_text(json.dumps(facts | {"stop_s_monotonic": now}))
+
+
+def together(*ranks: Rank) -> list[int | None]:
+    """Have ranks save at the same time; how each has ended."""
+    for rank in ranks:
+        rank.begins_to_save()
+    return [rank.answer() for rank in ranks]
+
+
+def case(name: str, world_size: int = 2, kept: tuple[str, ...] = ()) -> list[Any]:
     """Two ranks; what came of their saves from the third one on, in the order of `name`."""
     for path in HEARTBEATS.glob("*"):
-        if path != WORDS:
+        if path != WORDS and path.name not in kept:
             path.unlink()
     first, second = Rank(0, world_size), Rank(1, world_size)
     for rank in (first, second):
@@ -106,7 +145,7 @@ def case(name: str, world_size: int = 2) -> list[Any]:
     if name in ("both", "other_nodes", "first_alone_saves"):
         first.is_told()
         second.is_told()
-        found = [rank.saves() for rank in both]
+        found = together(*both)
     if name == "one":
         first.is_told()
         found = [first.saves(), second.saves(), second.saves(), first.saves()]
@@ -114,26 +153,53 @@ def case(name: str, world_size: int = 2) -> list[Any]:
         first.is_told()
         found = [second.saves()]
         second.is_told()
-        found += [first.saves(), second.saves(), first.saves()]
+        found += [first.saves(), *together(second, first)]
     if name == "one_too_early":
         # It decides while the other one has not been told, and both go on to the next save.
         first.is_told()
         found = [first.saves()]
         second.is_told()
-        found += [second.saves(), second.saves(), first.saves()]
+        found += [second.saves(), *together(second, first)]
+    if name == "one_writes_longer":
+        first.is_told()
+        second.is_told()
+        first.begins_to_save(SLOW)
+        first.comes_to(PHASE_AT, 1)
+        second.begins_to_save()
+        second.comes_to(SAVES_AT, 3)
+        time.sleep(0.6)
+        os.kill(first.pid, signal.SIGTERM)  # as torchrun does once another rank has ended
+        time.sleep(0.2)
+        found = [first.code, second.code]
+        if found == [None, None]:
+            GO.touch()
+            found += [first.answer(), second.answer()]
+    if name == "a_long_save":
+        first.begins_to_save(SLOW)
+        time.sleep(0.8)
+        GO.touch()
+        first.answer()
+        # Due 0.6 s before the grace is over, which is less than the slower rank's save takes.
+        expect(since_s=time.monotonic() - 4997.6, grace_s=3.0)
+        for rank in both:
+            os.kill(rank.pid, signal.SIGTERM)
+        time.sleep(1.0)
+        found = [rank.code for rank in both]
     for rank in (first, second):
         rank.is_ended()
     return found
 
 
 def main() -> None:
-    now = time.monotonic()
-    WORDS.write_text(
-        json.dumps({"interval_s": 5000.0, "since_s_monotonic": now, "grace_s": 9000.0})
-    )
-    names = ("both", "one", "one_too_late", "one_too_early", "first_alone_saves")
+    expect()
+    names = ("both", "one", "one_too_late", "one_too_early", "first_alone_saves",
+             "one_writes_longer")  # fmt: skip
     found = {name: case(name) for name in names}
+    found["a_long_save"] = case("a_long_save")
+    expect()
     found["other_nodes"] = case("other_nodes", 4)
+    (HEARTBEATS / "leave-1-0-3").write_text("3")  # the step at which an adapter's ranks leave
+    found["both_beside_an_adapter"] = case("both", kept=("leave-1-0-3",))
     print(json.dumps(found))
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import struct
+import subprocess
 import sys
 import time
 import traceback
@@ -31,6 +32,7 @@ def words() -> tuple[int, ...]:
 def expect_a_save() -> None:
     """Say, as the daemon does, that the next save comes soon."""
     facts = {"interval_s": 60.0, "since_s_monotonic": time.monotonic() - 30, "grace_s": 100.0}
+    facts["stop_s_monotonic"] = time.monotonic()
     (HEARTBEATS / "next-save.json").write_text(json.dumps(facts))
 
 
@@ -80,6 +82,12 @@ class Loop:
 
     model: Any
     optimizer: Any
+
+
+def signal_in_a_save(loop: Loop) -> None:
+    """Have the loop's next save send SIGTERM to this process."""
+    note = loop.slow._note
+    loop.slow._note = lambda: (os.kill(os.getpid(), signal.SIGTERM), note())  # type: ignore[method-assign, assignment, return-value, func-returns-value]
 
 
 class OfAccelerate(Loop):
@@ -154,6 +162,38 @@ def waits() -> object:
     loop.step()
     print(json.dumps(["waits", words()[5]]), file=sys.stderr)
     loop.save("out/checkpoint-9")
+    Path("out/more").write_text("adapter weights, a link to the newest")
+    loop.step()
+    return "went on"
+
+
+def waits_at_the_end() -> object:
+    """A stop that waits for the save after the last step: the script comes to its end."""
+    expect_a_save()
+    loop = made()
+    loop.step()
+    os.kill(os.getpid(), signal.SIGTERM)
+    loop.save("out/checkpoint-9")
+    return "ended"
+
+
+def caught() -> object:
+    """The script catches the exit, starts a program, and trains on until a second SIGTERM."""
+    expect_a_save()
+    loop = made()
+    loop.step()
+    os.kill(os.getpid(), signal.SIGTERM)
+    loop.save("out/checkpoint-9")
+    try:
+        loop.step()
+    except SystemExit as end:
+        os.kill(os.getpid(), signal.SIGTERM)  # while it leaves, it is not disturbed
+        told = "import signal; print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)"
+        words = [sys.executable, "-S", "-c", told]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        print(json.dumps(["caught", end.code, done.stdout.strip()]), file=sys.stderr, flush=True)
+    loop.step()
+    os.kill(os.getpid(), signal.SIGTERM)
     return "went on"
 
 
@@ -165,9 +205,25 @@ def in_a_save() -> object:
     loop.step()
     facts["interval_s"] = 9000.0
     (HEARTBEATS / "next-save.json").write_text(json.dumps(facts))
-    note = loop.slow._note
-    loop.slow._note = lambda: (os.kill(os.getpid(), signal.SIGTERM), note())  # type: ignore[method-assign, assignment, return-value, func-returns-value]
+    signal_in_a_save(loop)
     loop.save("out/checkpoint-5")
+    Path("out/more").write_text("")
+    loop.step()
+    return "went on"
+
+
+def killed_in_a_save() -> object:
+    """SIGTERM within a save, from somebody else than the supervisor."""
+    expect_a_save()
+    facts = json.loads((HEARTBEATS / "next-save.json").read_text())
+    loop = made()
+    loop.step()
+    facts["stop_s_monotonic"] = None
+    (HEARTBEATS / "next-save.json").write_text(json.dumps(facts))
+    signal_in_a_save(loop)
+    loop.save("out/checkpoint-5")
+    Path("out/more").write_text("")
+    loop.step()
     return "went on"
 
 
@@ -238,7 +294,10 @@ def unfit() -> object:
 CASES: tuple[Case, ...] = (
     phases,
     waits,
+    waits_at_the_end,
+    caught,
     in_a_save,
+    killed_in_a_save,
     fails,
     numbered,
     of_a_trainer,

@@ -27,7 +27,11 @@ EXPECTED: dict[str, tuple[float | None, float | None, float] | str | None] = {
     "own_after": (100.0, 95.0, 60.0), "own_chained": (100.0, 95.0, 60.0),
     "ignored": (100.0, 95.0, 60.0), "helper": (100.0, 95.0, 60.0),
     "multiprocessing": (100.0, 95.0, 60.0),
+    "announced_later": (100.0, 95.0, 60.0), "not_announced": (100.0, 95.0, 60.0),
+    "not_announced_after_the_loop": (100.0, 95.0, 60.0), "grace_over": (100.0, 100.0, 4.0),
 }  # fmt: skip
+# When the supervisor says that it stops the run, if not before the signal: seconds after that.
+ANNOUNCED = {"announced_later": 0.7, "not_announced": None, "not_announced_after_the_loop": None}
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -72,6 +76,9 @@ def trains(case: str, report: int) -> None:
     before: object = None
     first_at = 0.0
     while time.monotonic() < begun + PATIENCE_S:
+        if case == "not_announced_after_the_loop" and report < 0:
+            time.sleep(0.05)  # an export, or a model that is served
+            continue
         model(torch.ones(3, 2)).sum().backward()
         optimizer.step()
         first_at = first_at or time.monotonic()
@@ -122,6 +129,19 @@ def helps(case: str, write: int) -> None:
     os._exit(code)
 
 
+def put(facts: dict[str, float | None]) -> None:
+    """Write the daemon's file, whole."""
+    stage = NEXT_SAVE.with_suffix(".new")
+    stage.write_text(json.dumps(facts))
+    stage.replace(NEXT_SAVE)
+
+
+def announce(case: str) -> None:
+    """Say what the daemon says before it sends a stop."""
+    if isinstance(EXPECTED[case], tuple) and NEXT_SAVE.exists():
+        put(json.loads(NEXT_SAVE.read_text()) | {"stop_s_monotonic": time.monotonic()})
+
+
 def expect(case: str) -> None:
     """Write what the daemon says of the next save."""
     expected = EXPECTED[case]
@@ -130,7 +150,7 @@ def expect(case: str) -> None:
         interval_s, ago_s, grace_s = expected
         since_s = None if ago_s is None else time.monotonic() - ago_s
         facts = {"interval_s": interval_s, "since_s_monotonic": since_s, "grace_s": grace_s}
-        NEXT_SAVE.write_text(json.dumps(facts))
+        put(facts | {"stop_s_monotonic": None})
     elif expected is not None:
         NEXT_SAVE.write_text(expected)
 
@@ -152,7 +172,14 @@ def answer(case: str) -> tuple[list[int | None], int]:
     handled = word(looked_at, STOP_AT)
     if case == "gone":
         NEXT_SAVE.unlink()
+    wait_s = ANNOUNCED.get(case, 0.0)
+    if wait_s == 0.0:
+        announce(case)
     os.kill(looked_at, signal.SIGTERM)
+    if wait_s:
+        time.sleep(wait_s)
+        announce(case)
+        os.kill(looked_at, signal.SIGTERM)  # the supervisor's own: one stop
     if case == "twice":  # SLURM and the launcher signal it at the same moment
         until(lambda: word(looked_at, STOP_AT) == 2)
         os.kill(looked_at, signal.SIGTERM)
@@ -171,8 +198,9 @@ def answer(case: str) -> tuple[list[int | None], int]:
             os.kill(looked_at, signal.SIGKILL)
             os.waitpid(pid, 0)
             return [handled, after, 0], 0
-        time.sleep(0.7)  # sooner it would be the same stop
-        os.kill(looked_at, signal.SIGTERM)
+        if case != "grace_over":
+            time.sleep(0.7)  # sooner it would be the same stop
+            os.kill(looked_at, signal.SIGTERM)
         end = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return [handled, after, end], word(looked_at, STOP_AT)
 
