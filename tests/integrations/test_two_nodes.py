@@ -155,7 +155,7 @@ def test_transformers_on_two_nodes(nodes: Nodes) -> None:
 def test_lightning_on_two_nodes(nodes: Nodes) -> None:
     """A kill, and a stop that one node sees: the same weights as without."""
     script = {"EVERY": "3", "NODES": "2", "STRATEGY": "ddp", "STEP_S": "0.7"}
-    nodes.use("lightning_script.py", faults="kill@4,stop@8", **script)
+    nodes.use("lightning_script.py", faults="kill1@4,stop1@8", **script)
     alone = nodes.alone("lightning_script.py")
     for _ in range(4):
         nodes.start()
