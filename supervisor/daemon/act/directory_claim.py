@@ -42,6 +42,9 @@ class DirectoryClaim:
         """Claim the directory for a launch. Returns why that is refused, else None."""
         self._has_begun = True
         refused = self._claim()
+        if refused is not None and self._may_train_beside(refused):
+            self._tell(refused)
+            return None
         self.warning = None if refused is None else refused.message
         return None if refused is None else f"{refused.message}; {refused.hint}"
 
@@ -63,6 +66,8 @@ class DirectoryClaim:
         """Why this run may not use the directory, and what to do; else None. It writes nothing."""
         found = look(self.directory, self._claimant)
         refused = None if self._is_only_spoilt(found) else refusal(found, self._claimant)
+        if refused is not None and self._may_train_beside(refused):
+            return None
         return None if refused is None else f"{refused.message}; {refused.hint}"
 
     def refusal(self) -> str | None:
@@ -77,15 +82,25 @@ class DirectoryClaim:
         return f"{found.directory}: still marked by another run" if over and not own else None
 
     def _look_again(self) -> None:
-        refused, said = self._claim(), None
+        self._tell(self._claim())
+
+    def _tell(self, refused: Refusal | None) -> None:
+        said = None
         if refused is not None:
-            said = (
-                f"{refused.message}; the supervisor prunes nothing there, and refuses the next"
-                " launch"
-            )
+            said = f"{refused.message}; the supervisor prunes nothing there"
+            said += "" if self._may_train_beside(refused) else ", and refuses the next launch"
+            said += f"; {refused.hint}"
             if said != self.warning:
                 self._console.say(said, journal_stream.WARNING)
         self.warning = said
+
+    def _may_train_beside(self, refused: Refusal) -> bool:
+        """Whether this run goes on although the directory stays another run's.
+
+        It does where its trainer named the directory, and the other run is finished: this run goes
+        on from what it wrote there itself.
+        """
+        return refused.is_of_finished and self._claimant.trains_since is not None
 
     def _claim(self) -> Refusal | None:
         """Make or renew the mark. Returns why the directory is another run's, else None."""
