@@ -84,6 +84,7 @@ def _request(
         set_aside=paths.set_aside,
         described=tuple(map(str, _places(paths, history, memory, recorded))),
         bests=named_bests(paths.run_dir, history.bests.values()),
+        run_dir=paths.run_dir,
     )
 
 

@@ -21,6 +21,7 @@ from supervisor.core.vocabulary import RunState
 from supervisor.rundir.ledger import decode_entry
 from supervisor.rundir.lock import is_held
 from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.save_writers import recorded_times
 from supervisor.system.mounts import is_network, mount_points
 
 _MOST_LINE = 4 << 20
@@ -52,6 +53,9 @@ class Claimant:
     run_dir: Path
     goes_on_from_others: bool
     """`resume: {existing: use}`: a finished run's directory may be taken over."""
+    trains_since: float | None = None
+    """Set for a directory that the run's trainer named: when the run's training began, seconds
+    since 1970. It is known only once the trainer is there, and may hold files of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ class Refusal:
 
     message: str
     hint: str
+    is_of_finished: bool = False
+    """The other run is finished: nobody saves there now."""
 
 
 def look(directory: Path, claimant: Claimant) -> Ownership:
@@ -108,6 +114,11 @@ def refusal(ownership: Ownership, claimant: Claimant) -> Refusal | None:
         return None
     mark, asks = found.file.mark, f"the run {claimant.name!r} ({claimant.run_dir})"
     own = "give one of the two runs a `checkpoints.directory` of its own"
+    if claimant.trains_since is not None:
+        own = (
+            "give one of the two runs another output directory by its trainer's own option, such as"
+            " `--output_dir`"
+        )
     where = ownership.directory
     if found.standing is Standing.TAKEN and mark is not None:
         said = (
@@ -115,9 +126,11 @@ def refusal(ownership: Ownership, claimant: Claimant) -> Refusal | None:
         )
         # Never advise to remove the other run's directory: it may hold the checkpoints.
         over = f"; if the other run is over for good, remove {found.file.path}"
-        if found.why:
+        if found.why and claimant.trains_since is not None:
+            over = ", or leave the directory to this run: `resume: {existing: use}`"
+        elif found.why:
             over = ", or go on from its checkpoints: `resume: {existing: use}`"
-        return Refusal(said, own + over)
+        return Refusal(said, own + over, is_of_finished=bool(found.why))
     option = "; if the other run is over for good: `supervisor run CONFIG --take-over`"
     if mark is None:
         said = f"{where}: which run saves there is not known ({found.why}); {asks} cannot begin"
@@ -145,7 +158,7 @@ def _judge(file: MarkFile, directory: Path, claimant: Claimant) -> Judged:
             return Judged(file, Standing.TAKEN)
         if claimant.goes_on_from_others:
             return Judged(file, Standing.OVER, "that run is finished")
-        if _is_bare(directory):
+        if _is_bare(directory, there, claimant.trains_since):
             return Judged(file, Standing.OVER, "that run is finished, and left nothing there")
         return Judged(file, Standing.TAKEN, ", and is finished")
     if run_id is None:
@@ -159,11 +172,19 @@ def _judge(file: MarkFile, directory: Path, claimant: Claimant) -> Judged:
     return Judged(file, Standing.OVER, "its run directory holds another run")
 
 
-def _is_bare(directory: Path) -> bool:
-    """Whether the directory holds nothing that two runs could mix up: no visible file."""
+def _is_bare(directory: Path, there: RunPaths, trains_since: float | None) -> bool:
+    """Whether the directory holds nothing that two runs could mix up: no visible file.
+
+    Files of the run that asks do not count, unless the other run's record has saves of that name.
+    """
     try:
         with os.scandir(directory) as entries:
-            return all(entry.name.startswith(".") for entry in entries)
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+            if not visible or trains_since is None:
+                return not visible
+            is_old = any(one.stat(follow_symlinks=False).st_mtime < trains_since for one in visible)
+        names = {one.path for one in visible}
+        return not is_old and not any(path in names for path, _ in recorded_times(there.run_dir))
     except FileNotFoundError:
         return True
     except OSError:

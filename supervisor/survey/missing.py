@@ -27,7 +27,8 @@ def find_missing(request: SurveyRequest, entries: Sequence[CheckpointEntry]) -> 
     # While a trainer may still write, a checkpoint too young for a verdict counts as resumable.
     if any(e.valid or (e.valid is None and not request.quiet) for e in there):
         return None
-    paths = {str(entry.path) for entry in entries}
+    taken = _taken(request, entries)
+    paths = {str(entry.path) for entry in entries} - taken.keys()
     prints = {entry.fingerprint for entry in entries}
     lost = [k for k in request.known if k.path not in paths and k.fingerprint not in prints]
     if not lost:
@@ -35,10 +36,25 @@ def find_missing(request: SurveyRequest, entries: Sequence[CheckpointEntry]) -> 
     lost.sort(key=lambda known: (known.step if known.step is not None else -1, known.seen))
     lost.reverse()
     unmounted = _unmounted(request, lost)
-    sentence = (
-        f"{_which(lost)} {'is' if len(lost) == 1 else 'are'} missing: {_where(request, lost)}"
-    )
+    over = taken.get(lost[0].path)
+    where = _where(request, lost) if over is None else _over(lost[0], over)
+    sentence = f"{_which(lost)} {'is' if len(lost) == 1 else 'are'} missing: {where}"
     return Missing(sentence, tuple(known.path for known in lost), unmounted)
+
+
+def _taken(request: SurveyRequest, entries: Sequence[CheckpointEntry]) -> dict[str, str]:
+    """The checkpoints that another run has written over, with that run's directory."""
+    found = {
+        str(entry.path): request.writers.other_of(entry.path, entry.mtime)
+        for entry in entries
+        if entry.tier == Tier.DISK and not entry.own_run and not entry.candidate
+    }
+    return {path: other for path, other in found.items() if other is not None}
+
+
+def _over(first: Known, other: str) -> str:
+    seen = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first.seen))
+    return f"the run in {other} has written over {first.path} (on record since {seen})"
 
 
 def _which(lost: Sequence[Known]) -> str:

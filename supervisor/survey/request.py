@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from supervisor.checkpoint.json_record import plain, read_record
 from supervisor.checkpoint.records import Known, Remembered
+from supervisor.rundir.save_writers import SaveWriters
 from supervisor.survey.elsewhere.sightings import SaveSearch
 
 
@@ -28,7 +29,9 @@ class SurveyRequest:
     elsewhere if this run shows no checkpoint. `set_aside`: the folder in the run directory that
     holds checkpoints set aside. `reads_clock`: measure how far the file system's clock is ahead.
     `described`: the directories that this run's trainers named, the one to look at first being the
-    first. `bests`: paths of checkpoints that they called their best.
+    first. `bests`: paths of checkpoints that they called their best. `run_dir`: the run directory,
+    for the saves that this run and the runs beside it put on record. `writers`: what these say; a
+    survey reads it.
     """
 
     directory: Path
@@ -53,12 +56,15 @@ class SurveyRequest:
     reads_clock: bool = False
     described: tuple[str, ...] = ()
     bests: tuple[str, ...] = ()
+    run_dir: Path | None = None
+    writers: SaveWriters = field(default_factory=SaveWriters)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         record = plain(self)
         record["memory"] = {path: plain(known) for path, known in self.memory.items()}
         record["search"] = None if self.search is None else self.search.to_json()
+        del record["writers"]
         record["known"] = [plain(known) for known in self.known]
         return record
 
@@ -74,6 +80,7 @@ class SurveyRequest:
             record,
             directory=Path,
             snapshots=Path,
+            run_dir=Path,
             set_aside=Path,
             pins=frozenset,
             search=SaveSearch.from_json,

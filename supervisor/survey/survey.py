@@ -4,6 +4,7 @@ It writes only the verdict of a snapshot that had none, and what `file_clock.py`
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from supervisor.checkpoint import set_aside, siblings, sizes
 from supervisor.checkpoint.best import mark_best, read_best
@@ -14,12 +15,14 @@ from supervisor.checkpoint.records import NO_OPTIMIZER, NOT_FINITE, CheckpointEn
 from supervisor.checkpoint.siblings import Families, Member
 from supervisor.checkpoint.validate import Validation, is_resumable, prove
 from supervisor.core.vocabulary import Tier
+from supervisor.rundir.save_writers import read_writers
 from supervisor.survey import candidates, memory_tier
 from supervisor.survey.answer import Survey
 from supervisor.survey.candidates import Candidate
 from supervisor.survey.elsewhere.sightings import look_in_time
 from supervisor.survey.file_clock import clock_ahead_s
 from supervisor.survey.missing import find_missing
+from supervisor.survey.own_run import is_own_run
 from supervisor.survey.places import joined, newest_place, read_places
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.torn_first import find_torn_first
@@ -43,6 +46,8 @@ def survey(request: SurveyRequest, looked: OnRead | None = None) -> Survey:
     called before each checkpoint with how many were looked at, and of how many. Raises OSError if
     the directory cannot be read.
     """
+    if request.run_dir is not None:
+        request = replace(request, writers=read_writers(request.run_dir))
     groups = read_places(request, lambda asked: _on_disk(asked, looked))
     shelved = [_entry(request, one, _shelved(one)) for one in candidates.shelves(request)]
     on_disk = joined(request, groups, shelved)
@@ -186,7 +191,7 @@ def _find_missing_file(member: Member, before: Member) -> str | None:
 
 
 def _member(request: SurveyRequest, candidate: Candidate) -> Member:
-    return Member(candidate.stock, candidate.position.step, _is_own_run(request, candidate))
+    return Member(candidate.stock, candidate.position.step, is_own_run(request, candidate))
 
 
 def _names_best(candidate: Candidate) -> str | None:
@@ -203,7 +208,7 @@ def _names_best(candidate: Candidate) -> str | None:
 def _entry(
     request: SurveyRequest, candidate: Candidate, verdict: Validation, names_best: str | None = None
 ) -> CheckpointEntry:
-    own_run = _is_own_run(request, candidate)
+    own_run = is_own_run(request, candidate)
     is_on_disk = candidate.shelf is None
     stock, position = candidate.stock, candidate.position
     return CheckpointEntry(
@@ -235,20 +240,6 @@ def _is_ours(candidate: Candidate) -> bool:
     if candidate.claim is not None:
         return candidate.claim.ours
     return candidate.known is not None and candidate.known.proof == "hashes"
-
-
-def _is_own_run(request: SurveyRequest, candidate: Candidate) -> bool:
-    known = candidate.known
-    if known is not None and candidate.is_unchanged:
-        return known.own_run
-    # Ask the manifest before memory: another run's checkpoint may have been put under that name.
-    manifest = candidate.claim.manifest if candidate.claim is not None else None
-    if manifest is not None and manifest.run_id is not None:
-        return manifest.run_id == request.run_id
-    if known is not None:
-        return known.own_run
-    begun = request.first_attempt_wall
-    return begun is not None and candidate.stock.mtime >= begun
 
 
 def _recall(candidate: Candidate) -> Validation:

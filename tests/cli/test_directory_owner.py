@@ -189,3 +189,78 @@ def test_check_says_where_no_mark_can_be(
     (found,) = [one for one in json.loads(done.stdout) if one["what"] == "owner"]
     assert found["level"] == "warn"
     assert "cannot be marked" in found["text"]
+
+
+NAMES = """
+import json, os, pathlib, sys
+place = pathlib.Path("out").absolute() / os.environ.get("BELOW", "")
+place.mkdir(exist_ok=True)
+path = place / "checkpoint-10.pt"
+path.write_text(" ".join(sys.argv))
+line = {"attempt": 1, "directory": str(place), "ordinal": 1, "checkpoint": str(path), "step": 10,
+        "changed": path.stat().st_mtime, "wall": path.stat().st_mtime}
+record = pathlib.Path(os.environ["SUPERVISOR_RUN_DIR"], ".supervisor", "trainings.jsonl")
+record.write_text(json.dumps(line) + "\\n")
+"""
+
+
+@pytest.fixture
+def saving(command: Command, tmp_path: Path) -> list[str]:
+    """A finished run `train --lr 1`, whose trainer has named `out`; the words without the rate."""
+    (tmp_path / "train.py").write_text(NAMES)
+    words = ["--", sys.executable, "train.py"]
+    done = command("run", "--plain", *words, "--lr", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return words
+
+
+@pytest.mark.parametrize("name", ["other", "auto"])
+def test_a_new_run_that_would_save_over_a_finished_one(
+    command: Command, saving: list[str], tmp_path: Path, name: str
+) -> None:
+    """Refused before the launch, with both ways out; `--take-over` begins it."""
+    refused = command("run", *saving, "--lr", "2")
+    assert refused.returncode == 78
+    assert "to begin another run (it would save into" in refused.stderr
+    assert "--output_dir" in refused.stderr
+    before = (tmp_path / "out" / "checkpoint-10.pt").read_bytes()
+    done = command("run", "--plain", "--name", name, *saving, "--lr", "2")
+    assert done.returncode == 78, done.stdout
+    for word in ("'train'", str(tmp_path / "out"), "--output_dir", "--take-over"):
+        assert word in done.stderr
+    assert (tmp_path / "out" / "checkpoint-10.pt").read_bytes() == before
+    assert [one.name for one in (tmp_path / "runs").iterdir() if one.is_dir()] == ["train"]
+    done = command("run", "--plain", "--name", name, "--take-over", *saving, "--lr", "2")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "checkpoint-10.pt").read_bytes() != before
+    assert owner_mark_of(tmp_path)["name"] != "train"
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        (["--lr", "2", "--output_dir", "new"], 0),
+        (["--lr", "2", "--output_dir", "out"], 78),
+        (["--lr", "2", "--config", "b.yaml"], 0),
+        (["--lr", "2", "--model", "out"], 78),
+        (["--lr", "1"], 0),
+        (["other"], 0),
+    ],
+)
+def test_what_tells_that_a_new_run_saves_there(
+    command: Command, saving: list[str], more: list[str], code: int
+) -> None:
+    """A word that may decide where the trainer saves lets the run begin; it warns then."""
+    done = command("run", "--plain", "--name", "other", *saving, *more)
+    assert done.returncode == code, done.stdout + done.stderr
+
+
+def test_another_program_reads_what_a_run_saved(
+    command: Command, saving: list[str], tmp_path: Path
+) -> None:
+    """A command that is given the directory to read from is not refused, one that writes is."""
+    (tmp_path / "next.py").write_text("print('read')\n")
+    words = ["--", sys.executable, "next.py"]
+    assert command("run", "--name", "reads", *words, "--model", "out").returncode == 0
+    assert command("run", "--name", "writes", *words, "--output_dir=out").returncode == 78
+    assert saving

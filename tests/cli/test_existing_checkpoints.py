@@ -180,3 +180,19 @@ def test_quiet_asks_nothing(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, ("run", "-q", *LINE[2:]))
     assert terminal.end() == 78
     assert "[abort]" not in terminal.said
+
+
+def test_the_check_says_what_a_started_run_does(command: Command, tmp_path: Path) -> None:
+    """A directory that is configured after the first attempt holds the run, as the check says."""
+    config = "name: conf\ncommand: [bash, -c, 'exit 3']\nrestart: {max_failures: 1}\n"
+    (tmp_path / "c.yaml").write_text(config)
+    assert command("run", "c.yaml", "--plain").returncode == 1
+    (tmp_path / "c.yaml").write_text(config + "checkpoints: {directory: runs/train}\n")
+    done = command("check", "c.yaml", "--json")
+    found = [one for one in json.loads(done.stdout) if one["what"] == "existing"]
+    assert (done.returncode, [one["level"] for one in found]) == (78, ["fail"])
+    assert "resumes from" not in done.stdout
+    assert command("resume", "runs/conf").returncode == 0
+    held = command("run", "c.yaml", "--plain")
+    assert held.returncode == 78
+    assert "checkpoints that this run did not make" in held.stdout

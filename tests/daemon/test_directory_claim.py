@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -154,3 +154,22 @@ def test_nowhere_to_mark(claiming: Claiming) -> None:
     assert claiming.claim.refusal() is None
     assert claiming.claim.warning is None
     assert "Not a directory" in claiming.paths.log.read_text()
+
+
+@pytest.mark.parametrize(("since", "is_told"), [(5.0, True), (15.0, False)])
+def test_the_owner_is_told_of_another_that_saves_there(
+    claiming: Claiming, tmp_path: Path, since: float, is_told: bool
+) -> None:
+    """One message and a warning, if the trainer named the directory and the other saved since."""
+    other = RunPaths(other_run(tmp_path / "runs" / "a"))
+    path = claiming.directory.resolve() / "checkpoint-10"
+    other.trainings.write_text(json.dumps({"checkpoint": str(path), "changed": 10.0}) + "\n")
+    claim = claiming.claim
+    claim._claimant = replace(claim._claimant, trains_since=since)
+    assert claim.begin() is None
+    claiming.save(10)
+    claiming.look()
+    claiming.look()
+    assert (claim.warning is not None) is is_told
+    assert claiming.said.count("--output_dir") == int(is_told)
+    assert claiming.said.count(str(other.run_dir)) == int(is_told)

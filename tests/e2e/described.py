@@ -50,7 +50,8 @@ def save(folder: Path, step: int, weight: float) -> str:
         archive.writestr("a/weight", repr(weight))
     (folder / "new.tmp").rename(path)
     line = {"attempt": run.attempt, "directory": str(folder), "ordinal": 1,
-            "checkpoint": str(path), "step": step}  # fmt: skip
+            "checkpoint": str(path), "step": step,
+            "changed": path.stat().st_mtime, "wall": time.time()}  # fmt: skip
     with RECORD.open("a") as record:
         record.write(json.dumps(line) + "\n")
     return str(path)

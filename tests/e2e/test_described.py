@@ -4,11 +4,13 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from supervisor.rundir.paths import RunPaths
 from tests.e2e.conftest import Supervised, uninterrupted
 
 SCRIPT = Path(__file__).with_name("described.py")
@@ -220,3 +222,59 @@ def test_why_there_is_no_adapter(
     assert why in " ".join(run.command("status").stdout.split())
     run.command("stop")
     run.finish()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[list[Supervised]]:
+    """Two runs side by side, as below `runs/`, whose trainers save into one directory."""
+    runs = []
+    for name in ("first", "second"):
+        folder = tmp_path / "of" / name
+        folder.mkdir(parents=True)
+        run = Supervised(folder)
+        run.run_dir = tmp_path / "runs" / name
+        run.paths = RunPaths(run.run_dir)
+        runs.append(run)
+    yield runs
+    for run in runs:
+        run.close()
+
+
+def test_a_finished_runs_directory_is_not_taken_over(
+    pair: list[Supervised], tmp_path: Path
+) -> None:
+    """The second run is told, its mark is not set, and each counts only what it wrote itself."""
+    first, second = pair
+    out = tmp_path / "out"
+    for run in pair:
+        configure(
+            run, [[str(out), 40, 40]], {"1": [1, 25, "kill"]},
+            name=run.run_dir.name, run_dir=str(run.run_dir), checkpoints={"keep": 1},
+        )  # fmt: skip
+    assert first.run() == 0, first.text
+    (out / "checkpoint-500.pt").write_bytes(b"the first run's")
+    mark = (tmp_path / ".out.supervised-by").read_bytes()
+    assert second.run() == 0, second.text
+    assert "takes" not in second.text
+    assert (tmp_path / ".out.supervised-by").read_bytes() == mark
+    for word in ("'first'", "'second'", "is finished", "--output_dir", "existing: use"):
+        assert word in second.text, second.text
+    assert any("'first'" in one for one in second.status["warnings"])
+    assert [e for e in second.entries("checkpoint_removed") if e["why"] == "pruned"] == []
+    taken = [one["checkpoint"] for one in second.entries("attempt_started")]
+    assert taken[0] is None
+    assert taken[1]["path"] == str(out / "checkpoint-20.pt")
+    mine, theirs = listed(second), listed(first)
+    assert mine["checkpoint-40.pt"] is False
+    assert mine["checkpoint-500.pt"] is True
+    assert theirs["checkpoint-40.pt"] is True, "the second run wrote it anew"
+    assert first.run("--again") == 1, first.text
+    assert "has written over" in first.text
+    assert len(first.entries("attempt_started")) == 2
+
+
+def listed(run: Supervised) -> dict[str, bool]:
+    """Each checkpoint by name, and whether it is said to be another's."""
+    lines = run.command("checkpoints").stdout.splitlines()
+    rows = (line for line in lines if line.startswith("checkpoint-"))
+    return {line.split()[0]: "not of this run" in line for line in rows if ":" not in line}

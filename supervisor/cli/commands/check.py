@@ -122,12 +122,23 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     found = survey_aloud(request, silent=silent)
     on_disk = [entry for entry in found.entries if entry.tier == Tier.DISK]
     there = [entry for entry in found.entries if entry.tier != Tier.SET_ASIDE]
-    yield from _newest(there, found, history, config, path)
+    if undecided is None and found.undecided:
+        yield _undecided(found)  # the directory was configured after the first attempt
+    else:
+        yield from _newest(there, found, history, config, path)
     yield findings.space(on_disk, config, directory)
     yield shared_memory.snapshots(on_disk, request.snapshots)
     yield findings.grace(config, run_dir)
     yield _resuming(config, found.newest_valid, history)
     yield from recovery_outlook.findings(config, history, found.newest_valid)
+
+
+def _undecided(found: Survey) -> Finding:
+    """A started run looks into a directory with checkpoints of which nothing is decided."""
+    listed = ", ".join(path.name for path in found.undecided[:3])
+    text = f"there are checkpoints that this run did not make: {listed}: the run would be held"
+    do = "write resume: {existing: use} or resume: {existing: ignore}"
+    return Finding("existing", Level.FAIL, text, do)
 
 
 def _record(paths: RunPaths, config: RunConfig) -> Finding:

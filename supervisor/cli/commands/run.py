@@ -40,6 +40,7 @@ from supervisor.cli.start.handover import (
 )
 from supervisor.cli.start.living_launcher import refuse_living
 from supervisor.cli.start.run_forms import RunCommand, refuse_no_configuration, refuse_other_forms
+from supervisor.cli.start.shared_output import refuse_shared_output, shared_output
 from supervisor.cli.start.typed_line import TypedLine, typed_line
 from supervisor.cli.submit.single_line import refuse_other_bytes
 from supervisor.config.load import load_config
@@ -79,7 +80,8 @@ from supervisor.system import sd_notify
 @click.option(
     "--take-over",
     is_flag=True,
-    help="Take the checkpoint directory from a run that cannot be seen from here.",
+    help="Take the checkpoint directory from a run that cannot be seen from here; of a new COMMAND,"
+    " also from a finished run.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 @click.pass_context
@@ -132,6 +134,13 @@ def run_command(
             existing=existing,
         )
         try:
+            if run.is_new and existing != "use":
+                # Told to take over, the run has a finished run's directory once its trainer names
+                # it; what is there is not resumed from.
+                if take_over:
+                    start = replace(start, existing=_taken_over(start, line))
+                else:
+                    refuse_shared_output(start.paths.run_dir, line)
             start = _checked(start, line, again=again, quiet=quiet)
         except SupervisorError:
             if run.is_new and os.path.lexists(run.loaded.path):
@@ -149,6 +158,12 @@ def run_command(
         _run_detached(start, again=again, quiet=quiet)
     else:
         _hand_over(start, take_lock(start), again=again, quiet=quiet)
+
+
+def _taken_over(start: Start, line: TypedLine) -> str | None:
+    """The decision on existing checkpoints of a new run that was told to take a directory over."""
+    shared = shared_output(start.paths.run_dir, line.command)
+    return start.existing if shared is None else "use"
 
 
 def _checked(start: Start, line: TypedLine, *, again: bool, quiet: bool) -> Start:

@@ -15,6 +15,7 @@ from supervisor.cli.start.admission import refuse_bad_place
 from supervisor.cli.start.arguments import difference_text, name_from, numbered
 from supervisor.cli.start.command_name import command_name
 from supervisor.cli.start.handover import write_refusal
+from supervisor.cli.start.shared_output import shared_output
 from supervisor.cli.start.typed_line import TypedLine
 from supervisor.cli.target import is_run
 from supervisor.config.load import LoadedConfig, load_config, parse_config
@@ -77,6 +78,9 @@ def command_run(line: TypedLine, name: str | None) -> CommandRun:
     if name == AUTO and isinstance(standing, CommandRun):
         return standing
     begins = "that run is there" if _is_there(standing) else "to begin another run"
+    shared = None if _is_there(standing) else shared_output(_config_of(other).parent, line.command)
+    if shared is not None:
+        begins += f" ({shared.sentence} does: {shared.advice})"
     hint = (
         f"{begins}:\n  {line.with_option('--name', other).to_type}\n"
         f"to go on with the run as it is:\n  {found.go_on}"

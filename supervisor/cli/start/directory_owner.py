@@ -15,9 +15,10 @@ from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
 from supervisor.rundir.claiming import claim, took_over
 from supervisor.rundir.ledger_entries import run_created
-from supervisor.rundir.ownership import Claimant, Standing, look, refusal
+from supervisor.rundir.ownership import Claimant, Refusal, Standing, look, refusal
 from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.recorded_saves import RecordedSaves, merged
+from supervisor.system.clock import wall_s
 
 
 def refuse_others_directory(
@@ -31,7 +32,9 @@ def refuse_others_directory(
     for directory, claimant in _claimed(config, paths, history):
         found = look(directory, claimant)
         refused = refusal(found, claimant)
-        if refused is not None and not (unseen_passes and found.standing is Standing.UNSEEN):
+        if refused is None or _is_told_only(refused, claimant):
+            continue
+        if not (unseen_passes and found.standing is Standing.UNSEEN):
             raise SupervisorError(refused.message, hint=refused.hint, code=ExitCode.CONFIGURATION)
 
 
@@ -84,6 +87,8 @@ def findings(config: RunConfig, paths: RunPaths, history: History) -> Iterator[F
 def _finding(directory: Path, claimant: Claimant) -> Finding:
     found = look(directory, claimant)
     refused = refusal(found, claimant)
+    if refused is not None and _is_told_only(refused, claimant):
+        return Finding("owner", Level.WARN, refused.message, refused.hint)
     if refused is not None:
         return Finding("owner", Level.FAIL, refused.message, refused.hint)
     weightiest = found.weightiest
@@ -99,6 +104,11 @@ def _finding(directory: Path, claimant: Claimant) -> Finding:
         do = "make one of the two writable: until then another run may save there unnoticed"
         return Finding("owner", Level.WARN, f"{text} writable", do)
     return Finding("owner", Level.OK, f"{found.directory}: belongs to no other run")
+
+
+def _is_told_only(refused: Refusal, claimant: Claimant) -> bool:
+    """Whether the run trains on there, with a warning: its trainer had begun there already."""
+    return refused.is_of_finished and claimant.trains_since is not None
 
 
 def _can_be_marked(directory: Path) -> bool:
@@ -131,4 +141,5 @@ def _claimed(
     if places:
         named = paths.run_dir / places[0].path
         if named != own:
-            yield named, replace(claimant, goes_on_from_others=True)
+            since = history.first_attempt_wall or wall_s()
+            yield named, replace(claimant, trains_since=since)

@@ -9,6 +9,7 @@ from supervisor.daemon.tell.console import Console
 from supervisor.daemon.tell.journal import Journal
 from supervisor.rundir.claiming import Claim, claim, took_over
 from supervisor.rundir.ownership import Claimant, Ownership, Refusal, Standing, look, refusal
+from supervisor.rundir.save_writers import read_writers
 from supervisor.survey.answer import Survey
 from supervisor.system import journal_stream
 
@@ -35,6 +36,7 @@ class DirectoryClaim:
         self._waits_for_parent = has_begun
         self._place: Path | None = None
         self._problem: str | None = None
+        self._told_of: str | None = None
         self.warning: str | None = None
         """What `status` shows while the directory is another run's."""
 
@@ -42,6 +44,9 @@ class DirectoryClaim:
         """Claim the directory for a launch. Returns why that is refused, else None."""
         self._has_begun = True
         refused = self._claim()
+        if refused is not None and self._may_train_beside(refused):
+            self._tell(refused)
+            return None
         self.warning = None if refused is None else refused.message
         return None if refused is None else f"{refused.message}; {refused.hint}"
 
@@ -53,6 +58,8 @@ class DirectoryClaim:
         )
         if self._has_begun:  # no mark before the first launch, which may never come
             self._look_again()
+            if self.warning is None:
+                self._tell_of_another()
 
     def poll(self) -> None:
         """Claim the directory as soon as its parent exists."""
@@ -63,6 +70,8 @@ class DirectoryClaim:
         """Why this run may not use the directory, and what to do; else None. It writes nothing."""
         found = look(self.directory, self._claimant)
         refused = None if self._is_only_spoilt(found) else refusal(found, self._claimant)
+        if refused is not None and self._may_train_beside(refused):
+            return None
         return None if refused is None else f"{refused.message}; {refused.hint}"
 
     def refusal(self) -> str | None:
@@ -77,15 +86,53 @@ class DirectoryClaim:
         return f"{found.directory}: still marked by another run" if over and not own else None
 
     def _look_again(self) -> None:
-        refused, said = self._claim(), None
+        self._tell(self._claim())
+
+    def _tell(self, refused: Refusal | None) -> None:
+        said = None
         if refused is not None:
-            said = (
-                f"{refused.message}; the supervisor prunes nothing there, and refuses the next"
-                " launch"
-            )
+            said = f"{refused.message}; the supervisor prunes nothing there"
+            said += "" if self._may_train_beside(refused) else ", and refuses the next launch"
+            said += f"; {refused.hint}"
             if said != self.warning:
                 self._console.say(said, journal_stream.WARNING)
         self.warning = said
+
+    def _tell_of_another(self) -> None:
+        """Warn the directory's owner, too, where a trainer named it: it may not know the other."""
+        since = self._claimant.trains_since
+        if since is None:
+            return
+        place = str(owner_mark.resolved(self.directory))
+        there = read_writers(self._claimant.run_dir).others.items()
+        other = next(
+            (
+                run
+                for path, (when, run) in there
+                if path.rpartition("/")[0] == place and when > since
+            ),
+            None,
+        )
+        said = (
+            None
+            if other is None
+            else (
+                f"{place}: the run in {other} has saved there, too, since this run began; only"
+                " checkpoints that this run wrote itself count as its own; give one of the two runs"
+                " another output directory by its trainer's own option, such as `--output_dir`"
+            )
+        )
+        if said is not None and said != self._told_of:
+            self._console.say(said, journal_stream.WARNING)
+        self._told_of = self.warning = said
+
+    def _may_train_beside(self, refused: Refusal) -> bool:
+        """Whether this run goes on although the directory stays another run's.
+
+        It does where its trainer named the directory, and the other run is finished: this run goes
+        on from what it wrote there itself.
+        """
+        return refused.is_of_finished and self._claimant.trains_since is not None
 
     def _claim(self) -> Refusal | None:
         """Make or renew the mark. Returns why the directory is another run's, else None."""

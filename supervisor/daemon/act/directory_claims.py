@@ -12,6 +12,7 @@ from supervisor.daemon.tell.console import Console
 from supervisor.daemon.tell.journal import Journal
 from supervisor.rundir.ownership import Claimant
 from supervisor.survey.answer import Survey
+from supervisor.system.clock import wall_s
 
 MakeClaim = Callable[[Path], DirectoryClaim]
 
@@ -87,9 +88,8 @@ def claims_of(
 ) -> DirectoryClaims:
     """The claims of a run as its daemon begins."""
     mine = Claimant(run_id, config.name, run_dir, config.resume.existing == "use")
-    # Checkpoints from before the run are left alone in a directory that a trainer named, so that
-    # the directory of a finished run may be taken over.
-    of_named = replace(mine, goes_on_from_others=True)
+    # A named directory is known only once the trainer is there.
+    of_named = replace(mine, trains_since=history.first_attempt_wall or wall_s())
     directory = Path(config.checkpoints.directory or run_dir)
     own = DirectoryClaim(directory, mine, journal, console, has_begun=history.attempt > 0)
 

@@ -19,7 +19,7 @@ class DescribedDirectories:
     """Fed with the ledger's entries as they are written; it begins with the history's."""
 
     def __init__(self, paths: RunPaths, history: History, *, are_followed: bool) -> None:
-        self._run_dir = paths.run_dir
+        self.run_dir = paths.run_dir
         self._history = history
         self._are_followed = are_followed
         self._record = RecordedSaves(paths.trainings, paths.run_dir)
@@ -38,18 +38,18 @@ class DescribedDirectories:
     def current(self) -> Path | None:
         """The directory that was named last; None if none was, or the configuration names one."""
         places = self._places
-        return self._run_dir / places[0].path if places else None
+        return self.run_dir / places[0].path if places else None
 
     def to_look_into(self, known: Iterable[str]) -> tuple[str, ...]:
         """The directories that a survey looks into; `known`: paths of checkpoints on record."""
         self._saved = self._record.look() if self._are_followed else ()
-        return tuple(map(str, described_places(self._run_dir, self._places, known)))
+        return tuple(map(str, described_places(self.run_dir, self._places, known)))
 
     def all(self) -> frozenset[str]:
         """Every directory that was ever named."""
-        return frozenset(str(self._run_dir / place.path) for place in self._places)
+        return frozenset(str(self.run_dir / place.path) for place in self._places)
 
     @property
     def bests(self) -> tuple[str, ...]:
         """The checkpoints that trainers called their best: one for each directory."""
-        return named_bests(self._run_dir, self._history.bests.values())
+        return named_bests(self.run_dir, self._history.bests.values())

@@ -164,6 +164,7 @@ class Surveyor:
             reads_clock=question.reads_clock,
             described=self._looked_into,
             bests=() if self._named is None else self._named.bests,
+            run_dir=None if self._named is None else self._named.run_dir,
         )
         try:
             self._child.ask(request.to_json())
