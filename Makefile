@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 TRAINERS_VENV ?= .venv-trainers
+TOOLS_VENV ?= .venv-tools
 # Each of them imports torch again and again.
 TRAINERS_JOBS ?= 2
 OUTPUT ?= demo-output
@@ -66,8 +67,15 @@ $(TRAINERS_VENV)/.installed: tests/integrations/requirements.txt
 	$(TRAINERS_VENV)/bin/pip download --quiet --no-deps --dest $(TRAINERS_VENV)/wheels 'supervisor==4.3.0'
 	@touch $@
 
-test-trainers: setup $(TRAINERS_VENV)/.installed ## unchanged scripts of real training libraries
-	TRAINERS_PYTHON='$(abspath $(TRAINERS_VENV))/bin/python' $(BIN)/python -m pytest -n $(TRAINERS_JOBS) --dist loadfile -m trainers tests/integrations $(PYTEST_ARGS)
+# PyPI's torchvision cannot be imported beside a torch for CPUs, and transformers would try to.
+$(TOOLS_VENV)/.installed: tests/integrations/requirements-tools.txt
+	$(PYTHON) -m venv $(TOOLS_VENV)
+	$(TOOLS_VENV)/bin/pip install --quiet '$(TORCH)'
+	$(TOOLS_VENV)/bin/pip install --quiet --requirement tests/integrations/requirements-tools.txt
+	@touch $@
+
+test-trainers: setup $(TRAINERS_VENV)/.installed $(TOOLS_VENV)/.installed ## unchanged scripts of real training libraries
+	TRAINERS_PYTHON='$(abspath $(TRAINERS_VENV))/bin/python' TOOLS_PYTHON='$(abspath $(TOOLS_VENV))/bin/python' $(BIN)/python -m pytest -n $(TRAINERS_JOBS) --dist loadfile -m trainers tests/integrations $(PYTEST_ARGS)
 
 test-root: setup ## the tests that need root: mounts, other users
 	$(BIN)/python -m pytest -m 'root and not gpu' $(PYTEST_ARGS)
