@@ -37,6 +37,7 @@ class Signs:
     def __init__(self, *, heeds_stops: bool = False) -> None:
         self._folder = Path(os.environ["SUPERVISOR_HEARTBEAT"])
         self._heeds_stops = heeds_stops
+        self._is_asking = False
         pid = os.getpid()
         stat = Path("/proc/self/stat").read_text()
         ticks = int(stat.rpartition(")")[2].split()[19])
@@ -71,11 +72,15 @@ class Signs:
             return None
 
     def _on_stop(self, number: int, _: types.FrameType | None) -> None:
+        if self._is_asking:
+            return  # the launcher's signal after SLURM's: one stop
+        self._is_asking = True
         said = self._next_save() or {}
         end = time.monotonic() + 2.0
         while said.get("stop_s_monotonic") is None and time.monotonic() < end:
             time.sleep(0.02)
             said = self._next_save() or {}
+        self._is_asking = False
         since = said.get("since_s_monotonic")
         is_announced = said.get("stop_s_monotonic") is not None
         if self._words[STOP] == STOP_HANDLED and is_announced and since is not None:
