@@ -11,7 +11,7 @@ from pathlib import Path
 from supervisor.notify.delivery import DEADLINE_S
 
 
-class InFlight:
+class MessagesInFlight:
     """A line for each message that is begun, and for each target that took it."""
 
     def __init__(self, path: Path, told: Iterable[str], now: float) -> None:

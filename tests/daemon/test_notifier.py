@@ -20,7 +20,7 @@ from supervisor.daemon.tell.notifier import Noticed, Notifier
 from supervisor.daemon.tell.others import Others
 from supervisor.daemon.tell.pinger import Pinger
 from supervisor.notify.delivery import DEADLINE_S
-from supervisor.notify.in_flight import InFlight
+from supervisor.notify.in_flight import MessagesInFlight
 from supervisor.rundir.ledger import LedgerWriter
 from supervisor.system.clock import wall_s
 from tests.e2e.webhook import Webhook, webhook
@@ -72,15 +72,15 @@ def test_a_daemon_that_follows_goes_on_counting_the_time(tmp_path: Path) -> None
 def test_a_message_of_a_dead_daemon_waits_until_its_child_has_ended(tmp_path: Path) -> None:
     """If no target is known to have taken it by then, it is sent again."""
     path = tmp_path / "messages"
-    InFlight(path, (), 0.0).begin(("hang-1",))
-    follower = InFlight(path, (), 100.0)
+    MessagesInFlight(path, (), 0.0).begin(("hang-1",))
+    follower = MessagesInFlight(path, (), 100.0)
     assert (follower.settled(101.0), follower.keys) == ([], {"hang-1"})
     assert (follower.settled(102.0 + DEADLINE_S), follower.keys) == ([], set())
-    follower = InFlight(path, (), 100.0)
+    follower = MessagesInFlight(path, (), 100.0)
     with path.open("a") as file:
         file.write('{"told": ["hang-1"], "target": 0}\nhalf a li')
     assert (follower.settled(101.0), follower.keys) == ([(("hang-1",), 1)], set())
-    assert InFlight(path, ("hang-1",), 100.0).keys == set()
+    assert MessagesInFlight(path, ("hang-1",), 100.0).keys == set()
 
 
 def test_a_ping_under_way_is_the_last_one_if_it_says_the_same(hook: Webhook) -> None:

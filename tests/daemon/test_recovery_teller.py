@@ -184,7 +184,7 @@ def test_thousands_of_checkpoints_cost_little() -> None:
     many = tuple(saved(90_000.0 - n, f"c-{n}") for n in range(20_000))
     begun = time.process_time()
     training.survey(*many)
-    assert time.process_time() - begun < 2.0
+    assert time.process_time() - begun < 10.0  # squared, it takes a minute
 
 
 def test_an_adapter_that_said_how_often_it_saves() -> None:

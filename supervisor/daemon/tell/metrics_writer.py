@@ -130,7 +130,6 @@ def _start() -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
         bufsize=0,
     )
     for pipe in (child.stdin, child.stdout):

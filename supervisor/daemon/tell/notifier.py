@@ -13,7 +13,7 @@ from supervisor.core.vocabulary import TERMINAL
 from supervisor.daemon.tell.journal import Journal
 from supervisor.daemon.tell.pinger import Pinger
 from supervisor.notify.delivery import Delivery, label
-from supervisor.notify.in_flight import InFlight
+from supervisor.notify.in_flight import MessagesInFlight
 from supervisor.notify.message import message
 from supervisor.notify.occasions import Occasion, Occasions
 from supervisor.notify.outbox import Outbox
@@ -62,7 +62,7 @@ class Notifier:
         self._targets = config.notify.to
         self._noticed = noticed
         self._journal = journal
-        self._in_flight = InFlight(record, noticed.told, monotonic_s())
+        self._in_flight = MessagesInFlight(record, noticed.told, monotonic_s())
         self._outbox = Outbox(
             config.notify.events, config.notify.not_more_than,
             noticed.told, self._in_flight.keys, noticed.last_sent,
