@@ -1,7 +1,7 @@
 """A script for transformers as people have it: a small GPT-2 from a configuration.
 
-Its callback appends the same stamps as `benchmarks/training.py`, whoever starts the script. The
-script finds the newest checkpoint itself, as transformers' own examples do.
+Its callback appends the same stamps as `benchmarks/training.py`, under every launcher. The script
+finds the newest checkpoint itself, as transformers' own examples do.
 """
 
 import time

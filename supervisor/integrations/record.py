@@ -99,9 +99,9 @@ class WriterRecord:
         return name if not later or written_at < min(later) else None
 
     def next_after(self, checkpoint: str, training: TrainingName) -> int | None:
-        """Return the ordinal of the training that began after the one that wrote this checkpoint.
+        """Return the ordinal of the training that followed the checkpoint's own training.
 
-        None if none did: then the attempt ended in that training.
+        None if no training followed: then the attempt ended in the checkpoint's own.
         """
         checkpoint = os.path.realpath(checkpoint)
         saved = [

@@ -371,7 +371,7 @@ def test_a_save_that_does_not_come() -> None:
 
 
 def test_a_save_that_turns_out_to_come_too_late() -> None:
-    """The loop had just saved when the stop came, which nobody had seen: it is not waited for."""
+    """A save from just before the stop is proven later: the next save is too late to wait for."""
     world = stopping(saves=SaveTimes(901.0, 1001.0))
     assert Terminate(1) not in waits(world, SaveTimes(999.0, 1119.0))
     assert Terminate(1) in waits(world, SaveTimes(999.0, 1200.0))
@@ -472,7 +472,7 @@ def test_the_next_daemon_goes_on_waiting() -> None:
 
 
 def test_a_third_interrupt_still_kills() -> None:
-    """Whoever waits at the terminal need not wait for the save."""
+    """A user who presses Ctrl-C three times does not wait for the save."""
     world = Loop(checkpoints=(BEFORE,)).started()
     world.feed(StopAsked(StopSource.SIGINT))
     world.signs(stop=StopAnswer.WAITS)

@@ -1,4 +1,4 @@
-"""Tells when the time between saves is far from the one that would lose the least to failures.
+"""Hints that saving more often, or less often, would lose less time to failures.
 
 `status` shows the newest hint alone. A run is told a few, whatever its saves take.
 """

@@ -194,7 +194,7 @@ class RecoveryTeller:
         return self._stop
 
     def _by_default(self, attempt: RunningAttempt, pid: int, *, is_sign: bool) -> StopWay:
-        """What becomes of a stop of which nobody has said anything, as the process shows it."""
+        """How a stop will go if the trainer has not said it: the process shows how it takes SIGTERM."""
         command = self._run.config.command
         is_launched = not _LAUNCHERS.isdisjoint(map(os.path.basename, command))
         if is_launched or not runs_python(command):
