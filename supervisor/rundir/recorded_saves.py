@@ -32,7 +32,7 @@ class RecordedSaves:
             at = self._path.lstat()
             seen = at.st_ino, at.st_mtime_ns, at.st_size
             if seen != self._seen:
-                self._places = tuple(_places(_tail(self._path), self._run_dir))
+                self._places = tuple(_places(last_lines(self._path), self._run_dir))
                 self._seen = seen
         except OSError:
             self._seen, self._places = None, ()
@@ -45,15 +45,15 @@ def merged(named: Sequence[NamedPlace], saved: Sequence[NamedPlace]) -> tuple[Na
     return (*named, *(place for place in saved if place.path not in known))
 
 
-def _tail(path: Path) -> list[bytes]:
-    """The file's last lines, whole ones only. Raises OSError."""
+def last_lines(path: Path, most: int = _TAIL_BYTES) -> list[bytes]:
+    """The whole lines among the file's last `most` bytes. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         facts = os.fstat(fd)
         if not stat.S_ISREG(facts.st_mode):
             return []
-        begin = max(facts.st_size - _TAIL_BYTES, 0)
-        lines = os.pread(fd, _TAIL_BYTES, begin).split(b"\n")
+        begin = max(facts.st_size - most, 0)
+        lines = os.pread(fd, most, begin).split(b"\n")
     finally:
         os.close(fd)
     return lines[1:] if begin else lines

@@ -6,13 +6,13 @@ are compared are those whose run directories lie side by side, as below `runs/`.
 
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.recorded_saves import last_lines
 
 _TAIL_BYTES = 1 << 20
 _MOST_RUNS = 200
@@ -97,18 +97,9 @@ def recorded_times(run_dir: Path) -> Iterator[tuple[str, float]]:
 
 def _lines(path: Path) -> list[bytes]:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            facts = os.fstat(fd)
-            if not stat.S_ISREG(facts.st_mode):
-                return []
-            begin = max(facts.st_size - _TAIL_BYTES, 0)
-            lines = os.pread(fd, _TAIL_BYTES, begin).split(b"\n")
-        finally:
-            os.close(fd)
+        return last_lines(path, _TAIL_BYTES)
     except OSError:
         return []
-    return lines[1:] if begin else lines
 
 
 def _folders(paths: Mapping[str, Any]) -> frozenset[str]:

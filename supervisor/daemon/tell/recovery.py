@@ -194,7 +194,7 @@ class RecoveryTeller:
         return self._stop
 
     def _by_default(self, attempt: RunningAttempt, pid: int, *, is_sign: bool) -> StopWay:
-        """How a stop will go if the trainer has not said it: the process shows how it takes SIGTERM."""
+        """How a stop will go, by what the process does with SIGTERM: the trainer has not said."""
         command = self._run.config.command
         is_launched = not _LAUNCHERS.isdisjoint(map(os.path.basename, command))
         if is_launched or not runs_python(command):
