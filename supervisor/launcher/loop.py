@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource  # noqa: F401  # os.wait4 would import it after the wait, which takes a descriptor
 import select
 import signal
 import time

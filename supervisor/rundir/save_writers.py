@@ -13,6 +13,7 @@ from typing import Any
 
 from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.recorded_saves import last_lines
+from supervisor.system.mounts import remote_mount_points
 
 _TAIL_BYTES = 1 << 20
 _MOST_RUNS = 200
@@ -76,7 +77,9 @@ def runs_beside(run_dir: Path) -> Sequence[Path]:
             found = sorted(one.path for one in entries if not one.name.startswith("."))
     except OSError:
         return ()
-    there = (Path(one) for one in found if one != own)
+    # A mounted file server that does not answer would keep whoever asks it.
+    passed = {own, *map(str, remote_mount_points())}
+    there = (Path(one) for one in found if one not in passed)
     return [one for one in there if RunPaths(one).state_dir.is_dir()][:_MOST_RUNS]
 
 

@@ -120,7 +120,7 @@ def test_what_the_options_say_of_saves(here: Path) -> None:
     assert said("--output_dir", "o").startswith("transformers' Trainer saves into o every 500")
     assert "into o every 20 steps" in said("--output_dir=o", "--save_steps=20")
     assert "saves nothing to resume from by itself" in said("--save_strategy", "no")
-    assert "is known after its second save" in said("--save_strategy", "epoch", "--output_dir", "o")
+    assert "is known after its third save" in said("--save_strategy", "epoch", "--output_dir", "o")
     assert "does not restore: save_only_model" in said("--save_only_model", "--output_dir", "o")
     assert "does not restore" not in said("--save_only_model", "False")
     assert "A stop (Ctrl-C, SIGTERM) saves at the step" in said()

@@ -368,7 +368,8 @@ def test_a_variable_that_the_command_names_has_changed(
     assert command(*line).returncode == 0
     config = tmp_path / "runs" / "t" / "config.yaml"
     config.write_text(config.read_text() + "\nenv: {OTHER: $UNUSED}\n")
-    config.write_text(config.read_text().replace("# by: supervisor", "by: trainer"))
+    text = config.read_text().replace("# resume:", "resume:")
+    config.write_text(text.replace("#   by: supervisor", "  by: trainer"))
     again = [*line[:1], "--again", *line[1:]]
     same = command(*again)
     assert (same.returncode, "changed since" in same.stdout) == (0, False), same.stdout

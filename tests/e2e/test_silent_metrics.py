@@ -35,8 +35,8 @@ class FileServer:
     """A directory for metrics, on a server that can be gone."""
 
     def __init__(self, run: Supervised, preload: Path) -> None:
-        self.directory = run.folder / "prom"
-        self.directory.mkdir()
+        self.directory = run.folder / "node_exporter" / "prom"
+        self.directory.mkdir(parents=True)
         self._gone = run.folder / "gone"
         self.environ = {
             "LD_PRELOAD": str(preload),

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.rundir.paths import RunPaths
-from supervisor.rundir.save_writers import read_writers
+from supervisor.rundir.save_writers import read_writers, runs_beside
+from tests.launcher.test_uninterruptible import DeadServer
 
 T0, LATER = 1_000_000.0, 1_000_100.0
 
@@ -50,3 +51,16 @@ def test_one_run_alone(tmp_path: Path) -> None:
     for name, mtime in (("c-10", T0), ("c-10", LATER), ("c-20", LATER)):
         assert read_writers(mine).is_mine(out / name, mtime) is None
         assert read_writers(mine).other_of(out / name, mtime) is None
+
+
+@pytest.mark.root
+def test_a_file_server_beside_the_runs_is_not_asked(tmp_path: Path) -> None:
+    """One that does not answer would keep `run` and `check` from their work."""
+    mine = record(tmp_path / "runs" / "a")
+    other = record(tmp_path / "runs" / "b")
+    dead = DeadServer(tmp_path / "runs" / "data")
+    try:
+        assert runs_beside(mine) == [other.resolve()]
+        assert not dead.taken.is_set()
+    finally:
+        dead.give_up()
