@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -34,6 +35,8 @@ class Ours:
     name: str = "supervisor"
     beat: str = "supervisor"
     death_line: str = r'"on": ?"Exited"'
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of the configuration beyond those below, or in their place."""
 
     def argv(self, script: Sequence[str], directory: Path) -> list[str]:
         """Write the configuration and return the command line that runs it."""
@@ -50,6 +53,7 @@ class Ours:
                     # A parked interpreter prepares the next attempt; it is no cost of watching this
                     # one.
                     "launch": {"mode": "cold"},
+                    **self.more,
                 }
             )
         )
