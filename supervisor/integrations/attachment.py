@@ -9,6 +9,8 @@ import os
 import sys
 
 from ..worker import rank
+from ..worker.description import Description
+from ..worker.environment import number_of
 from ..worker.stop_signals import STOP_SIGNALS, unhandled
 from .telling import RANK_MODULES
 
@@ -60,3 +62,18 @@ def _end_signs_of_life() -> None:
         module = sys.modules.get(name)
         if module is not None:
             module.stand_down()
+
+
+def description_of(worker: Worker, before: Description | None) -> Description:
+    """Return the worker's description.
+
+    A worker of an earlier version has none; it gets `before`, that of the process, or a new one.
+    """
+    found: Description | None = getattr(worker, "description", None) or before
+    if found is None:
+        from pathlib import Path
+
+        directory = Path(os.environ["SUPERVISOR_HEARTBEAT"])
+        local_rank = number_of("LOCAL_RANK", "SLURM_LOCALID") or 0
+        found = Description(directory, local_rank, number_of("SUPERVISOR_ATTEMPT"))
+    return found

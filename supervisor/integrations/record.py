@@ -13,6 +13,7 @@ from math import isfinite
 from typing import NamedTuple
 
 from ..worker.adapters import TRAININGS, TRAININGS_BEGUN
+from .renewed_place import place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class TrainingName(NamedTuple):
     """One training of a run's process: the same in each attempt."""
 
     directory: str
+    """Where it saves; where it saved first, if each attempt has a directory named by the time."""
     ordinal: int
     """Which of the process's trainings with this directory it is, from 1."""
 
@@ -41,9 +43,14 @@ class WriterRecord:
         self._begun = None if folder is None else os.path.join(folder, TRAININGS_BEGUN)
         self._attempt = attempt
 
-    def began(self, training: TrainingName) -> None:
-        """Note that this training begins. Raises OSError."""
-        self._append(self._begun, training)
+    def began(self, training: TrainingName, place: str, process: list[int]) -> None:
+        """Note that this training begins, and saves into `place`. Raises OSError."""
+        more = {} if place == training.directory else {"place": place}
+        self._append(self._begun, training, process=process, **more)
+
+    def begun(self) -> list[dict[str, Any]]:
+        """All trainings that ever began, as they are on record."""
+        return list(_lines(self._begun))
 
     def saved(self, training: TrainingName, checkpoint: str, step: int) -> None:
         """Note that this training's checkpoint is complete on disk. Raises OSError."""
@@ -139,14 +146,15 @@ def _name(line: dict[str, Any]) -> TrainingName:
 def _directory_of(checkpoint: str, begun: list[dict[str, Any]], training: TrainingName) -> str:
     """Return the directory of the training that a checkpoint lies in: its own folder, or above."""
     parent = os.path.dirname(checkpoint)
-    known = {training.directory, *(line["directory"] for line in begun)}
+    known = {training.directory: training.directory}
+    known |= {place_of(line): line["directory"] for line in begun}
     folder = parent
     # Lightning puts `lightning_logs/version_0/checkpoints` between the two.
     while os.path.basename(parent) == "checkpoints" and folder != os.path.dirname(folder):
         if folder in known:
-            return folder
+            return known[folder]
         folder = os.path.dirname(folder)
-    return parent
+    return known.get(parent, parent)
 
 
 def _first_in(directory: str, begun: list[dict[str, Any]]) -> TrainingName | None:

@@ -25,6 +25,7 @@ class ResumeChoice:
 
     is_supervised: bool
     name: TrainingName
+    _place: str
     _worker: Worker | None
     _record: WriterRecord
     _attempt: int
@@ -66,7 +67,7 @@ class ResumeChoice:
             return Resumption(False)
         try:
             chosen = os.environ.get("SUPERVISOR_RESUME_FROM")
-            found = choose(asked, chosen, self.name, self._record, self._attempt)
+            found = choose(asked, chosen, self.name, self._record, self._attempt, self._place)
             obstacle = why_not(found.path) if found.inject and found.path and why_not else None
         except Exception as error:
             obstacle = f"where to resume is left to the script: {type(error).__name__}: {error}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from .renewed_place import is_new
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .record import TrainingName, WriterRecord
@@ -30,16 +32,24 @@ def choose(
     training: TrainingName,
     record: WriterRecord,
     attempt: int,
+    place: str,
 ) -> Resumption:
-    """Choose between what the script says (`asked`) and the supervisor's checkpoint (`chosen`)."""
+    """Choose between what the script says (`asked`) and the supervisor's checkpoint (`chosen`).
+
+    `place` is the directory into which the training saves in this attempt.
+    """
     if not chosen:
-        return Resumption(asked is True and _has_none(training.directory))
+        return Resumption(asked is True and _has_none(place))
     writer = record.writer_of(chosen, training)
     if writer != training:
-        return Resumption(False, remark=_whose(chosen, writer, training, record))
+        remark = _whose(chosen, writer, training, record)
+        if remark is None and writer is not None and is_new(place, attempt, record.begun()):
+            remark = _anew(place, writer.directory)
+        return Resumption(False, remark=remark)
     named = None if isinstance(asked, bool) or asked is None else os.path.realpath(asked)
     if named in (None, os.path.realpath(chosen)):
-        return Resumption(True, chosen, _if_skipped(chosen, training, record))
+        remark = _if_skipped(chosen, training, record)
+        return Resumption(True, chosen, remark or _if_renewed(place, training))
     if attempt == 1 or not record.is_of_this_run(chosen):
         remark = f"resumed from {named}, as the script says, and not from {chosen}"
         return Resumption(False, remark=remark)
@@ -65,6 +75,24 @@ def _if_skipped(chosen: str, training: TrainingName, record: WriterRecord) -> st
         f"training number {training.ordinal} in {training.directory} goes on from its end,"
         f" {chosen}; if the script has skipped it, this is number {following}, and begins with the"
         " wrong weights: give each stage a directory of its own"
+    )
+
+
+def _if_renewed(place: str, training: TrainingName) -> str | None:
+    """Say why a checkpoint of another directory is this training's."""
+    if place == training.directory:
+        return None
+    return (
+        f"the training in {place} goes on with that in {training.directory}: the names differ only"
+        " by their time"
+    )
+
+
+def _anew(place: str, before: str) -> str:
+    return (
+        f"the training begins anew: it saves into {place}, and the attempts before saved into"
+        f" {before}; have the script use one output directory for all attempts, or each relaunch"
+        " loses everything"
     )
 
 

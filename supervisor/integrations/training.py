@@ -12,12 +12,12 @@ import sys
 from contextlib import AbstractContextManager
 
 from ..worker.contract import EXIT_PREEMPTED
-from ..worker.description import Description
 from ..worker.environment import number_of
 from . import hook
-from .attachment import attached, give_signals_back, take_signals
+from .attachment import attached, description_of, give_signals_back, take_signals
 from .ranks import RankMeeting, is_rank_without_page, meet, world_size
 from .record import TrainingName, WriterRecord
+from .renewed_place import first_directory, this_process
 from .resume_choice import ResumeChoice
 from .stop_looks import StopLooks
 
@@ -25,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from ..worker.description import Description
     from ..worker.rank import Worker
 
 # This module under its private name and its own: the process counts its trainings once.
@@ -103,7 +104,8 @@ class Training(StopLooks, ResumeChoice):
         is_place: bool,
     ) -> None:
         where = None if directory is None else os.path.realpath(os.fspath(directory))
-        self.name = TrainingName(where or "", _PROCESS.count(where))
+        self._place = where or ""
+        self.name = TrainingName(self._place, _PROCESS.count(where))
         self._number = _PROCESS.began
         self._worker = attached(hook.tell)
         if self._worker is None:
@@ -118,10 +120,13 @@ class Training(StopLooks, ResumeChoice):
         self._takes_grad_norm = "grad_norm" in taken  # not by a worker of an earlier version
         self._meet_ranks(has_page)
         self._leave_all()
-        self._description = _description_of(self._worker)
+        self._description = description_of(self._worker, _PROCESS.description)
+        _PROCESS.description = self._description
         self._attempt = number_of("SUPERVISOR_ATTEMPT") or 1
         self._is_rank_0 = (number_of("RANK", "SLURM_PROCID") or 0) == 0
         self._record = WriterRecord(os.environ.get("SUPERVISOR_RUN_DIR"), self._attempt)
+        process = this_process(self._number)
+        self._go_by_first_directory(process)
         self._description.merge(
             framework=f"{framework} {version}",
             checkpoint_dir=where if is_place and self._saves_on_this_node else None,
@@ -134,7 +139,20 @@ class Training(StopLooks, ResumeChoice):
         if theirs is not None:  # an adapter that the script itself has imported is another module
             theirs.listen(self._description.tell)
         if self._is_rank_0 and where is not None:
-            self._note(lambda: self._record.began(self.name))
+            self._note(lambda: self._record.began(self.name, where, process))
+
+    def _go_by_first_directory(self, process: list[int]) -> None:
+        """Where the directory is named by the time, go by the one of the first attempt.
+
+        Ranks of several nodes have records of their own, and could not agree.
+        """
+        if not self._place or self._attempt == 1 or self._ranks.spans_nodes:
+            return
+        first = first_directory(
+            self._place, self._attempt, process, self._record.begun, is_rank_0=self._is_rank_0
+        )
+        if first is not None:
+            self.name = self.name._replace(directory=first)
 
     def _meet_ranks(self, has_page: bool) -> None:
         """Join the other ranks, as the next training of this process that has several."""
@@ -274,23 +292,6 @@ class Training(StopLooks, ResumeChoice):
             write()
         except OSError as error:
             self.tell(f"which training wrote a checkpoint is not on record: {error}")
-
-
-def _description_of(worker: Worker) -> Description:
-    """The worker's description; one for a worker of an earlier version, which has none."""
-    found = getattr(worker, "description", None) or _PROCESS.description
-    if found is None:
-        directory = os.environ["SUPERVISOR_HEARTBEAT"]
-        local_rank = number_of("LOCAL_RANK", "SLURM_LOCALID") or 0
-        found = Description(_path(directory), local_rank, number_of("SUPERVISOR_ATTEMPT"))
-    _PROCESS.description = found
-    return found
-
-
-def _path(text: str) -> Any:
-    from pathlib import Path
-
-    return Path(text)
 
 
 def _sentences(notes: object) -> list[str]:

@@ -566,7 +566,7 @@ class Fit:
     @tells
     def step(self):
         raise ValueError("of the adapter")
-def began(self, name):
+def began(self, *given):
     {"send()" if is_before else "pass"}
     raise ValueError("of the adapter")
 if {fails == "begin"}:
