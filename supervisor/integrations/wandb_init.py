@@ -31,8 +31,9 @@ _IN_GLOBAL_SETTINGS = {WANDB_RUN_ID: "run_id", WANDB_RESUME: "resume"}
 
 def patch(module: ModuleType) -> None:
     """Wrap `wandb.init`. A module that only has the name is left alone: W&B makes folders so."""
-    init = vars(module).get("init")
-    if not callable(init) or getattr(init, _PATCHED, False) or not hasattr(module, "run"):
+    names = getattr(module, "__dict__", {})
+    init = names.get("init")
+    if not callable(init) or getattr(init, _PATCHED, False) or "run" not in names:
         return
 
     @functools.wraps(init)
@@ -63,7 +64,7 @@ class InitCall:
         self.left_out: tuple[str, ...] = ()
         self._claim: RunIdClaim | None = None
         self._has_id = False
-        self._before = getattr(module, "run", None)
+        self._before = module.__dict__.get("run")
         try:
             self._ours = _ours()
             if self._ours:

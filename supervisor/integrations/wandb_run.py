@@ -50,8 +50,7 @@ def mark_preempting() -> None:
         if run is None or _is(run, _marked) or not hook.is_wanted("wandb"):
             return
         _marked = weakref.ref(run)
-        if callable(getattr(run, "mark_preempting", None)):
-            _say("mark_preempting", run.mark_preempting)
+        _say("mark_preempting", run.mark_preempting)
     except Exception as error:
         hook.tell(f"the W&B run is not marked as preempted: {type(error).__name__}: {error}")
 
@@ -63,9 +62,9 @@ def _run_of_script() -> Any:
     """
     if not os.environ.get("SUPERVISOR_HEARTBEAT"):
         return None
-    run = getattr(sys.modules.get("wandb"), "run", None)
-    is_run = run is not None and str(type(run).__module__).partition(".")[0] == "wandb"
-    return run if is_run else None
+    run = getattr(sys.modules.get("wandb"), "__dict__", {}).get("run")
+    is_run = str(type(run).__module__).partition(".")[0] == "wandb"
+    return run if is_run and callable(getattr(run, "mark_preempting", None)) else None
 
 
 def _is(run: Any, known: weakref.ref[Any] | None) -> bool:

@@ -4,20 +4,18 @@ from collections.abc import Mapping
 
 from supervisor.worker.adapters import OWN_WANDB, WANDB_RESUME, WANDB_RUN_ID
 
+# W&B refuses the first two beside `resume`. An agent of a sweep has chosen the run.
+_RULED_OUT_BY = ("WANDB_FORK_FROM", "WANDB_RESUME_FROM", "WANDB_SWEEP_ID")
 
-def wandb_variables(given: Mapping[str, str], run_id: str, attempt: int) -> dict[str, str]:
+
+def wandb_variables(given: Mapping[str, str], run_id: str) -> dict[str, str]:
     """W&B's variables for an attempt, and a list of those for the start-up hook.
 
-    `given`: the user's environment, which stays as it is. A run that the user forks, rewinds or
-    treats otherwise than by `allow` gets nothing: W&B refuses some of these together, and of
-    others the user's would have another effect.
+    `given`: the user's environment, which stays as it is. Nothing is added to one that says itself
+    how runs go on, otherwise than by `allow`: the user's words would get another effect.
     """
-    if given.get("WANDB_FORK_FROM") or given.get("WANDB_RESUME_FROM"):
+    if any(given.get(name) for name in _RULED_OUT_BY):
         return {}
-    if given.get("WANDB_SWEEP_ID"):
-        # The agent has chosen the run. In a later attempt W&B would write it anew.
-        again = attempt > 1 and bool(given.get(WANDB_RUN_ID)) and WANDB_RESUME not in given
-        return {WANDB_RESUME: "allow"} if again else {}
     if given.get(WANDB_RESUME, "allow") != "allow":
         return {}
     defaults = {WANDB_RUN_ID: run_id, WANDB_RESUME: "allow"}

@@ -90,7 +90,7 @@ def environment(
         "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(max(int(config.grace), 1)),
     }
     overlay = {key: value for key, value in defaults.items() if key not in given}
-    wandb = wandb_variables(given, run_id, attempt)
+    wandb = wandb_variables(given, run_id)
     overlay |= wandb | config.env
     overlay |= {
         "SUPERVISOR_RUN_DIR": str(run_dir),

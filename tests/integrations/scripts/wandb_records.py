@@ -36,14 +36,18 @@ def items(found) -> dict[str, object]:
 
 
 def told(path: Path) -> dict[str, object]:
-    """What one run was told: its id, summary, the steps of its history, the mark, its end."""
-    run = {"id": None, "summary": {}, "steps": [], "preempting": 0, "exit": None}
+    """What one run was told: its id, summary, the steps of its history, the mark, its end.
+
+    After a SIGKILL that is its id alone, if it was short: W&B writes a block of 32 KiB at a time.
+    """
+    name = path.stem.partition("-")[2]
+    run = {"id": name, "summary": {}, "steps": [], "preempting": 0, "exit": None}
     for message in messages(path.read_bytes()):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(message)
         match record.WhichOneof("record_type"):
             case "run":
-                run["id"] = record.run.run_id
+                assert record.run.run_id == name
             case "summary":
                 run["summary"] |= items(record.summary.update)
             case "history":
