@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import NEW_ENOUGH, Installation
+from .conftest import NEW_ENOUGH, Installation, version_of
+
+PYTHONS = sorted({min(NEW_ENOUGH, key=version_of), max(NEW_ENOUGH, key=version_of)})
 
 WANDB = """
 import os, sys
@@ -99,7 +101,7 @@ def scripts(installation: Installation) -> Scripts:
     return Scripts(installation)
 
 
-@pytest.mark.parametrize("python", NEW_ENOUGH)
+@pytest.mark.parametrize("python", PYTHONS)
 def test_all_attempts_are_one_run(scripts: Scripts, python: str) -> None:
     """A plain call has our id in each attempt, and nothing is said about it."""
     for attempt in (1, 2, 3):
@@ -256,7 +258,7 @@ def test_a_full_disk(scripts: Scripts) -> None:
         "def __getattr__(name): raise ValueError(name)",
     ],
 )
-@pytest.mark.parametrize("python", NEW_ENOUGH)
+@pytest.mark.parametrize("python", PYTHONS)
 def test_anything_may_be_named_wandb(
     installation: Installation, module: str | None, python: str
 ) -> None:
@@ -322,6 +324,27 @@ def test_the_run_is_told(scripts: Scripts) -> None:
             " 'supervisor/last_failure': 'hang'}\n1"
         )
     assert scripts.told(1) == scripts.told(2) == []
+
+
+def test_a_loop_without_adapter_tells_it(scripts: Scripts) -> None:
+    """The summary at the first sign of life, the mark where the loop leaves after its own save."""
+    scripts.before(2, lost_steps=None, last_failure="killed")
+    code = """
+    import atexit, os, wandb
+    from _train_supervisor.integrations import sign_of_life, sign_stop
+    from _train_supervisor.worker.sign_layout import SIGN_BYTES
+    run = wandb.init(id="mine")
+    sign_of_life.at_first_step()
+    print(run.summary)
+    atexit.register(lambda: print(run.marks))
+    words = memoryview(bytearray(SIGN_BYTES)).cast("Q")
+    stop = sign_stop.StopAtSave(os.environ["SUPERVISOR_HEARTBEAT"], words, is_helper=False)
+    stop._left_with = 0, 1
+    stop.end_at_step()
+    """
+    said = scripts.says(textwrap.dedent(code), attempt=2, code_is=75)
+    assert said == "{'supervisor/attempt': 2, 'supervisor/last_failure': 'killed'}\n1"
+    assert scripts.told(2) == []
 
 
 def test_without_what_the_daemon_writes(scripts: Scripts) -> None:

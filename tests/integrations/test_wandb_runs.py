@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.integrations.conftest import Installation
 from tests.integrations.runs import PATIENCE_S, CommandRun
-from tests.integrations.trainers import SCRIPTS
+from tests.integrations.trainers import SCRIPTS, trainers_python
 
 pytestmark = [pytest.mark.trainers, pytest.mark.timeout(900)]
 OFFLINE = {"WANDB_MODE": "offline", "WANDB_SILENT": "true"}
@@ -25,6 +26,53 @@ def run(tmp_path: Path) -> Iterator[CommandRun]:
     made = CommandRun(tmp_path, "wandb")
     yield made
     made.close()
+
+
+CALLS = (
+    ("resume_from='old?_step=3'", "old"),
+    ("fork_from='old?_step=3'", None),
+    ("fork_from='old?_step=3', id='mine'", "mine"),
+    ("settings=wandb.Settings(resume_from='old?_step=3')", "old"),
+    ("settings={'fork_from': 'old?_step=3'}", None),
+    ("resume='never'", None),
+    ("resume=True", None),
+    ("id='mine'", "mine"),
+    ("settings=wandb.Settings(run_id='mine')", "mine"),
+    ("", "ours"),
+    ("", None),
+    ("reinit='create_new'", None),
+)
+CALL_EACH = """
+import json, sys, wandb
+ids = []
+for asked in json.loads(sys.argv[1]):
+    run = eval(f"wandb.init(project='calls', {asked})")
+    ids.append([run.id, run.settings.resume])
+    run.finish()
+print(json.dumps(ids))
+"""
+
+
+@pytest.mark.parametrize("first", ["", "wandb.setup()\n"])
+def test_no_call_of_init_fails_by_our_variables(installation: Installation, first: str) -> None:
+    """W&B refuses `fork_from` and `resume_from` beside what the supervisor sets.
+
+    `first`: W&B has read the environment before the first call.
+    """
+    ours = {
+        "SUPERVISOR_RUN_ID": "ours", "WANDB_RUN_ID": "ours", "WANDB_RESUME": "allow",
+        "SUPERVISOR_WANDB": "WANDB_RUN_ID,WANDB_RESUME", "LOCAL_RANK": "0",
+    }  # fmt: skip
+    script = installation.write("calls.py", CALL_EACH.replace("ids = []", f"ids = []\n{first}"))
+    done = installation.run(
+        str(script), json.dumps([asked for asked, _ in CALLS]), python=trainers_python("wandb"),
+        environment=installation.environment(hook=True, **ours, **OFFLINE),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    for (asked, run_id), (found, resume) in zip(CALLS, json.loads(done.stdout), strict=True):
+        known = found if found in {"old", "mine", "ours"} else None
+        assert (asked, known) == (asked, run_id)
+        assert (resume == "allow") == (known == "ours"), asked
 
 
 def logged(run: CommandRun) -> list[dict[str, Any]]:
