@@ -121,7 +121,7 @@ class InitCall:
                     " id of its own, and no run goes on over attempts unless the script gives ids"
                 )
             if self._has_id:
-                wandb_run.training_begins()
+                wandb_run.follow(run)
         except Exception as error:
             hook.tell(f"a W&B run is not followed: {type(error).__name__}: {error}")
 

@@ -23,8 +23,18 @@ if TYPE_CHECKING:
 # W&B hands a word to a process of its own, in about a millisecond. That process may stand still.
 _PATIENCE_S = 2.0
 _MOST_BYTES = 1 << 16
+# A run that the script begins with `reinit="create_new"` is not W&B's global one.
+_followed: weakref.ref[Any] | None = None
 _told: weakref.ref[Any] | None = None
 _marked: weakref.ref[Any] | None = None
+
+
+def follow(run: Any) -> None:
+    """Tell this run, too, if W&B has no global one: it has the supervisor's run id."""
+    global _followed
+    if _is_wandbs(run):
+        _followed = weakref.ref(run)
+        training_begins()
 
 
 def training_begins() -> None:
@@ -63,8 +73,16 @@ def _run_of_script() -> Any:
     if not os.environ.get("SUPERVISOR_HEARTBEAT"):
         return None
     run = getattr(sys.modules.get("wandb"), "__dict__", {}).get("run")
-    is_run = str(type(run).__module__).partition(".")[0] == "wandb"
-    return run if is_run and callable(getattr(run, "mark_preempting", None)) else None
+    if run is None and _followed is not None:
+        run = _followed()
+        if getattr(run, "_is_finished", True):
+            return None
+    return run if _is_wandbs(run) else None
+
+
+def _is_wandbs(run: Any) -> bool:
+    is_of_module = str(type(run).__module__).partition(".")[0] == "wandb"
+    return is_of_module and callable(getattr(run, "mark_preempting", None))
 
 
 def _is(run: Any, known: weakref.ref[Any] | None) -> bool:

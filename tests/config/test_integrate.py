@@ -60,7 +60,7 @@ def test_the_default_is_not_written(tmp_path: Path) -> None:
         ("1", "expected auto, none or a list of adapters; the adapters are huggingface, light"),
         (
             "[keras]",
-            "keras is no adapter; the adapters are huggingface, lightning, accelerate, torch, wandb",
+            "keras is no adapter; the adapters are huggingface, lightning, accelerate, torch,",
         ),
         ("[hugging_face]", "(did you mean huggingface?)"),
         (

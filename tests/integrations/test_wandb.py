@@ -22,11 +22,15 @@ class Settings:
 class Run:
     def __init__(self, id, resume):
         self.id, self.resume, self.summary, self.marks = id, resume, {}, 0
+        self._is_finished = False
     def mark_preempting(self):
         self.marks += 1
+        if self._is_finished:
+            raise RuntimeError("the run is finished")
     def finish(self):
         global run
         run = None
+        self._is_finished = True
 
 made = 0
 
@@ -46,8 +50,10 @@ def init(project=None, id=None, resume=None, resume_from=None, fork_from=None, r
     if run is not None and reinit is None:
         return run
     made += 1
-    run = Run(id or f"own{made}", resume)
-    return run
+    new = Run(id or f"own{made}", resume)
+    if reinit != "create_new":
+        run = new
+    return new
 """
 OURS = {
     "SUPERVISOR_RUN_ID": "ours", "WANDB_RUN_ID": "ours", "WANDB_RESUME": "allow",
@@ -250,6 +256,7 @@ def test_a_full_disk(scripts: Scripts) -> None:
         None,
         "",
         "init = 7; run = None",
+        "run = None\ndef init(*words): return 5",
         "def init(): return None",
         "run = 'faster'\ndef init(*words): return run",
         "class Run: pass\nrun = Run()\ndef init(**more): return run",
@@ -324,6 +331,25 @@ def test_the_run_is_told(scripts: Scripts) -> None:
             " 'supervisor/last_failure': 'hang'}\n1"
         )
     assert scripts.told(1) == scripts.told(2) == []
+
+
+def test_a_run_that_is_not_the_global_one(scripts: Scripts) -> None:
+    """With `reinit="create_new"` there is no `wandb.run`; after its end nothing more is said."""
+    scripts.before(2, lost_steps=7)
+    code = """
+    import wandb
+    from _train_supervisor.integrations import wandb_run
+    run = wandb.init(reinit="create_new")
+    {}
+    wandb_run.training_begins()
+    wandb_run.mark_preempting()
+    print(wandb.run, run.summary["supervisor/lost_steps"], run.marks)
+    """
+    for first, marks in (("", 1), ("run.finish()", 0)):
+        said = scripts.says(textwrap.dedent(code).format(first), attempt=2, RANK="0",
+                            TORCHELASTIC_RESTART_COUNT=str(marks))  # fmt: skip
+        assert said == f"None 7 {marks}"
+    assert scripts.told(2) == []
 
 
 def test_a_loop_without_adapter_tells_it(scripts: Scripts) -> None:
