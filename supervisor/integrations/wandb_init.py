@@ -156,39 +156,45 @@ def _ours() -> tuple[str, ...]:
 @contextmanager
 def _without(names: tuple[str, ...]) -> Iterator[None]:
     """Have W&B not see these variables for the time of one call."""
-    if not names:
-        yield
-        return
     kept = {name: os.environ[name] for name in names if name in os.environ}
-    settings = _global_settings()
-    fields = [_IN_GLOBAL_SETTINGS[name] for name in kept]
-    if settings is not None:
-        # W&B has read the environment once for all, and warns if that changes later.
-        before = [(field, getattr(settings, field)) for field in fields]
-        for field, _ in before:
-            setattr(settings, field, None)
-        try:
-            yield
-        finally:
-            for field, value in before:
-                setattr(settings, field, value)
-        return
-    for name in kept:
+    # W&B has read the environment once for all, and warns if that changes later.
+    settings = _global_settings() if kept else None
+    cleared = [] if settings is None else _cleared(settings, kept)
+    taken_out = kept if settings is None else {}
+    for name in taken_out:
         del os.environ[name]
     try:
         yield
     finally:
-        for name, value in kept.items():
+        for name, value in taken_out.items():
             os.environ.setdefault(name, value)
+        for field, value in cleared:
+            setattr(settings, field, value)
 
 
 def _global_settings() -> Any:
-    """The settings that W&B made from the environment; None in a version without such ones."""
+    """W&B's settings from the environment; None in a version that has no such.
+
+    0.31 has them. With 0.18 the environment itself has to change, before W&B has read it.
+    """
     singleton = getattr(sys.modules.get("wandb.sdk.wandb_setup"), "singleton", None)
     try:
-        settings = singleton().settings  # type: ignore[misc]
-        if all(hasattr(settings, field) for field in _IN_GLOBAL_SETTINGS.values()):
-            return settings
+        settings = None if singleton is None else singleton().settings
+        has_all = all(hasattr(settings, field) for field in _IN_GLOBAL_SETTINGS.values())
+        return settings if has_all else None
     except Exception:
         return None  # whatever is wrong there, `wandb.init` says it in its own words
-    return None
+
+
+def _cleared(settings: Any, kept: dict[str, str]) -> list[tuple[str, str]]:
+    """Take our values out of the settings, and return them. A value of the user's stays there."""
+    cleared = []
+    for name, value in kept.items():
+        field = _IN_GLOBAL_SETTINGS[name]
+        try:
+            if getattr(settings, field) == value:
+                setattr(settings, field, None)
+                cleared.append((field, value))
+        except Exception as error:
+            hook.tell(f"{name} stays in W&B's settings: {type(error).__name__}: {error}")
+    return cleared

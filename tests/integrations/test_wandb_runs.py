@@ -53,7 +53,9 @@ print(json.dumps(ids))
 """
 
 
-@pytest.mark.parametrize("first", ["", "wandb.setup()\n"])
+@pytest.mark.parametrize(
+    "first", ["", "wandb.setup()\n", "wandb.setup(wandb.Settings(run_notes='mine'))\n"]
+)
 def test_no_call_of_init_fails_by_our_variables(installation: Installation, first: str) -> None:
     """W&B refuses `fork_from` and `resume_from` beside what the supervisor sets.
 
