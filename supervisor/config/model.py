@@ -62,11 +62,12 @@ class RunConfig(Section):
     launch: LaunchConfig = LaunchConfig()
     integrate: Integrate = "auto"
     """Which training libraries the supervisor works with by itself: `auto`, `none`, or a list of
-    `huggingface`, `lightning`, `accelerate`, `torch`.
+    `huggingface`, `lightning`, `accelerate`, `torch`, `wandb`.
 
     An unchanged script of the first two then reports its steps, saves when it is asked to stop, and
-    resumes. Of a loop of the last two the supervisor sees that it lives. For that the command's
-    `PYTHONPATH` begins with a folder of the supervisor; with `none` it does not."""
+    resumes. Of a loop of the next two the supervisor sees that it lives; W&B's runs hear of
+    restarts. For that the command's `PYTHONPATH` begins with a folder of the supervisor; with
+    `none` it does not."""
     env: dict[Annotated[str, Field(pattern=r"^[^=\x00]+$")], str] = Field(default_factory=dict)
     """Added to the environment of the trainer. Values are text: quote numbers."""
 

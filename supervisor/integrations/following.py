@@ -20,6 +20,7 @@ _FILES = {
     "torch.optim.optimizer": "torch_loop",
     "lightning.fabric.fabric": "lightning_fabric",
     "lightning_fabric.fabric": "lightning_fabric",
+    "wandb": "wandb_init",
 }
 _IMPORTS = ("_find_and_load_unlocked", "reload")
 

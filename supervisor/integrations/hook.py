@@ -26,6 +26,7 @@ ADAPTED = {
     "lightning_fabric.fabric": "lightning",
     "accelerate.accelerator": "accelerate",
     "torch.optim.optimizer": "torch",
+    "wandb": "wandb",
 }
 # The script's own `supervisor.worker`: it and the adapters share one page.
 SCRIPTS_WORKER = "supervisor.worker.rank"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 
-from . import hook
+from . import hook, wandb_run
 from .lightning_guard import tells
 from .lightning_ranks import RankStates, bring_world_up
 from .lightning_saves import describe_fit
@@ -158,6 +158,7 @@ class LightningFit:
         """Say how many steps there will be, and go on in the data where the checkpoint was."""
         self._last_step = self.trainer.global_step
         describe_fit(self.trainer, self.training)
+        wandb_run.training_begins()
         if self._resumed is not None:
             if self._position is not None:
                 restore_schedules(self.trainer, self._position["metrics"], self._ended_epoch)

@@ -29,7 +29,7 @@ from ..worker.sign_layout import (
     SIGN_PREFIX,
     SIGN_VERSION,
 )
-from . import hook, telling
+from . import hook, telling, wandb_run
 from .sign_peers import LONGEST_SAVE_NS, SAVES, is_helper
 from .sign_stop import StopAtSave
 
@@ -209,6 +209,8 @@ def at_first_step() -> Callable[[], None] | None:
     if not found.is_described:
         version = getattr(sys.modules.get("torch"), "__version__", "?").partition("+")[0]
         found.describe(f"torch {version}, sign of life")
+    if not found.is_helper:
+        wandb_run.training_begins()
     found.sign()
     sign, stop = found.sign, found.stop
 

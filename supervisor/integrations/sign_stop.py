@@ -15,7 +15,7 @@ import signal
 import threading
 from time import monotonic, sleep
 
-from ..worker.contract import EXIT_PREEMPTED
+from ..worker.leaving import leave_preempted
 from ..worker.sign_layout import (
     NEXT_SAVE,
     NO_STOP,
@@ -138,7 +138,7 @@ class StopAtSave:
         # The daemon sees the checkpoint, too, and sends the second SIGTERM. It is ignored by a
         # handler: what the script starts at its end would inherit SIG_IGN.
         self._is_leaving = True
-        raise SystemExit(EXIT_PREEMPTED)
+        leave_preempted()
 
     def _wait_for_saves(self, number: int, ranks: int) -> None:
         """Wait until the other ranks have written their parts, but no longer than the grace."""

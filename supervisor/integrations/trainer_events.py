@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from . import hook
+from . import hook, wandb_run
 from .heard_events import heard
 from .save_facts import describe_saves
 from .trainer_facts import (
@@ -145,6 +145,7 @@ class TrainerEvents:
         self._is_first = True
         self._best = state.best_model_checkpoint
         training.describe(total_steps=state.max_steps, best=self._best)
+        wandb_run.training_begins()  # the library's callback for W&B has begun its run
         describe_saves(training, lambda: (save_every(args, state), None, what_is_lost(args)))
 
     def _give_up(self, error: Exception) -> None:

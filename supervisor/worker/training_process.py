@@ -19,6 +19,7 @@ from .description import Description
 from .environment import number_of, path_of, ranks_here, seconds_of
 from .heartbeat import Beat, PageWriter
 from .imports.first_beat import record_imports
+from .leaving import leave_preempted
 from .orderly_end import at_orderly_end
 from .page_layout import RANK_PREFIX
 from .page_repair import PageRepair
@@ -224,7 +225,7 @@ class Worker:
     ) -> NoReturn:
         """Leave with 75: stopped on request, state saved to `checkpoint` at `step` (the last)."""
         self._end(EXIT_PREEMPTED, checkpoint, step)
-        raise SystemExit(EXIT_PREEMPTED)
+        leave_preempted()
 
     def exit_configuration(self, message: str) -> NoReturn:
         """Leave with 78: a person has to correct what is wrong, and nothing is relaunched."""

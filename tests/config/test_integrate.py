@@ -60,12 +60,12 @@ def test_the_default_is_not_written(tmp_path: Path) -> None:
         ("1", "expected auto, none or a list of adapters; the adapters are huggingface, light"),
         (
             "[keras]",
-            "keras is no adapter; the adapters are huggingface, lightning, accelerate, torch",
+            "keras is no adapter; the adapters are huggingface, lightning, accelerate, torch,",
         ),
         ("[hugging_face]", "(did you mean huggingface?)"),
         (
             "[huggingface, [lightning]]",
-            "is no adapter; the adapters are huggingface, lightning, accelerate, torch",
+            "is no adapter; the adapters are huggingface, lightning, accelerate, torch, wandb",
         ),
         ("[true]", "True is no adapter"),
         ("{huggingface: true}", "expected auto, none or a list of adapters"),

@@ -100,7 +100,9 @@ def test_arguments_and_environment_as_documented(run: Supervised) -> None:
         "run_dir = Path(os.environ['SUPERVISOR_RUN_DIR'])\n"
         "n = os.environ['SUPERVISOR_ATTEMPT']\n"
         "env = {k: v for k, v in os.environ.items()}\n"
-        "(run_dir / f'seen-{n}.json').write_text(json.dumps([sys.argv[1:], env]))\n"
+        "before = Path(env['SUPERVISOR_HEARTBEAT'], 'attempts-before.json').read_text()\n"
+        "seen = [sys.argv[1:], env, json.loads(before)]\n"
+        "(run_dir / f'seen-{n}.json').write_text(json.dumps(seen))\n"
         "import torch\n"
         "torch.save({'w': torch.zeros(3)}, run_dir / 'checkpoint-7.pt')\n"
         "os.utime(run_dir / 'checkpoint-7.pt')\n"
@@ -112,8 +114,10 @@ def test_arguments_and_environment_as_documented(run: Supervised) -> None:
         env={"PYTHONUNBUFFERED": "x", "MINE": "1"},
     )
     assert run.run() == 0
-    first, env = json.loads((run.run_dir / "seen-1.json").read_text())
-    second, again = json.loads((run.run_dir / "seen-2.json").read_text())
+    first, env, costs = json.loads((run.run_dir / "seen-1.json").read_text())
+    second, again, more = json.loads((run.run_dir / "seen-2.json").read_text())
+    assert costs == {"attempt": 1, "lost_steps": 0, "last_failure": None}
+    assert more == {"attempt": 2, "lost_steps": None, "last_failure": "unknown"}
     checkpoint = str(run.run_dir / "checkpoint-7.pt")
     assert first == ["--new"]
     assert second == ["--from", checkpoint, "--step=7"]

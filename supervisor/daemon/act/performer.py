@@ -43,6 +43,7 @@ from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.run import Run
+from supervisor.daemon.tell.attempts_before import tell_attempts_before
 from supervisor.daemon.tell.status import finite
 from supervisor.daemon.tell.systemd import priority_of
 from supervisor.launcher.messages import (
@@ -172,6 +173,7 @@ class Performer:
             self._emit(StartFailed(effect.attempt, f"not started: {error}", transient=True))
             return
         correct_pointers(run, checkpoint, folder)
+        tell_attempts_before(run, effect.attempt, heartbeat_dir, checkpoint)
         attempt.moments = {
             "exited": None if self._parts.attempt is None else self._parts.attempt.exited_at,
             "chosen": now,

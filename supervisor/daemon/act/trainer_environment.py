@@ -14,7 +14,8 @@ from supervisor.core.rules.exit_codes import ExitRule
 from supervisor.core.rules.warm_launch import LaunchMode
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Phase
-from supervisor.worker.adapters import INTEGRATE, RESUME_ARGS, STARTUP
+from supervisor.daemon.act.tracker_environment import wandb_variables
+from supervisor.worker.adapters import INTEGRATE, OWN_WANDB, RESUME_ARGS, STARTUP
 
 
 def policy_of(config: RunConfig, run_id: str, config_path: str | None = None) -> Policy:
@@ -87,11 +88,10 @@ def environment(
     defaults = {
         "PYTHONUNBUFFERED": "1",
         "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(max(int(config.grace), 1)),
-        "WANDB_RUN_ID": run_id,
-        "WANDB_RESUME": "allow",
     }
     overlay = {key: value for key, value in defaults.items() if key not in given}
-    overlay |= config.env
+    wandb = wandb_variables(given, run_id)
+    overlay |= wandb | config.env
     overlay |= {
         "SUPERVISOR_RUN_DIR": str(run_dir),
         "SUPERVISOR_RUN_ID": run_id,
@@ -102,6 +102,8 @@ def environment(
     # A trainer that prints its environment would put the addresses into train.log.
     secret = config.notify.variables
     unset = ["SUPERVISOR_CONFIG", *(name for name in secret if name not in overlay)]
+    if OWN_WANDB not in wandb:
+        unset.append(OWN_WANDB)
     wanted = config.integrate
     overlay[INTEGRATE] = wanted if isinstance(wanted, str) else ",".join(wanted)
     folders = python_path(given.get("PYTHONPATH", ""), has_hook=wanted != "none")

@@ -68,7 +68,7 @@ def forget_old(args):
 def main():
     """Train, and write the weights."""
     args = parsed()
-    accelerator = Accelerator(cpu=True)
+    accelerator = Accelerator(cpu=True, log_with=os.environ.get("TRACKER"))
     set_seed(1)
     if accelerator.is_main_process:
         os.makedirs(args.output_dir, exist_ok=True)
@@ -79,6 +79,8 @@ def main():
     rows = torch.randn(20, 8, generator=torch.Generator().manual_seed(1))
     loader = torch.utils.data.DataLoader(rows, batch_size=4, shuffle=True)
     model, optimizer, loader, schedule = accelerator.prepare(model, optimizer, loader, schedule)
+    if "TRACKER" in os.environ:
+        accelerator.init_trackers("loops")
     step = resumed_at(args, accelerator)
     for _ in range(step // len(loader), args.max_train_steps):
         for rows in loader:
@@ -94,6 +96,7 @@ def main():
                 if accelerator.is_main_process and args.checkpoints_total_limit is not None:
                     forget_old(args)
                 accelerator.save_state(os.path.join(args.output_dir, f"checkpoint-{step}"))
+            accelerator.log({"loss": loss.item()}, step=step)
             accelerator.print(f"step {step} loss {loss.item():.4f}", flush=True)
             if step >= args.max_train_steps:
                 break

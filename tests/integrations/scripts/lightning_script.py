@@ -15,9 +15,11 @@ from torch.utils.data import DataLoader, TensorDataset
 if os.environ.get("PACKAGE") == "pytorch_lightning":
     import pytorch_lightning as lightning  # type: ignore[import-not-found]
     from pytorch_lightning.callbacks import ModelCheckpoint  # type: ignore[import-not-found]
+    from pytorch_lightning.loggers import WandbLogger  # type: ignore[import-not-found]
 else:
     import lightning.pytorch as lightning  # type: ignore[import-not-found]
     from lightning.pytorch.callbacks import ModelCheckpoint  # type: ignore[import-not-found]
+    from lightning.pytorch.loggers import WandbLogger  # type: ignore[import-not-found]
 
 if os.environ.get("NO_PAGE") == os.environ.get("LOCAL_RANK", "0"):
     os.environ["SUPERVISOR_HEARTBEAT"] = "/nonexistent"
@@ -92,6 +94,7 @@ def main() -> None:
         limit_val_batches=int(os.environ.get("VALIDATIONS", "12")),
         callbacks=[ModelCheckpoint(every_n_train_steps=every, save_top_k=-1)] if every else [],
         log_every_n_steps=2,
+        logger=WandbLogger(project="fits") if os.environ.get("TRACKER") == "wandb" else None,
         enable_progress_bar=False,
         enable_model_summary=False,
     )

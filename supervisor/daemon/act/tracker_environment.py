@@ -1,0 +1,23 @@
+"""The variables by which an experiment tracker takes all attempts of a run for one."""
+
+from collections.abc import Mapping
+
+from supervisor.worker.adapters import OWN_WANDB, WANDB_RESUME, WANDB_RUN_ID
+
+# W&B refuses the first two beside `resume`. An agent of a sweep has chosen the run.
+_RULED_OUT_BY = ("WANDB_FORK_FROM", "WANDB_RESUME_FROM", "WANDB_SWEEP_ID")
+
+
+def wandb_variables(given: Mapping[str, str], run_id: str) -> dict[str, str]:
+    """W&B's variables for an attempt, and a list of those for the start-up hook.
+
+    `given`: the user's environment, which stays as it is. Nothing is added to one that says itself
+    how runs go on, otherwise than by `allow`: the user's words would get another effect.
+    """
+    if any(given.get(name) for name in _RULED_OUT_BY):
+        return {}
+    if given.get(WANDB_RESUME, "allow") != "allow":
+        return {}
+    defaults = {WANDB_RUN_ID: run_id, WANDB_RESUME: "allow"}
+    ours = {name: value for name, value in defaults.items() if name not in given}
+    return {**ours, OWN_WANDB: ",".join(ours)} if ours else {}

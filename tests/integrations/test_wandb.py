@@ -1,0 +1,434 @@
+"""`wandb.init` under the start-up hook, and what the run is told, with a small stand-in of W&B."""
+
+import json
+import textwrap
+from typing import Any
+
+import pytest
+
+from .conftest import NEW_ENOUGH, Installation, version_of
+
+PYTHONS = sorted({min(NEW_ENOUGH, key=version_of), max(NEW_ENOUGH, key=version_of)})
+
+WANDB = """
+import os, sys
+run = None
+
+class Settings:
+    def __init__(self, **more):
+        for name in ("run_id", "resume", "resume_from", "fork_from", "mode"):
+            setattr(self, name, more.get(name))
+
+class Run:
+    def __init__(self, id, resume):
+        self.id, self.resume, self.summary, self.marks = id, resume, {}, 0
+        self._is_finished = False
+    def mark_preempting(self):
+        self.marks += 1
+        if self._is_finished:
+            raise RuntimeError("the run is finished")
+    def finish(self):
+        global run
+        run = None
+        self._is_finished = True
+
+made = 0
+
+def init(project=None, id=None, resume=None, resume_from=None, fork_from=None, reinit=None,
+         mode=None, settings=None):
+    global run, made
+    settings = settings or Settings()
+    if isinstance(settings, dict):
+        settings = Settings(**settings)
+    id = id or settings.run_id or os.environ.get("WANDB_RUN_ID")
+    resume = resume if resume is not None else settings.resume or os.environ.get("WANDB_RESUME")
+    fork_from, resume_from = fork_from or settings.fork_from, resume_from or settings.resume_from
+    if sum(one is not None for one in (fork_from, resume or None, resume_from)) > 1:
+        raise ValueError("`fork_from`, `resume`, or `resume_from` are mutually exclusive")
+    if project == "broken":
+        raise RuntimeError("no such project")
+    if run is not None and reinit is None:
+        return run
+    made += 1
+    new = Run(id or f"own{made}", resume)
+    if reinit != "create_new":
+        run = new
+    return new
+"""
+OURS = {
+    "SUPERVISOR_RUN_ID": "ours", "WANDB_RUN_ID": "ours", "WANDB_RESUME": "allow",
+    "SUPERVISOR_WANDB": "WANDB_RUN_ID,WANDB_RESUME",
+}  # fmt: skip
+CALL = "import wandb; run = wandb.init({}); print(run.id, run.resume)"
+
+
+class Scripts:
+    """Scripts that log to W&B, run as attempts of one run."""
+
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
+        installation.write("library/wandb/__init__.py", WANDB)
+
+    def says(
+        self, code: str, *, attempt: int = 1, script: str = "script.py", code_is: int = 0,
+        python: str | None = None, **more: str,
+    ) -> str:  # fmt: skip
+        """Run a script in an attempt; what it prints."""
+        installation = self.installation
+        heartbeats = installation.folder / f"heartbeats-{attempt}"
+        heartbeats.mkdir(exist_ok=True)
+        environment = installation.environment(
+            installation.library,
+            **{**OURS, "SUPERVISOR_ATTEMPT": str(attempt), "LOCAL_RANK": "0",
+               "SUPERVISOR_HEARTBEAT": str(heartbeats), **more},
+        )  # fmt: skip
+        path = installation.write(script, code)
+        how = {"environment": environment} | ({} if python is None else {"python": python})
+        done = installation.run("-W", "error", str(path), **how)  # type: ignore[arg-type]
+        assert (done.returncode, done.stderr) == (code_is, ""), done.stderr
+        return done.stdout.strip()
+
+    def before(self, attempt: int, **facts: Any) -> None:
+        """Write what the daemon writes before a launch."""
+        folder = self.installation.folder / f"heartbeats-{attempt}"
+        folder.mkdir(exist_ok=True)
+        (folder / "attempts-before.json").write_text(json.dumps({"attempt": attempt, **facts}))
+
+    def told(self, attempt: int = 1) -> list[str]:
+        """What the user is told of an attempt."""
+        folder = self.installation.folder / f"heartbeats-{attempt}"
+        found = [json.loads(path.read_text())["told"] for path in folder.glob("describe-*.json")]
+        return [sentence for sentences in found for sentence in sentences]
+
+
+@pytest.fixture
+def scripts(installation: Installation) -> Scripts:
+    """A run without any attempt yet."""
+    return Scripts(installation)
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_all_attempts_are_one_run(scripts: Scripts, python: str) -> None:
+    """A plain call has our id in each attempt, and nothing is said about it."""
+    for attempt in (1, 2, 3):
+        assert scripts.says(CALL.format(""), attempt=attempt, python=python) == "ours allow"
+        assert scripts.told(attempt) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "second"),
+    [
+        ("'project'", "ours allow", "ours allow"),
+        ("resume='allow'", "ours allow", "ours allow"),
+        ("resume='must'", "ours must", "ours must"),
+        ("id='mine'", "mine None", "mine allow"),
+        ("id='mine', resume='must'", "mine must", "mine must"),
+        ("settings=wandb.Settings(run_id='mine')", "mine None", "mine allow"),
+        ("settings={'run_id': 'mine'}", "mine None", "mine allow"),
+        ("resume_from='old?_step=3'", "own1 None", "own1 None"),
+        ("fork_from='old?_step=3'", "own1 None", "own1 None"),
+        ("'p', None, None, 'old?_step=3'", "own1 None", "own1 None"),
+        ("fork_from='old?_step=3', id='mine'", "mine None", "mine None"),
+        ("settings=wandb.Settings(resume_from='old?_step=3')", "own1 None", "own1 None"),
+        ("settings={'fork_from': 'old?_step=3'}", "own1 None", "own1 None"),
+        ("resume='never'", "own1 never", "own1 never"),
+        ("resume='auto'", "own1 auto", "own1 auto"),
+        ("resume=True", "own1 True", "own1 True"),
+        ("mode='shared', id='mine'", "mine None", "mine None"),
+        ("mode='disabled'", "ours allow", "ours allow"),
+    ],
+)
+def test_what_a_call_asks_for_counts(scripts: Scripts, asked: str, first: str, second: str) -> None:
+    """No call fails or changes by our variables, and they are all there afterwards."""
+    code = CALL.format(asked) + "; import os; print(os.environ['WANDB_RUN_ID'])"
+    assert scripts.says(code) == f"{first}\nours"
+    assert scripts.says(code, attempt=2) == f"{second}\nours"
+    assert scripts.told(2) == []
+
+
+def test_the_users_own_variables_are_never_touched(scripts: Scripts) -> None:
+    """Also where W&B refuses them: the error is the user's own."""
+    code = """
+    import wandb
+    try:
+        wandb.init(fork_from="old?_step=3")
+    except ValueError as error:
+        print(error)
+    """
+    theirs = {"WANDB_RUN_ID": "mine", "SUPERVISOR_WANDB": ""}
+    assert "mutually exclusive" in scripts.says(textwrap.dedent(code), **theirs)
+    assert scripts.says(CALL.format(""), **theirs) == "mine allow"
+    half = {"WANDB_RUN_ID": "mine", "SUPERVISOR_WANDB": "WANDB_RESUME"}
+    assert scripts.says(CALL.format("fork_from='old?_step=3'"), **half) == "mine None"
+    own = "import os; os.environ['WANDB_RUN_ID'] = 'mine'\n" + CALL.format("resume='never'")
+    assert scripts.says(own) == "mine never"
+
+
+def test_an_agent_of_a_sweep_has_chosen_the_run(scripts: Scripts) -> None:
+    """`wandb.agent` sets the variables in its own process, for each of its runs."""
+    code = """
+    import os
+    for number in (1, 2):
+        os.environ |= {"WANDB_SWEEP_ID": "sweep", "WANDB_RUN_ID": f"agents{number}"}
+        import wandb
+        run = wandb.init()
+        print(run.id, run.resume)
+        run.finish()
+    """
+    assert scripts.says(textwrap.dedent(code)) == "agents1 None\nagents2 None"
+    assert scripts.told() == []
+
+
+TWICE = """
+import wandb
+for number in range(2):
+    run = wandb.init({})
+    print(run.id, run.resume)
+    {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "then"), [("", "run.finish()"), ("reinit='create_new'", ""), ("reinit=True", "")]
+)
+def test_a_second_run_is_not_merged_into_the_first(scripts: Scripts, asked: str, then: str) -> None:
+    """From then on no run has our id: which of them goes on is not known. That is told once."""
+    assert scripts.says(TWICE.format(asked, then)) == "ours allow\nown2 None"
+    (told,) = scripts.told()
+    assert "several W&B runs" in told
+    assert scripts.says(TWICE.format(asked, then), attempt=2) == "own1 None\nown2 None"
+    assert scripts.told(2) == []
+
+
+def test_a_run_that_is_returned_again_is_no_second_one(scripts: Scripts) -> None:
+    """Nor is one that the script goes on with by its id."""
+    code = TWICE.format("", "") + "run.finish(); print(wandb.init(id='ours', resume='must').resume)"
+    for attempt in (1, 2):
+        assert scripts.says(code, attempt=attempt) == "ours allow\nours allow\nmust"
+        assert scripts.told(attempt) == []
+
+
+def test_another_program_has_a_run_of_its_own(scripts: Scripts) -> None:
+    """An evaluation that the script starts does not log into the training's run."""
+    for attempt in (1, 2):
+        assert scripts.says(CALL.format(""), attempt=attempt) == "ours allow"
+        for _ in range(2):
+            said = scripts.says(CALL.format(""), attempt=attempt, script="eval.py")
+            assert said == "own1 None"
+        assert scripts.told(attempt) == []
+
+
+def test_each_rank_has_a_run_of_its_own(scripts: Scripts) -> None:
+    """Only rank 0 has our id; a rank 0 that torchrun starts anew goes on in its run."""
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        assert scripts.says(CALL.format(""), **{name: "1"}) == "own1 None"
+    assert scripts.says(CALL.format(""), RANK="0") == "ours allow"
+    assert scripts.says(CALL.format(""), RANK="0", TORCHELASTIC_RESTART_COUNT="1") == "ours allow"
+    assert scripts.told() == []
+
+
+def test_a_call_that_fails(scripts: Scripts) -> None:
+    """The error has no frame of ours, and the next call has the id."""
+    code = """
+    import traceback, wandb
+    try:
+        wandb.init("broken")
+    except RuntimeError as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        print([frame.name for frame in frames], error)
+    """
+    said = scripts.says(textwrap.dedent(code) + CALL.format(""))
+    assert said == "['<module>', 'init'] no such project\nours allow"
+
+
+def test_a_full_disk(scripts: Scripts) -> None:
+    """Where the claim cannot be noted, the call is as the variables have it, and that is told."""
+    said = scripts.says(CALL.format(""), SUPERVISOR_HEARTBEAT="/nonexistent")
+    assert said == "ours allow"
+    (scripts.installation.folder / "run" / ".supervisor").rmdir()
+    assert scripts.says(CALL.format("")) == "ours allow"
+    assert len(scripts.told()) == 1
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        None,
+        "",
+        "init = 7; run = None",
+        "run = None\ndef init(*words): return 5",
+        "def init(): return None",
+        "run = 'faster'\ndef init(*words): return run",
+        "class Run: pass\nrun = Run()\ndef init(**more): return run",
+        "class Run:\n    __slots__ = ()\nrun = Run()\ninit = Run",
+        "import sys; sys.modules[__name__] = 7",
+        "def __getattr__(name): raise ValueError(name)",
+    ],
+)
+@pytest.mark.parametrize("python", PYTHONS)
+def test_anything_may_be_named_wandb(
+    installation: Installation, module: str | None, python: str
+) -> None:
+    """A folder that W&B wrote, a module of the user's: they import and work as without us."""
+    if module is None:
+        (installation.folder / "wandb" / "offline-run-1").mkdir(parents=True)
+    else:
+        installation.write("wandb.py", module)
+    code = """
+    import wandb
+    from _train_supervisor.worker.leaving import leave_preempted
+    try:
+        wandb.init()
+    except Exception as error:
+        print(type(error).__name__, error)
+    try:
+        leave_preempted()
+    except SystemExit as end:
+        print(end.code)
+    """
+    with_hook, alone = (
+        installation.run(
+            "-W", "error", str(installation.write("script.py", text)), python=python,
+            environment=installation.environment(hook=on, LOCAL_RANK="0", **OURS),
+        )
+        for on, text in (
+            (True, textwrap.dedent(code)),
+            (False, textwrap.dedent(code.split("    try:\n        leave")[0].replace(
+                "    from _train_supervisor.worker.leaving import leave_preempted\n", ""))),
+        )
+    )  # fmt: skip
+    assert with_hook.stderr == alone.stderr
+    assert with_hook.stdout == f"{alone.stdout}75\n"
+    assert not list(installation.heartbeats.glob("describe-*"))
+
+
+TELLS = """
+import sys
+import wandb
+from _train_supervisor.integrations.training import Training
+run = wandb.init({})
+training = Training("huggingface", "5.24", "out", None)
+from _train_supervisor.integrations import wandb_run
+{}
+wandb_run.training_begins()
+wandb_run.training_begins()
+print(run.summary)
+import atexit
+atexit.register(lambda: print(run.marks))
+training.stop(None, 3)
+"""
+
+
+def test_the_run_is_told(scripts: Scripts) -> None:
+    """The summary at the beginning, the mark at the stop; each once, also for a run with an id."""
+    scripts.before(1, lost_steps=0, last_failure=None)
+    scripts.before(2, lost_steps=7, last_failure="hang")
+    said = scripts.says(TELLS.format("", ""), code_is=75)
+    assert said == "{'supervisor/attempt': 1, 'supervisor/lost_steps': 0}\n1"
+    for asked in ("id='mine'", ""):
+        assert scripts.says(TELLS.format(asked, ""), attempt=2, code_is=75) == (
+            "{'supervisor/attempt': 2, 'supervisor/lost_steps': 7,"
+            " 'supervisor/last_failure': 'hang'}\n1"
+        )
+    assert scripts.told(1) == scripts.told(2) == []
+
+
+def test_a_run_that_is_not_the_global_one(scripts: Scripts) -> None:
+    """With `reinit="create_new"` there is no `wandb.run`; after its end nothing more is said."""
+    scripts.before(2, lost_steps=7)
+    code = """
+    import wandb
+    from _train_supervisor.integrations import wandb_run
+    run = wandb.init(reinit="create_new")
+    {}
+    wandb_run.training_begins()
+    wandb_run.mark_preempting()
+    print(wandb.run, run.summary["supervisor/lost_steps"], run.marks)
+    """
+    for first, marks in (("", 1), ("run.finish()", 0)):
+        said = scripts.says(textwrap.dedent(code).format(first), attempt=2, RANK="0",
+                            TORCHELASTIC_RESTART_COUNT=str(marks))  # fmt: skip
+        assert said == f"None 7 {marks}"
+    assert scripts.told(2) == []
+
+
+def test_a_loop_without_adapter_tells_it(scripts: Scripts) -> None:
+    """The summary at the first sign of life, the mark where the loop leaves after its own save."""
+    scripts.before(2, lost_steps=None, last_failure="killed")
+    code = """
+    import atexit, os, wandb
+    from _train_supervisor.integrations import sign_of_life, sign_stop
+    from _train_supervisor.worker.sign_layout import SIGN_BYTES
+    run = wandb.init(id="mine")
+    sign_of_life.at_first_step()
+    print(run.summary)
+    atexit.register(lambda: print(run.marks))
+    words = memoryview(bytearray(SIGN_BYTES)).cast("Q")
+    stop = sign_stop.StopAtSave(os.environ["SUPERVISOR_HEARTBEAT"], words, is_helper=False)
+    stop._left_with = 0, 1
+    stop.end_at_step()
+    """
+    said = scripts.says(textwrap.dedent(code), attempt=2, code_is=75)
+    assert said == "{'supervisor/attempt': 2, 'supervisor/last_failure': 'killed'}\n1"
+    assert scripts.told(2) == []
+
+
+def test_without_what_the_daemon_writes(scripts: Scripts) -> None:
+    """A daemon of an earlier version wrote no file: no summary, and nothing is told."""
+    assert scripts.says(TELLS.format("", ""), code_is=75) == "{}\n1"
+    assert scripts.told() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("def mark(): raise OSError('gone')", "mark_preempting: OSError: gone"),
+        ("import threading; mark = threading.Event().wait", "mark_preempting within 2 s"),
+    ],
+)
+def test_a_stop_never_waits_for_wandb(scripts: Scripts, fault: str, told: str) -> None:
+    """An error of W&B's, or a process of its that stands still: told, and the process ends."""
+    code = TELLS.format("id='mine'", f"{fault}\nrun.mark_preempting = mark")
+    assert scripts.says(code, code_is=75) == "{}\n0"
+    (sentence,) = scripts.told()
+    assert told in sentence
+
+
+def test_a_summary_that_fails(scripts: Scripts) -> None:
+    """The training begins all the same."""
+    scripts.before(1, lost_steps=0)
+    code = TELLS.format("id='mine'", "run.summary = 7")
+    assert scripts.says(code, code_is=75) == "7\n1"
+    (sentence,) = scripts.told()
+    assert "the summary: AttributeError" in sentence
+
+
+EXIT = """
+import sys
+codes = []
+before = sys.exit
+def exit(code=0):
+    codes.append(code)
+    {}
+sys.exit = exit
+from _train_supervisor.worker.leaving import leave_preempted
+try:
+    leave_preempted()
+except SystemExit as end:
+    print(codes, end.code)
+"""
+
+
+@pytest.mark.parametrize("ending", ["before(code)", "return"])
+def test_who_replaces_sys_exit_hears_the_code(scripts: Scripts, ending: str) -> None:
+    """W&B takes the run's exit code there. A function that returns does not keep us alive."""
+    assert scripts.says(EXIT.format(ending)) == "[75] 75"
+
+
+def test_integrate_leaves_it_out(scripts: Scripts) -> None:
+    """With another adapter alone, or none, `wandb.init` is W&B's own."""
+    scripts.before(2, lost_steps=1)
+    code = TWICE.format("", "run.finish()") + "print(run.summary)"
+    for wanted in ("none", "huggingface"):
+        said = scripts.says(code, attempt=2, SUPERVISOR_INTEGRATE=wanted)
+        assert said == "ours allow\nours allow\n{}"
