@@ -5,7 +5,7 @@ Pure. The formula is that of arXiv 2410.18124, which counts the recovery after a
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 DAY_S = 86_400.0
@@ -60,12 +60,15 @@ def chosen_interval_s(
     return min(max(best_s, least_s), most_s)
 
 
-def usual_s(times: Collection[float]) -> float:
-    """The usual one of some times: the median, of two middle ones the shorter.
+def usual_s(times: Iterable[float]) -> float:
+    """The usual one of some times, the oldest first: the median, of two middle ones the shorter.
 
-    One slow moment of the disk among a few saves changes nothing.
+    One slow moment of the disk among a few saves changes nothing. Of an odd number the oldest is
+    left out: if every second save were slow, the median would jump with each.
     """
-    return sorted(times)[(len(times) - 1) // 2]
+    known = list(times)
+    recent = sorted(known[len(known) % 2 :] or known)
+    return recent[(len(recent) - 1) // 2]
 
 
 def daly_interval_s(save_s: float, mttf_s: float) -> float:

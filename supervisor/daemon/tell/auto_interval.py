@@ -13,7 +13,7 @@ from supervisor.daemon.run import Run
 from supervisor.system import journal_stream
 
 
-class AutoInterval:
+class AutoIntervalWarning:
     """Follows the attempts of one run; it does nothing where the key is not set."""
 
     def __init__(self, run: Run, costs: SaveCosts) -> None:

@@ -24,7 +24,7 @@ from supervisor.daemon.look.next_save import NextSave
 from supervisor.daemon.look.observer import Observation
 from supervisor.daemon.look.save_costs import SaveCosts
 from supervisor.daemon.run import Run
-from supervisor.daemon.tell.auto_interval import AutoInterval
+from supervisor.daemon.tell.auto_interval import AutoIntervalWarning
 from supervisor.daemon.tell.interval_hint import IntervalHints
 from supervisor.daemon.tell.status import StatusFacts
 from supervisor.survey.answer import Survey
@@ -61,7 +61,7 @@ class RecoveryTeller:
         history = run.history
         self._sentences = history.recovery
         self._hints = IntervalHints(run, costs)
-        self._auto = AutoInterval(run, costs)
+        self._auto = AutoIntervalWarning(run, costs)
         self._costs = costs
         self._known = Recovery()
         self._run = run
