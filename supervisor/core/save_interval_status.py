@@ -20,6 +20,7 @@ class SaveIntervalStatus:
     mttf_s: float | None = None
     """The mean time to failure that follows from these, and from what clusters measured."""
     recovery_s: float | None = None
-    """From a failure to the first new step, as measured; before the first failure 60 s."""
+    """From a failure to the first step after it, as measured; before that as long as the longest
+    start, or 60 s."""
     auto: bool = False
     """Whether the trainer chooses the interval by these."""
