@@ -50,6 +50,8 @@ class SavesTold:
     attempt: int | None = None
     auto: bool = False
     """Whether it finds the interval by itself."""
+    asks: bool = False
+    """Whether the loop asks when a save is due. One that calls `save` by itself may never ask."""
     interval_s: float | None = None
     """The interval that it has chosen."""
     save_s: float | None = None

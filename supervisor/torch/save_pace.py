@@ -92,6 +92,7 @@ class SavePace:
         return SavesTold(
             attempt=int(number) if number.isdecimal() else None,
             auto=is_auto,
+            asks=is_asked,
             interval_s=round(self.interval_s, 3) if is_auto else None,
             save_s=round(usual_s(self._stalls), 5) if self._stalls else None,
             nodes=self._nodes,

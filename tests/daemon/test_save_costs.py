@@ -102,7 +102,7 @@ def test_the_interval_that_a_loop_has_chosen_is_recorded(tmp_path: Path) -> None
     training = Training(interval="auto", heartbeat_dir=tmp_path)
     training.look.observed.step = 5
     for interval_s in (60.0, 120.0, 121.0, 240.0):
-        tells(tmp_path, auto=True, interval_s=interval_s, save_s=0.25, nodes=2)
+        tells(tmp_path, auto=True, asks=True, interval_s=interval_s, save_s=0.25, nodes=2)
         training.poll(HOUR)
         training.look.observed.step += 10
     entries = [one for one in training.recorded if isinstance(one, SaveIntervalEntry)]
@@ -170,7 +170,7 @@ def test_a_loop_that_decides_by_itself_is_told_what_to_call(tmp_path: Path) -> N
     training.poll(HOUR)
     assert "call `after_step`" in str(training.teller.warning)
     (tmp_path / SAVES_TOLD).unlink()
-    tells(tmp_path, auto=True, interval_s=60.0, save_s=1.0)
+    tells(tmp_path, auto=True, asks=True, interval_s=60.0, save_s=1.0)
     training.poll(HOUR)
     assert training.teller.warning is None
 

@@ -26,7 +26,9 @@ class AutoIntervalWarning:
     def poll(self, known: Recovery, state: State) -> None:
         """Warn once the training makes steps and nothing follows the key."""
         told = self._costs.told
-        if self._run.config.checkpoints.interval is None or (told is not None and told.auto):
+        # One that asks and was started before the key was set follows it from its next start.
+        is_heard = told is not None and told.asks
+        if self._run.config.checkpoints.interval is None or is_heard:
             self.warning = None
             return
         if told is not None:
