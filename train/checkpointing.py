@@ -88,6 +88,7 @@ class Checkpoints:
                 directory=directory,
                 run=run,
                 snapshot_steps=config.snapshot_steps,
+                save_steps=config.save_steps,
                 resumed_from=resumed.name if resumed is not None else None,
                 patience_s=PATIENCE_S,
             )
@@ -99,6 +100,10 @@ class Checkpoints:
     def is_snapshot_due(self) -> bool:
         """Whether a snapshot of the present state is due; ask once a step."""
         return self._keeper.is_due(self.state.position.step)
+
+    def is_save_due(self) -> bool:
+        """Whether a save of the present state is due; ask once a step."""
+        return self._keeper.is_save_due(self.state.position.step)
 
     def snapshot(self) -> None:
         """Put the present state into memory, if there is memory for it."""

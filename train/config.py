@@ -94,10 +94,11 @@ class TrainingConfig:
 class CheckpointConfig:
     """When to save. `keep` counts only without a supervisor, since a supervisor prunes by itself.
 
+    `save_steps`: steps between two saves; auto: as often as loses the least time; 0: none.
     `snapshot_steps`: steps between two snapshots in memory; 0 turns them off.
     """
 
-    save_steps: int = 500
+    save_steps: int | Auto = 500
     snapshot_steps: int | Auto = Auto.AUTO
     every_epoch: bool = True
     keep: int = 5

@@ -99,7 +99,7 @@ class Trainer:
             if self.is_finished:
                 return
             is_snapshot_due = self.checkpoints.is_snapshot_due()
-            if _is_due(position.step, self.config.checkpoints.save_steps):
+            if self.checkpoints.is_save_due():
                 self._save(Kind.PERIODIC)
             elif position.batch == 0 and self.config.checkpoints.every_epoch:
                 self._save(Kind.EPOCH)

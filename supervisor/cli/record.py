@@ -71,6 +71,7 @@ _KEYS = (
     "launcher_frozen",
     "still_running",
     "last_save_s",
+    "save_interval",
     "gpus",
     "recovery",
     "checkpoint",

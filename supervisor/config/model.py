@@ -6,9 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator
 
+from supervisor.config.checkpoints_section import CheckpointsConfig
 from supervisor.config.places import absolute, absolute_run_dir
 from supervisor.config.sections import (
-    CheckpointsConfig,
     DiagnosisConfig,
     FinishConfig,
     LaunchConfig,
@@ -145,8 +145,8 @@ class RunConfig(Section):
     def to_json(self) -> str:
         """All values as JSON that `RunConfig.model_validate_json` turns back into the same."""
         unset: dict[str, set[str] | bool] = {}
-        if not self.checkpoints.keep_set:
-            unset["checkpoints"] = {"keep"}
+        if absent := self.checkpoints.left_out:
+            unset["checkpoints"] = absent
         if not self.restart.exit_codes:
             # After an upgrade that is taken back, a daemon of before would refuse the key.
             unset["restart"] = {"exit_codes"}

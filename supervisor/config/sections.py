@@ -41,40 +41,6 @@ def section_below(field: FieldInfo) -> type[Section] | None:
     return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
-class CheckpointsConfig(Section):
-    """Where the trainer saves, and how many of its checkpoints stay."""
-
-    directory: str | None = None
-    """Where the trainer saves its checkpoints. Default: `run_dir`.
-
-    The trainer makes it; the supervisor does not. Without this key the supervisor also looks into
-    the directory that the trainer names (docs/checkpoints.md)."""
-    keep: Count | None = 5
-    """Keep this many of the newest checkpoints; `null` keeps all. Pinned checkpoints (`supervisor
-    checkpoints pin PATH`) always stay. Checkpoints without our manifest are removed only if this
-    key is written.
-
-    The newest valid checkpoint always stays, too. `supervisor init` comments this key out."""
-    pattern: str | None = None
-    r"""For names that docs/checkpoints.md does not list: a regular expression for the whole name of
-    a checkpoint, with a group named `step`.
-
-    For example `'weights-(?P<step>\d+)\.bin'`; any ending will do. If the group matches nothing
-    (`'state\.bin(?P<step>)'`), the step is unknown. If matching a name takes longer than 0.05 s,
-    the name does not match."""
-
-    @field_validator("pattern")
-    @classmethod
-    def _names_the_step(cls, pattern: str | None) -> str | None:
-        """The pattern must compile and have the group `step`. Raises ValueError."""
-        return with_step_group(pattern, r"weights-(?P<step>\d+)\.bin")
-
-    @property
-    def keep_set(self) -> bool:
-        """Whether the user wrote `keep`: only then foreign checkpoints may be pruned."""
-        return "keep" in self.model_fields_set
-
-
 class ResumeConfig(Section):
     """How the trainer is told to resume. `SUPERVISOR_RESUME_FROM` is always set."""
 

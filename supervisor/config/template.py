@@ -26,6 +26,9 @@ command: {command}
 #   directory: outputs        # an example
 #   keep: 5
 #   pattern: 'weights-(?P<step>\\d+)\\.bin'
+#   interval: auto
+#   interval_min: 1m
+#   interval_max: 4h
 
 # resume:  #
 #   args: [--resume, "{{checkpoint}}"]

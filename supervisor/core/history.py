@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from supervisor.core.ending import Doubt
+from supervisor.core.entries.saves import SaveIntervalEntry
 from supervisor.core.entries.trainer import DescribedEntry
 from supervisor.core.last_good import LastGood
 from supervisor.core.learned import Learned
 from supervisor.core.look_facts import HungAt
+from supervisor.core.measured_recovery import Recoveries
 from supervisor.core.point_in_time import Moment
 from supervisor.core.rules.step_counters import CountersBySource
 from supervisor.core.rules.warm_launch import Launched, LaunchTimes, WarmTrust
@@ -169,6 +171,9 @@ class History:
     interval_hints: int = 0
     deaths: int = 0
     """Attempts that died of a failure, with nobody asking them to stop."""
+    recoveries: Recoveries = field(default_factory=Recoveries)
+    chosen: SaveIntervalEntry | None = None
+    """What the trainer chose last for the time between its saves, in `interval: auto`."""
     counters: CountersBySource = field(default_factory=dict, hash=False)
     """What each source of steps has shown."""
     failed_save_at: float = 0.0

@@ -75,6 +75,9 @@ def fold(ledger: Iterable[Stamped]) -> History:
     history = History()
     for noted in ledger:
         history = fold_entry(history, noted)
+        recoveries = history.recoveries.with_entry(noted.entry, noted.wall)
+        if recoveries is not history.recoveries:
+            history = replace(history, recoveries=recoveries)
         first = history.first_attempt_wall
         if first is not None and 0.0 < noted.wall < first:
             # The clock was set back: files of this run may be as old as this entry, but not older.
@@ -126,6 +129,8 @@ def fold_entry(past: History, noted: Stamped) -> History:
         case StepsBeganEntry() | StepsWentBackEntry() | SaveSeenEntry():
             return replace(past, counters=fold_counters(past.counters, entry))
         case SaveIntervalEntry():
+            if entry.auto is not None:
+                return replace(past, chosen=entry)
             return replace(past, save_interval_s=entry.interval_s)
         case SignsEntry():
             learned = past.learned.with_signs(entry.longest_gap_s, entry.longest_phase_s)

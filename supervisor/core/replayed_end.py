@@ -8,13 +8,14 @@ from supervisor.core.entries.entry import Stamped
 from supervisor.core.history import History
 from supervisor.core.job import IdleStops
 from supervisor.core.look_facts import HungAt
+from supervisor.core.measured_recovery import is_death
 from supervisor.core.replayed_description import description_of, with_reached
 from supervisor.core.rules.exit_codes import ExitRule
 from supervisor.core.rules.outage import with_death
 from supervisor.core.rules.patience import beyond, with_hang
 from supervisor.core.rules.warm_launch import WarmTrust, has_begun, trust_after
 from supervisor.core.states import Budget
-from supervisor.core.vocabulary import Action, Failure, Nature
+from supervisor.core.vocabulary import Action, Failure
 
 
 def with_end(past: History, noted: Stamped, entry: AttemptEndedEntry) -> History:
@@ -49,12 +50,6 @@ def with_end(past: History, noted: Stamped, entry: AttemptEndedEntry) -> History
         warm=_warm(past, noted, entry),
     )
     return charged(past, noted, entry)
-
-
-def is_death(entry: AttemptEndedEntry) -> bool:
-    """Whether an attempt died of a failure, with nobody asking it to stop."""
-    is_failure = entry.failure is not None and entry.failure.nature is not Nature.ORDINARY
-    return is_failure and entry.stop_requested is None
 
 
 def _with_stop(budget: Budget, entry: AttemptEndedEntry) -> Budget:

@@ -11,6 +11,7 @@ from supervisor.core.described_status import DescribedStatus
 from supervisor.core.metered_status import AtRiskStatus, GpuStatus
 from supervisor.core.notify_status import NotifyStatus
 from supervisor.core.printed_status import PrintedStatus
+from supervisor.core.save_interval_status import SaveIntervalStatus
 from supervisor.core.sign_of_life_status import SignOfLifeStatus
 from supervisor.core.vocabulary import Action, Failure, Intent, RunState, StopSource
 
@@ -266,6 +267,8 @@ class Status:
     """Whether a signal has stopped the launcher, so that it does nothing that it is told."""
     last_save_s: float | None = None
     """How long the last save took."""
+    save_interval: SaveIntervalStatus | None = None
+    """How often to save; null until the cost of a save is known."""
     gpus: tuple[GpuStatus, ...] = ()
     """The GPUs of the running attempt; asked for only where `metrics` are configured."""
     grace_s: float | None = None

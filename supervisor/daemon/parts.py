@@ -11,6 +11,7 @@ from supervisor.daemon.look.attempt_times import AttemptTimes
 from supervisor.daemon.look.memory_tier import Snapshots
 from supervisor.daemon.look.next_save import NextSave
 from supervisor.daemon.look.prober import Prober
+from supervisor.daemon.look.save_costs import SaveCosts
 from supervisor.daemon.look.save_watch import SaveWatch
 from supervisor.daemon.look.scheduler import Scheduler
 from supervisor.daemon.look.step_watch import StepWatch
@@ -32,6 +33,7 @@ class Parts:
     saves: SaveWatch
     steps: StepWatch
     next_save: NextSave
+    save_costs: SaveCosts
     prober: Prober
     changes: Changes
     attempt: RunningAttempt | None = None
@@ -68,6 +70,7 @@ class Parts:
             saves=SaveWatch(run, times),
             steps=StepWatch(run, emit),
             next_save=NextSave(run),
+            save_costs=SaveCosts(run),
             prober=Prober(),
             changes=Changes(run),
         )

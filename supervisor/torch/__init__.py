@@ -17,6 +17,9 @@ A save is a snapshot that is wanted on the disk. The persister copies it there, 
 reads from its board how that ended. If memory has no room, the save goes straight to the disk
 (`streaming.py`), and training waits.
 
+When a save is due says `save_pace.py`, by what saves cost; `save_telling.py` tells the supervisor
+of it, and `save_agreement.py` other ranks.
+
 These things always hold. The only whole slot is never written. A snapshot whose weights are seen to
 change during the copies is given up. Only one process of a run writes. Without a supervisor this
 package starts a persister of its own.
@@ -34,12 +37,14 @@ from supervisor.torch.outcome import Saved, Taken
 from supervisor.torch.place import settle
 from supervisor.torch.reading import load
 from supervisor.torch.request import ConfigurationError
+from supervisor.torch.save_agreement import SaveAgreement
 from supervisor.torch.tier import AlreadyWrittenError
 
 __all__ = [
     "AlreadyWrittenError",
     "Checkpointer",
     "ConfigurationError",
+    "SaveAgreement",
     "Saved",
     "Taken",
     "load",

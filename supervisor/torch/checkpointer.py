@@ -26,6 +26,8 @@ from supervisor.torch.pace import Pace
 from supervisor.torch.persisting import Persisting
 from supervisor.torch.place import own_root, settle
 from supervisor.torch.request import SaveRequest, make_request, writer_of
+from supervisor.torch.save_pace import SavePace, nodes_here, terms_given
+from supervisor.torch.save_telling import SaveTelling
 from supervisor.torch.sources import Source, StateSources
 from supervisor.torch.streaming import save_directly
 from supervisor.worker import Worker
@@ -40,7 +42,9 @@ class Checkpointer:
 
     `sources`: what goes into each file, as objects with `state_dict()`, functions that return a
     state, or dicts. `snapshot_steps`: how often memory gets the state; `auto`: as often as costs
-    less than 1 % of the time; 0: only saves. `save_steps` counts for `after_step`. `weights`:
+    less than 1 % of the time; 0: only saves. `save_steps`: steps between two saves of `after_step`;
+    `auto`: as often as loses the least time; 0: none. `checkpoints: {interval: auto}` in the
+    supervisor's configuration has the same effect, whatever stands here. `weights`:
     files all of whose floats must be finite, beside the parameters of modules. `patience_s`: how
     long a save waits until an earlier save is on the disk; after that it may replace that one.
     Raises AlreadyWrittenError, ConfigurationError, TypeError, ValueError. `with` closes it.
@@ -53,7 +57,7 @@ class Checkpointer:
         directory: Path | str,
         run: Worker | None = None,
         snapshot_steps: int | str = "auto",
-        save_steps: int = 0,
+        save_steps: int | str = 0,
         weights: Collection[str] | None = None,
         resumed_from: str | None = None,
         patience_s: float = 0.0,
@@ -61,7 +65,9 @@ class Checkpointer:
     ) -> None:
         self._sources = StateSources(sources, weights)
         self._pace = Pace(snapshot_steps)
-        self._save_steps = save_steps
+        self._saves = SavePace(save_steps, terms_given(), nodes_here())
+        self._telling = SaveTelling()
+        self._is_asked = False
         self._patience_s = patience_s
         self._is_patient = True
         self._is_owed = False
@@ -99,11 +105,23 @@ class Checkpointer:
         before: Sequence[Path | str] = (),
     ) -> Taken | None:
         """Save or take a snapshot if it is time for one; None if it is not."""
-        if self._save_steps > 0 and step % self._save_steps == 0:
+        if self.is_save_due(step):
             return self.save(step, epoch=epoch, state=state, files=files, before=before)
         if not self.is_due(step):
             return None
         return self.snapshot(step, epoch=epoch, state=state, files=files, before=before)
+
+    def is_save_due(self, step: int) -> bool:
+        """Whether to save after this step, by `save_steps`; ask once a step."""
+        is_due = self._saves.is_due(step, time.monotonic())
+        if not self._is_asked:
+            self._is_asked = True
+            self._telling.tell(self._saves.told(is_asked=True))
+        return is_due
+
+    def steps_to_look(self, step: int, *, is_due: bool) -> int:
+        """After how many steps a `SaveAgreement` asks the other ranks again."""
+        return self._saves.steps_ahead(step, is_due=is_due)
 
     def is_due(self, step: int) -> bool:
         """Whether memory should get the state after this step; ask once a step."""
@@ -156,6 +174,8 @@ class Checkpointer:
         """The saves that ended since the last call, successful or not. Cheap: a stat."""
         self._memory.look()
         news = self._persisting.news()
+        for saved in news:
+            self._saves.ended(saved, time.monotonic())
         self._is_patient = self._is_patient or bool(news)
         return news
 
@@ -215,6 +235,13 @@ class Checkpointer:
             if request.is_wanted:
                 saved = self._save_directly(request, contents)
             stall_s = time.monotonic() - began_s
+        if request.is_wanted:
+            now = time.monotonic()
+            is_unlike = wait or (saved is not None and not saved.ok)
+            self._saves.taken(began_s, now, None if is_unlike else stall_s)
+            if saved is not None:
+                self._saves.ended(saved, now)
+            self._telling.tell(self._saves.told(is_asked=self._is_asked))
         return Taken(request.step, stall_s, kept.sequence, kept.reason, saved)
 
     def _save_directly(self, request: SaveRequest, contents: Mapping[str, Any]) -> Saved:

@@ -9,6 +9,7 @@ from supervisor.cli.preflight.expected_trainer import expected_trainer, options_
 from supervisor.cli.preflight.finding import Level
 from supervisor.cli.preflight.program import program
 from supervisor.cli.preflight.recovery_outlook import outlook
+from supervisor.cli.preflight.save_interval import findings as interval_findings
 from supervisor.cli.start.typed_line import TypedLine
 from supervisor.config.model import RunConfig
 from supervisor.errors import SupervisorError
@@ -181,3 +182,40 @@ def test_a_hint_names_the_line_that_was_typed() -> None:
     assert named.startswith("else: `supervisor run --plain --take-over -- python t.py --token ")
     assert "hf_secret" not in named
     assert line.named_in("`supervisor run x`") == "`supervisor run x`"
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "level", "said"),
+    [
+        (("python", "-m", "train", "--config", "c.yaml"), "", Level.OK, "between 60 s and 4 h"),
+        (("./run_train.sh",), "", Level.OK, "saves as often as loses least"),
+        (("python", "t.py"), "import torch\nfrom supervisor.torch import Checkpointer\n", Level.OK,
+         "saves as often as loses least"),
+        (("python", "t.py"), TRANSFORMERS, Level.WARN, "no effect on transformers' Trainer"),
+        (("python", "t.py"), LIGHTNING, Level.WARN, "no effect on Lightning"),
+        (("torchrun", "t.py"), ACCELERATE, Level.WARN, "no effect on accelerate"),
+        (("python", "t.py"), "# from supervisor.torch import Checkpointer\n", Level.WARN,
+         "the command shows none"),
+        (("./train",), "", Level.WARN, "the command shows none"),
+    ],
+)  # fmt: skip
+def test_whether_the_interval_has_an_effect(
+    here: Path, words: tuple[str, ...], text: str, level: Level, said: str
+) -> None:
+    """A trainer without a Checkpointer would save as ever, and `check` says so."""
+    (here / "t.py").write_text(text)
+    (found,) = interval_findings(RunConfig(command=words, checkpoints={"interval": "auto"}))  # type: ignore[arg-type]
+    assert (found.what, found.level) == ("interval", level)
+    assert said in found.text
+    assert found.do is None or "how often it saves" in found.do or "`" in found.do
+    assert list(interval_findings(RunConfig(command=words))) == []
+
+
+def test_each_library_is_named_its_own_key(here: Path) -> None:
+    """What to write in place of the key."""
+    keys = {TRANSFORMERS: "`save_steps: N`", LIGHTNING: "`every_n_train_steps=N`"}
+    for text, key in keys.items():
+        (here / "t.py").write_text(text)
+        checkpoints = {"interval": "auto"}
+        (found,) = interval_findings(RunConfig(command=("python", "t.py"), checkpoints=checkpoints))  # type: ignore[arg-type]
+        assert key in str(found.do)

@@ -55,6 +55,28 @@ colour: red
     ]
 
 
+INTERVAL = "command: [a]\ncheckpoints: "
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "what"),
+    [
+        ("{interval: 500}", "interval", "expected auto; a fixed number of steps is set in the"),
+        ("{interval: 10m}", "interval", "expected auto"),
+        ("{interval: on}", "interval", "expected auto"),
+        ("{interval: auto, interval_min: 0}", "interval_min", "more than 0s"),
+        ("{interval: auto, interval_max: often}", "interval_max", "duration"),
+        ("{interval: auto, interval_min: 5h}", "interval_max",
+         "interval_min (18000s) is longer than interval_max (14400s)"),
+    ],
+)  # fmt: skip
+def test_save_intervals_that_are_none(tmp_path: Path, section: str, key: str, what: str) -> None:
+    """The error says what is expected, and where a number of steps belongs."""
+    (found,) = problems_of(tmp_path, f"{INTERVAL}{section}\n")
+    assert found.key == f"checkpoints.{key}"
+    assert what in found.message
+
+
 PROGRESS = "command: [a]\nwatch: "
 
 

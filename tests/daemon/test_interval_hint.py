@@ -1,6 +1,7 @@
 """Hints at a better time between saves: few of them, one in `status`, kept over daemons."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -12,6 +13,8 @@ from supervisor.core.history import History
 from supervisor.core.replay import fold
 from supervisor.core.rules.recovery import Recovery
 from supervisor.core.states import Policy, State
+from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.look.save_costs import SaveCosts
 from supervisor.daemon.run import Run
 from supervisor.daemon.tell.interval_hint import IntervalHints
 
@@ -30,11 +33,13 @@ class Hints:
             journal=SimpleNamespace(record=self.recorded.append, listeners=[]),
             console=SimpleNamespace(say_paragraph=self.said.append),
         )
-        self.hints = IntervalHints(cast("Run", run))
+        self.costs = SaveCosts(cast("Run", run))
+        self.hints = IntervalHints(cast("Run", run), self.costs)
 
     def save(self, took_s: float, known: Recovery = SELDOM) -> str | None:
         """A save took so long; the sentence in `status` after that."""
-        self.hints.note_save(1, took_s)
+        attempt = SimpleNamespace(number=1, last_save_s=took_s, heartbeat_dir=Path("/nonexistent"))
+        self.costs.look(cast("RunningAttempt", attempt))
         self.hints.poll(known, STATE)
         return self.hints.sentence
 

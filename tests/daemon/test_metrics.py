@@ -13,6 +13,8 @@ import pytest
 from supervisor.core.entries.attempt import AttemptEndedEntry, AttemptStartedEntry
 from supervisor.core.entries.run import IncidentEntry
 from supervisor.core.metered_status import AtRiskStatus, GpuStatus
+from supervisor.core.notify_status import NotifyStatus
+from supervisor.core.save_interval_status import SaveIntervalStatus
 from supervisor.core.status import BudgetStatus, CheckpointStatus, GoodputStatus, Status
 from supervisor.core.vocabulary import Failure, RunState
 from supervisor.daemon.run import Run
@@ -31,7 +33,8 @@ WHOLE = Status(
     loss=2.5, step_rate=4.0, checkpoint=CheckpointStatus("c", 1000, "regular", 50.0),
     at_risk=AtRiskStatus(200, 50.0), last_save_s=1.5, gpus=(GpuStatus(0, 0.97, 1 << 30, 1 << 36),),
     budget=BudgetStatus(2, 5, 2, 50), goodput=GoodputStatus(0.9, 1.0, 90.0, 9.0, total_s=100.0),
-    host="node1", run_dir="/runs/gpt",
+    host="node1", run_dir="/runs/gpt", notify=NotifyStatus(sent=4, failed=1),
+    save_interval=SaveIntervalStatus(present_s=600.0, best_s=720.5, save_s=0.1),
 )  # fmt: skip
 
 
@@ -58,6 +61,9 @@ def test_each_metric_has_a_value_in_a_whole_status() -> None:
     assert said[f"{PREFIX}step_seconds"] == 0.25
     assert said[f"{PREFIX}sign_of_life_age_seconds"] == 0.5
     assert said[f'{PREFIX}budget_left{{budget="row"}}'] == 3
+    assert said[f"{PREFIX}messages_failed_total"] == 1
+    assert said[f"{PREFIX}save_interval_seconds"] == 600
+    assert said[f"{PREFIX}best_save_interval_seconds"] == 720.5
     assert said[f'{PREFIX}gpu_memory_bytes{{gpu="0"}}'] == 1 << 36
     assert said[f'{PREFIX}time_seconds{{part="training"}}'] == 90
 
@@ -75,7 +81,7 @@ def test_the_last_text_keeps_state_and_counts_alone() -> None:
     said = series(metrics_text(WHOLE, is_last=True))
     names = {name.partition("{")[0].removeprefix(PREFIX) for name in said}
     assert names == {metric.name for metric in METRICS if metric.lasts}
-    assert not {name for name in names if "age" in name or "gpu" in name or name == "loss"}
+    assert not {name for name in names if "_age_" in name or "gpu" in name or name == "loss"}
 
 
 @pytest.mark.parametrize("path", ['a "b"', "a\\b", "a\nb", "a\udcffb"])

@@ -23,6 +23,7 @@ from supervisor.core.vocabulary import RunState, Tier
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.look.next_save import NextSave
 from supervisor.daemon.look.printed_course import Course
+from supervisor.daemon.look.save_costs import SaveCosts
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.run import Run
 from supervisor.daemon.tell.recovery import PACE_S, RecoveryTeller
@@ -35,8 +36,15 @@ STATE = State(policy=Policy(), run=RunState.RUNNING, attempt=1, alive=True)
 class Training:
     """An attempt that prints steps, what is told of it, and the clock of the looks."""
 
-    def __init__(self, history: History | None = None) -> None:
+    def __init__(
+        self,
+        history: History | None = None,
+        *,
+        interval: str | None = None,
+        heartbeat_dir: Path = Path("/nonexistent"),
+    ) -> None:
         self.recorded: list[Entry] = []
+        self.lines: list[str] = []
         self.said: list[str] = []
         journal = SimpleNamespace(
             record=self.recorded.append, listeners=[], log=SimpleNamespace(warning=print)
@@ -44,13 +52,22 @@ class Training:
         self.run = SimpleNamespace(
             history=history or History(),
             journal=journal,
-            config=SimpleNamespace(command=["python", "train.py"], grace=120.0),
-            console=SimpleNamespace(say_paragraph=self.said.append),
+            config=SimpleNamespace(
+                command=["python", "train.py"],
+                grace=120.0,
+                checkpoints=SimpleNamespace(
+                    interval=interval, interval_min=60.0, interval_max=3600.0
+                ),
+            ),
+            console=SimpleNamespace(
+                say_paragraph=self.said.append, say=lambda line, *_: self.lines.append(line)
+            ),
             surveyor=SimpleNamespace(directory=Path("/out")),
         )
         self.saves = NextSave(cast("Run", self.run))
         self.saves.follow(1, time.monotonic() - STARTED_S)
-        self.teller = RecoveryTeller(cast("Run", self.run), self.saves)
+        self.costs = SaveCosts(cast("Run", self.run))
+        self.teller = RecoveryTeller(cast("Run", self.run), self.saves, self.costs)
         self.look = SimpleNamespace(
             observed=SimpleNamespace(step=None, beating=False, attached=False),
             course=Course(step=5, loss=0.5),
@@ -62,6 +79,7 @@ class Training:
             pid=None,
             look=self.look,
             last_save_s=None,
+            heartbeat_dir=heartbeat_dir,
             step_time=SimpleNamespace(typical_s=None),
             moments={"chosen": 1.0},
             signs=SimpleNamespace(living=()),

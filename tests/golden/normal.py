@@ -96,6 +96,8 @@ class Normal:
             return "<null or at_risk>"  # its time is known once steps have been timed
         if field == "recovery":
             return "<null or recovery>"  # what was told of it by then
+        if field == "save_interval":
+            return "<null or save_interval>"  # a save may have been timed by then
         match value:
             case dict():
                 return {self.text(key): self.value(one, key) for key, one in value.items()}

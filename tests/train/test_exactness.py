@@ -90,6 +90,21 @@ def test_killed_inside_a_save(
     assert_same_training(reference.outputs, workplace.outputs)
 
 
+def test_saves_at_steps_of_its_own_choice_change_no_bit(
+    reference: Workplace, workplace: Workplace, assert_same_training: Same
+) -> None:
+    """`save_steps: auto` with a kill; bounds far below a step make it save as often as it can."""
+    auto = {"checkpoints": {"save_steps": "auto"}}
+    env = {"SUPERVISOR_SAVE_INTERVAL": '{"min_s": 1e-4, "max_s": 1e-3}'}
+    trainer = workplace.start(changes=auto, env=env, hold="saved ")
+    assert trainer.wait_for("saved "), trainer.output
+    trainer.process.kill()
+    assert trainer.end() == -signal.SIGKILL
+    assert "checkpoint-epoch" not in trainer.output  # it is none of the saves that come anyway
+    assert "resuming from" in workplace.run("--resume", "auto", changes=auto)
+    assert_same_training(reference.outputs, workplace.outputs)
+
+
 @pytest.mark.timeout(400)
 def test_augmentation_is_the_same_with_workers_and_after_a_resume(
     workplace: Workplace, tmp_path: Path, assert_same_training: Same

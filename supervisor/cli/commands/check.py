@@ -16,6 +16,7 @@ from supervisor.cli.preflight import (
     findings,
     pattern_trial,
     recovery_outlook,
+    save_interval,
     shared_memory,
     slurm_site,
 )
@@ -131,6 +132,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     yield findings.grace(config, run_dir)
     yield _resuming(config, found.newest_valid, history)
     yield from recovery_outlook.findings(config, history, found.newest_valid)
+    yield from save_interval.findings(config)
 
 
 def _undecided(found: Survey) -> Finding:

@@ -20,6 +20,7 @@ from supervisor.cli.show.summary import (
 )
 from supervisor.cli.show.terminal import strip_controls
 from supervisor.config.durations import format_duration
+from supervisor.core.save_interval_words import save_interval_text
 from supervisor.core.status import Status
 from supervisor.core.vocabulary import TERMINAL
 from supervisor.daemon.look.frozen_launcher import frozen_text
@@ -76,6 +77,7 @@ def _rows(record: RunRecord, now_s: float) -> list[tuple[str, Text]]:
     add("checkpoint", checkpoint_text(status.checkpoint))
     if record.live and record.state not in TERMINAL:
         add("recovery", f"{'. '.join(status.recovery)}." if status.recovery else "")
+        add("saves", save_interval_text(status.save_interval))
         add("phase", _phase_text(status))
     add("goodput", goodput_text(status.goodput))
     if is_remarkable(status):

@@ -11,6 +11,7 @@ from supervisor.cli.show.memory_tier import persister_text, snapshot_text
 from supervisor.cli.show.progress import progress_text, without_pace
 from supervisor.cli.show.terminal import paint, strip_controls
 from supervisor.config.durations import format_duration
+from supervisor.core.save_interval_words import save_interval_text
 from supervisor.core.sign_of_life_status import SignOfLifeStatus
 from supervisor.core.status import (
     BudgetStatus,
@@ -106,6 +107,8 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
         yield "saves into", status.described.directory
     if record.live and status.recovery:
         yield "recovery", f"{'. '.join(status.recovery)}."
+    if saves := save_interval_text(status.save_interval):
+        yield "saves", saves
     if record.live and status.phase:
         yield "phase", _phase_text(status, record.age_s or 0.0)
     if checkpoint := checkpoint_text(status.checkpoint):

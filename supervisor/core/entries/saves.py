@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from supervisor.core.entries.entry import Entry
-from supervisor.core.json_object import KEY, JsonObject, left_out
+from supervisor.core.json_object import KEY, LEFT_OUT, JsonObject, left_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +114,26 @@ class SaveSeenEntry(Entry, kind="save_seen"):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AutoInterval(JsonObject):
+    """What a trainer has chosen its interval by, in `checkpoints: {interval: auto}`."""
+
+    save_s: float | None = None
+    """How long a save holds training up. Null: there was none yet."""
+    failures: int = 0
+    failure_s: float | None = None
+    """The mean time to failure."""
+    recovery_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveIntervalEntry(Entry, kind="save_interval"):
     """How often the trainer saves: the longest of its last intervals, when it has changed."""
 
     attempt: int | None = None
     interval_s: float
     """From the completion of one save to that of the next."""
+    auto: AutoInterval | None = field(default=None, metadata={LEFT_OUT: True})
+    """The trainer chose the interval by these (`checkpoints: {interval: auto}`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,8 @@ class Recovery:
     """Seconds between two saves, as configured or as seen."""
     is_learned: bool = False
     """The interval is what was seen of saves so far."""
+    is_auto: bool = False
+    """The trainer finds the interval by itself, and changes it."""
     step_s: float | None = None
     has_saved: bool = False
     has_snapshots: bool = False
@@ -105,6 +107,8 @@ class Recovery:
 
     @property
     def _every(self) -> str:
+        if self.is_auto:
+            return "auto"
         if self.is_learned:
             return f"{_SEEN}{self.save_every_s:.3g}"
         return f"{self.save_steps} {self.save_every_s}"
@@ -147,6 +151,8 @@ def _saves(known: Recovery) -> str:
 def _often(known: Recovery) -> str:
     every_s = known.interval_s
     about = "" if every_s is None else f"every {rough_time(every_s)}"
+    if known.is_auto:
+        return f"as often as loses the least (`interval: auto`), {about} at present"
     if known.is_learned:
         return f"about {about} as seen so far" if about else ""
     if not known.save_steps:
@@ -216,10 +222,15 @@ def _stop(known: Recovery) -> str:
             return ""
 
 
+def interval_key(trainer: str | None) -> str | None:
+    """The library's own key for the steps between two saves, to be formatted with a number."""
+    return _KEYS.get((trainer or "").partition(" ")[0])
+
+
 def advice_sentence(advice: SaveAdvice, trainer: str | None) -> str:
     """What a better interval between saves would be, in the library's own words."""
     every, best = rough_time(advice.interval_s), rough_time(advice.best_s)
-    key = _KEYS.get((trainer or "").partition(" ")[0])
+    key = interval_key(trainer)
     better = f"a save every {best}"
     if key is not None and advice.best_steps is not None:
         better = f"{key.format(advice.best_steps)} (every {best})"

@@ -5,6 +5,7 @@ Pure. The formula is that of arXiv 2410.18124, which counts the recovery after a
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 DAY_S = 86_400.0
@@ -18,6 +19,15 @@ FAR = 3.0
 """An interval is far from the best one if it is so many times longer or shorter."""
 LEAST_GAIN = 0.001
 """A better interval is worth a word if it saves this share of the time."""
+RECOVERY_S = 60.0
+"""From a failure to the first new step, where the run has not shown it yet."""
+LEAST_S, LONGEST_S = 60.0, 4 * 3600.0
+"""The bounds of an interval that is found by itself: a minute, and six saves a day."""
+GROWTH = 2.0
+"""It becomes at most so many times longer at once: the first cost of a save may be an unusual one.
+"""
+DISK_SHARE = 0.25
+"""A save is on its way to the disk for at most this share of the time."""
 
 
 def mean_time_to_failure_s(failures: int, watched_s: float, nodes: int = 1) -> float:
@@ -36,6 +46,29 @@ def best_interval_s(save_s: float, mttf_s: float, recovery_s: float) -> float:
     new step. T = Ts + √(2 (Tf + Tr) Ts + Ts²) (arXiv 2410.18124).
     """
     return save_s + math.sqrt(2 * (mttf_s + recovery_s) * save_s + save_s**2)
+
+
+def chosen_interval_s(
+    best_s: float, min_s: float, max_s: float, *, before_s: float | None, disk_s: float = 0.0
+) -> float:
+    """The best interval within bounds, after one of `before_s`.
+
+    `disk_s`: how long the disk takes for a save. The next one would have to wait for it.
+    """
+    least_s = min(max(min_s, disk_s / DISK_SHARE), max_s)
+    most_s = max_s if before_s is None else max(min(max_s, GROWTH * before_s), least_s)
+    return min(max(best_s, least_s), most_s)
+
+
+def usual_s(times: Iterable[float]) -> float:
+    """The usual one of some times, the oldest first: the median, of two middle ones the shorter.
+
+    One slow moment of the disk among a few saves changes nothing. Of an odd number the oldest is
+    left out: if every second save were slow, the median would jump with each.
+    """
+    known = list(times)
+    recent = sorted(known[len(known) % 2 :] or known)
+    return recent[(len(recent) - 1) // 2]
 
 
 def daly_interval_s(save_s: float, mttf_s: float) -> float:
@@ -76,7 +109,7 @@ def save_advice(
     if interval_s <= 0 or save_s <= 0:
         return None
     best_s = best_interval_s(save_s, mttf_s, recovery_s)
-    steps = None if not step_s else max(_rounded(best_s / step_s), 1)
+    steps = best_steps(best_s, step_s)
     if steps is not None and step_s is not None:
         best_s = steps * step_s
     if 1 / FAR <= interval_s / best_s <= FAR:
@@ -85,6 +118,11 @@ def save_advice(
     if now - then < LEAST_GAIN:
         return None
     return SaveAdvice(interval_s, best_s, steps, then / now)
+
+
+def best_steps(best_s: float, step_s: float | None) -> int | None:
+    """The interval in steps, rounded; None where the time of a step is not known."""
+    return None if not step_s else max(_rounded(best_s / step_s), 1)
 
 
 def _rounded(number: float) -> int:

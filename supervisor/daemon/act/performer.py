@@ -82,7 +82,7 @@ class Performer:
                 set_aside(effect, self.run, self._parts.snapshots)
             case Launch():
                 self.doubt, self._next_doubt = self._next_doubt, None
-                self._launch(effect)
+                self._launch(effect, state)
             case Park():
                 self._park(effect, state)
             case SendStop():
@@ -158,7 +158,7 @@ class Performer:
         if failed is not None and deciding:
             self._emit(failed)
 
-    def _launch(self, effect: Launch) -> None:
+    def _launch(self, effect: Launch, state: State) -> None:
         run, now = self.run, monotonic_s()
         checkpoint = effect.checkpoint
         refused = run.directory_claim.begin()
@@ -187,7 +187,7 @@ class Performer:
         self._parts.times.note_launch(wall_s(), is_fresh=checkpoint is None)
         self._parts.orders.send(
             LaunchOrder(
-                **self._program(effect.attempt, heartbeat_dir, checkpoint, folder).values(),
+                **self._program(effect.attempt, heartbeat_dir, checkpoint, folder, state).values(),
                 log=str(run.paths.train_log),
                 why_cold=effect.why_cold,
                 patience_s=effect.patience_s,
@@ -196,7 +196,12 @@ class Performer:
         )
 
     def _program(
-        self, attempt: int, heartbeat_dir: Path, checkpoint: Checkpoint | None, folder: str
+        self,
+        attempt: int,
+        heartbeat_dir: Path,
+        checkpoint: Checkpoint | None,
+        folder: str,
+        state: State,
     ) -> ProgramOrder:
         """What the launcher needs to know to start the trainer's process."""
         run = self.run
@@ -210,6 +215,7 @@ class Performer:
             snapshot_dir=run.runtime.snapshot_dir if run.runtime.is_in_memory else None,
             checkpoint=checkpoint,
             imports=self._parts.standby.record,
+            save_terms=self._parts.save_costs.terms(run.config, state),
         )
         return ProgramOrder(
             attempt=attempt,
@@ -229,7 +235,7 @@ class Performer:
             self._emit(ParkedSeen(Parked(ParkedStage.ABSENT, reason=reason)))
             return
         heartbeat_dir = self.run.runtime.heartbeat_dir(effect.attempt)
-        program = self._program(effect.attempt, heartbeat_dir, state.newest, folder)
+        program = self._program(effect.attempt, heartbeat_dir, state.newest, folder, state)
         self._parts.standby.order(self._parts.orders.send, program)
 
     def _take_stacks(self, effect: TakeStacks) -> None:

@@ -65,7 +65,7 @@ class PeriodicWork:
         self._pruner = Pruner(run)
         self._troubles = SaveFailures(run, parts.snapshots, performer.keep_incident)
         self._reading = LongReading(run.console.say)
-        self._recovery = RecoveryTeller(run, parts.next_save)
+        self._recovery = RecoveryTeller(run, parts.next_save, parts.save_costs)
         self._slow_patterns = SlowPatterns(run.progress, run.surveyor, run.rules)
         self._others = Others(run)
         self._resume_warning = ResumeWarning(run.console)
@@ -119,12 +119,9 @@ class PeriodicWork:
         names = self._run.surveyor.unrecognised(self._parts.times.first or 0.0)
         if not names:
             return
-        line = (
-            f"{self._run.surveyor.directory}: training began from nothing beside"
-            f" {', '.join(names[:3])}; if that is a checkpoint, write `checkpoints:"
-            f" {{pattern: ...}}`"
-        )
-        self._warn(line)
+        beside = f"{self._run.surveyor.directory}: training began from nothing beside"
+        what = "if that is a checkpoint, write `checkpoints: {pattern: ...}`"
+        self._warn(f"{beside} {', '.join(names[:3])}; {what}")
 
     def _warn(self, line: str) -> None:
         """Say it on the terminal, and keep it in `status`, once."""
@@ -266,11 +263,13 @@ class PeriodicWork:
         self._facts.no_adapter = None if attempt is None else attempt.adapter_absence.why
         told = (
             self._run.directory_claim.warning, self._performer.doubt, elsewhere, state.elsewhere,
-            state.resume_doubt, self._resume_warning.warning, *self._others.warnings,
+            state.resume_doubt, self._resume_warning.warning, self._recovery.warning,
+            *self._others.warnings,
         )  # fmt: skip
         self._facts.doubts = tuple(line for line in told if line is not None)
         self._facts.slurm = self._parts.scheduler.status(wall)
-        self._facts.changed, self._facts.recovery = self._parts.changes.told, self._recovery.told
+        self._facts.changed = self._parts.changes.told
+        self._recovery.fill(self._facts, state)
         self._others.fill(self._facts, now, alive=state.alive)
         return status_of(state, self._facts, look, now=now, wall=wall)
 
@@ -281,6 +280,7 @@ class PeriodicWork:
             self._warn(line)
         record_unsettled(self._run.journal, self._last)
         record_account(self._run.journal, state)
+        self._recovery.say_last(state)
         self.tell_last(state)
 
     def tell_last(self, state: State) -> None:

@@ -12,6 +12,7 @@ from supervisor.config.model import RunConfig
 from supervisor.core.policy import Policy
 from supervisor.core.rules.exit_codes import ExitRule
 from supervisor.core.rules.warm_launch import LaunchMode
+from supervisor.core.save_terms import SAVE_TERMS
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Phase
 from supervisor.daemon.act.tracker_environment import wandb_variables
@@ -77,10 +78,12 @@ def environment(
     snapshot_dir: Path | None,
     checkpoint: Checkpoint | None,
     imports: Path | None = None,
+    save_terms: str | None = None,
 ) -> tuple[dict[str, str], list[str]]:
     """The variables set for the trainer over the inherited ones, and the names taken out.
 
     `imports`: where the trainer's worker writes the modules imported before its first step.
+    `save_terms`: what a trainer that finds its time between saves by itself needs to know.
     """
     given = {**inherited, **config.env}
     # A buffered traceback dies with its process.
@@ -122,6 +125,10 @@ def environment(
         unset.append("SUPERVISOR_SNAPSHOT_DIR")
     else:
         overlay["SUPERVISOR_SNAPSHOT_DIR"] = str(snapshot_dir)
+    if save_terms is None:
+        unset.append(SAVE_TERMS)
+    else:
+        overlay[SAVE_TERMS] = save_terms
     if imports is None:
         unset.append("SUPERVISOR_IMPORTS")
     else:

@@ -3,73 +3,36 @@
 `status` shows the newest hint alone. A run is told a few, whatever its saves take.
 """
 
-from collections import deque
-from statistics import median_high
-
-from supervisor.core.entries.attempt import AttemptEndedEntry
-from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.trainer import IntervalHintEntry
-from supervisor.core.replayed_end import is_death
 from supervisor.core.rules.recovery import Recovery, advice_sentence
-from supervisor.core.rules.save_interval import (
-    FAR,
-    SaveAdvice,
-    mean_time_to_failure_s,
-    save_advice,
-)
+from supervisor.core.rules.save_interval import FAR, SaveAdvice, save_advice
 from supervisor.core.states import State
-from supervisor.core.vocabulary import Phase
+from supervisor.daemon.look.save_costs import SaveCosts
 from supervisor.daemon.run import Run
 
-_RECOVERY_S = 60.0
-# The usual one of so many saves: a slow moment of the disk makes one take far longer.
-_SAVES = 8
 _TOLD_MOST = 4
 
 
 class IntervalHints:
     """Follows the saves of one run."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, costs: SaveCosts) -> None:
         history = run.history
         self.sentence = history.interval_hint
         """The newest hint; None while the interval is not far from the best one."""
         self._run = run
+        self._costs = costs
         self._told = history.interval_told
         self._count = history.interval_hints
-        self._deaths = history.deaths
-        known = history.last_save_s
-        self._took_s: deque[float] = deque([known] if known else [], maxlen=_SAVES)
-        self._last: tuple[int, float] | None = None
-        run.journal.listeners.append(self._note)
-
-    def _note(self, entry: Entry) -> None:
-        if isinstance(entry, AttemptEndedEntry):
-            self._deaths += is_death(entry)
-
-    def note_save(self, attempt: int, took_s: float | None) -> None:
-        """How long the attempt's last save took, as seen now."""
-        if took_s and (attempt, took_s) != self._last:
-            self._last = attempt, took_s
-            self._took_s.append(took_s)
-
-    def _usual_s(self) -> float:
-        # Of an even number: if every second save is slow, the median of an odd one would jump.
-        times = list(self._took_s)
-        return median_high(times[len(times) % 2 :] or times)
 
     def poll(self, known: Recovery, state: State) -> None:
         """Tell of the interval, if that is news."""
-        interval_s = known.interval_s
-        if interval_s is None or not self._took_s:
+        interval_s, save_s = known.interval_s, self._costs.save_s
+        if interval_s is None or save_s is None:
             return
-        save_s = self._usual_s()
-        spent = state.account
-        trained_s = spent.training_s + spent.saving_s + spent.replaying_s + spent.unknown_s
-        mttf_s = mean_time_to_failure_s(self._deaths, trained_s)
-        recovery_s = state.learned.get(Phase.STARTUP) or _RECOVERY_S
+        mttf_s, recovery_s = self._costs.mttf_s(state), self._costs.recovery_s(state)
         advice = save_advice(interval_s, save_s, mttf_s, recovery_s, known.step_s)
-        if advice is None:
+        if advice is None or known.is_auto:
             self.sentence = None
             return
         is_new = self._is_new(advice)

@@ -13,6 +13,7 @@ from supervisor.checkpoint.how_to_resume import how_to_resume
 from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.core.entries.trainer import RecoveryEntry
 from supervisor.core.rules.recovery import Recovery, StopWay, recovery_sentences
+from supervisor.core.save_interval_words import save_interval_text
 from supervisor.core.sign_of_life import StopAnswer
 from supervisor.core.states import State
 from supervisor.core.trainer_description import TrainerDescription
@@ -21,8 +22,11 @@ from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.look.exit_code_owner import runs_python
 from supervisor.daemon.look.next_save import NextSave
 from supervisor.daemon.look.observer import Observation
+from supervisor.daemon.look.save_costs import SaveCosts
 from supervisor.daemon.run import Run
+from supervisor.daemon.tell.auto_interval import AutoIntervalWarning
 from supervisor.daemon.tell.interval_hint import IntervalHints
+from supervisor.daemon.tell.status import StatusFacts
 from supervisor.survey.answer import Survey
 from supervisor.system.clock import wall_s
 from supervisor.system.procfs import would_die_of
@@ -38,6 +42,8 @@ _TOLD_MOST = 10
 # only if the next save is not long overdue by it: a file is proven 10 s after it was written.
 _LEAST_SAVES = 3
 _FRESH_S = 9.0
+# What a shorter training shows of its saves says little of the next one.
+_WORTH_S = 600.0
 _OVERDUE = 2.0
 # Loops that only show that they live: nothing saves at a stop but they themselves.
 _SIGNS_OF_LIFE = ("accelerate", "torch")
@@ -50,11 +56,14 @@ _LAUNCHERS = frozenset({
 class RecoveryTeller:
     """Follows the attempts of one run."""
 
-    def __init__(self, run: Run, next_save: NextSave) -> None:
-        """`next_save` has learned how often the trainer saves."""
+    def __init__(self, run: Run, next_save: NextSave, costs: SaveCosts) -> None:
+        """`next_save` has learned how often the trainer saves, `costs` for how long."""
         history = run.history
         self._sentences = history.recovery
-        self._hints = IntervalHints(run)
+        self._hints = IntervalHints(run, costs)
+        self._auto = AutoIntervalWarning(run, costs)
+        self._costs = costs
+        self._known = Recovery()
         self._run = run
         self._next_save = next_save
         self._keys = history.recovery_keys
@@ -70,6 +79,26 @@ class RecoveryTeller:
         """What `status` shows."""
         hint = self._hints.sentence
         return self._sentences if hint is None else (*self._sentences, hint)
+
+    @property
+    def warning(self) -> str | None:
+        """What `status` warns of."""
+        return self._auto.warning
+
+    def fill(self, facts: StatusFacts, state: State) -> None:
+        """Fill in what the status says of recovery and of the time between saves."""
+        known = self._known
+        facts.recovery = self.told
+        facts.save_interval = self._costs.status(state, known.interval_s, known.step_s)
+
+    def say_last(self, state: State) -> None:
+        """At the end of a training, say how often the next one should save."""
+        known, trained_s = self._known, state.account.training_s
+        if state.run is not RunState.COMPLETED or trained_s < _WORTH_S:
+            return
+        saves = self._costs.status(state, known.interval_s, known.step_s)
+        if text := save_interval_text(saves):
+            self._run.console.say(f"saves: {text}")
 
     def _begin(self, attempt: int) -> None:
         self._attempt = attempt
@@ -117,10 +146,11 @@ class RecoveryTeller:
             return
         if attempt.number != self._attempt:
             self._begin(attempt.number)
-        self._hints.note_save(attempt.number, attempt.last_save_s)
+        self._costs.look(attempt)
         if not self._trains(look, now):
             return
-        known = self._known(attempt, look, state, now)
+        self._known = known = self._knowledge(attempt, look, state, now)
+        self._costs.record(state)
         waited_s = now - (self._trains_since or now)
         waits = not self._is_sure or (bool(known.save_steps) and known.interval_s is None)
         if waited_s < PACE_S or (waits and waited_s < LONGEST_WAIT_S):
@@ -128,6 +158,8 @@ class RecoveryTeller:
         if len(self._keys) < _TOLD_MOST and known.is_news(self._keys):
             self._tell(known)
         self._hints.poll(known, state)
+        if known.step_s is not None or waited_s >= LONGEST_WAIT_S:
+            self._auto.poll(known, state)
 
     def _trains(self, look: Observation, now: float) -> bool:
         """Whether there is a sign of training: a step, a printed count, or a checkpoint."""
@@ -147,7 +179,7 @@ class RecoveryTeller:
             self._trains_since = now
         return self._trains_since is not None
 
-    def _known(
+    def _knowledge(
         self, attempt: RunningAttempt, look: Observation, state: State, now: float
     ) -> Recovery:
         said = look.description or TrainerDescription()
@@ -172,6 +204,9 @@ class RecoveryTeller:
             is_order_known=said.stop is not None or (said.framework is None and _attached(look)),
             stop=self._stop_way(attempt, look, said),
         )
+        told = self._costs.told
+        if told is not None and told.auto and told.interval_s is not None:
+            return replace(known, save_steps=None, save_every_s=told.interval_s, is_auto=True)
         if is_said or seen_s is None:
             return known
         return replace(known, save_every_s=seen_s, is_learned=True)

@@ -13,6 +13,7 @@ from supervisor.core.printed_status import PrintedStatus
 from supervisor.core.rules.budget import DAY_S
 from supervisor.core.rules.deadlines import sign_limit_s
 from supervisor.core.rules.goodput import goodput, total_s
+from supervisor.core.save_interval_status import SaveIntervalStatus
 from supervisor.core.sign_of_life import OwnSave, SignPhase, SignsSeen
 from supervisor.core.sign_of_life_status import SignOfLifeStatus
 from supervisor.core.states import State
@@ -63,6 +64,7 @@ class StatusFacts:
     no_adapter: str | None = None
     """Why the running attempt has no adapter, if that is known."""
     recovery: tuple[str, ...] = ()
+    save_interval: SaveIntervalStatus | None = None
     missing: str | None = None
     """The sentence on missing checkpoints, as long as they are missing."""
     frozen: str | None = None
@@ -169,6 +171,7 @@ def status_of(
         ),
         launcher_frozen=facts.frozen is not None,
         last_save_s=facts.last_save_s,
+        save_interval=facts.save_interval,
         gpus=facts.gpus if alive else (),
         grace_s=config.grace,
         warnings=(

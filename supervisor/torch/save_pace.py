@@ -1,0 +1,127 @@
+"""When a save is due: every N steps, or by the time between saves that loses the least."""
+
+import json
+import os
+from collections import deque
+
+from supervisor.core.json_form import from_json
+from supervisor.core.rules.save_interval import best_interval_s, chosen_interval_s, usual_s
+from supervisor.core.save_terms import SAVE_TERMS, SavesTold, SaveTerms
+from supervisor.torch.outcome import Saved
+
+# The usual one of so many counts: one slow moment of the disk must not change the interval.
+_SAVES = 8
+_STEPS = 9
+NEVER = 1 << 30
+
+
+class SavePace:
+    """It is told of steps and of what saves cost; times in seconds of any monotonic clock."""
+
+    def __init__(self, steps: int | str, terms: SaveTerms | None = None, nodes: int = 1) -> None:
+        """With `terms` the interval is found by itself, whatever `steps` says. Raises ValueError.
+
+        `nodes`: how many machines train.
+        """
+        is_number = isinstance(steps, int) and not isinstance(steps, bool) and steps >= 0
+        if steps != "auto" and not is_number:
+            raise ValueError(f"save_steps is {steps!r}: give 'auto', a number of steps, or 0")
+        self._steps = 0 if isinstance(steps, str) else steps
+        self.is_auto = terms is not None or steps == "auto"
+        self._terms = terms = terms or SaveTerms()
+        self._nodes = nodes
+        self._stalls: deque[float] = deque(maxlen=_SAVES)
+        self._disk: deque[float] = deque(maxlen=_SAVES)
+        self._step_times: deque[float] = deque(maxlen=_STEPS)
+        self._began: float | None = None
+        self._since = 0.0
+        self._asked = 0.0
+        self.interval_s = terms.min_s
+        """From the begin of one save to that of the next; only `auto` counts by it."""
+        if terms.save_s is not None:
+            self._stalls.append(terms.save_s)
+            self.interval_s = self._chosen(0.0, terms.interval_s or terms.min_s)
+
+    def is_due(self, step: int, now: float) -> bool:
+        """Whether to save after this step; ask once a step."""
+        if not self.is_auto:
+            return self._steps > 0 and step % self._steps == 0
+        if self._began is None:
+            self._began = self._since = self._asked = now
+            return False
+        self._step_times.append(now - self._asked)
+        self._asked = now
+        # due after this step, if it is nearer to the time than the next step is
+        return now - self._since + usual_s(self._step_times) / 2 >= self.interval_s
+
+    def steps_ahead(self, step: int, *, is_due: bool) -> int:
+        """After how many steps to look again. Up to then no save comes, whatever the pace does.
+
+        It is half of the way to the next save, so that a pace that changes is noticed in time.
+        """
+        if not self.is_auto:
+            return self._steps - step % self._steps if self._steps else NEVER
+        if not self._step_times or (step_s := usual_s(self._step_times)) <= 0:
+            return 1
+        left_s = self.interval_s if is_due else self.interval_s - (self._asked - self._since)
+        return min(max(int(left_s / step_s / 2), 1), NEVER)
+
+    def taken(self, began: float, now: float, stall_s: float | None) -> None:
+        """Note that a save began then, and held training up so long.
+
+        None: that tells nothing of other saves. It failed, or the caller waited for the disk.
+        """
+        self._since = began
+        if stall_s is not None:
+            self._stalls.append(stall_s)
+        if self._stalls:
+            more_s = 0.0 if self._began is None else now - self._began
+            self.interval_s = self._chosen(more_s, self.interval_s)
+
+    def ended(self, saved: Saved, now: float) -> None:
+        """Note how a save ended. After one that failed the next comes soon."""
+        if saved.ok:
+            self._disk.append(saved.seconds)
+        elif saved.outcome == "failed":
+            self._since = min(self._since, now - self.interval_s + self._terms.min_s)
+
+    def told(self, *, is_asked: bool) -> SavesTold:
+        """What the supervisor is told; `is_asked`: the loop goes by `is_due`."""
+        number = os.environ.get("SUPERVISOR_ATTEMPT", "")
+        is_auto = self.is_auto and is_asked
+        return SavesTold(
+            attempt=int(number) if number.isdecimal() else None,
+            auto=is_auto,
+            asks=is_asked,
+            interval_s=round(self.interval_s, 3) if is_auto else None,
+            save_s=round(usual_s(self._stalls), 5) if self._stalls else None,
+            nodes=self._nodes,
+        )
+
+    def _chosen(self, more_s: float, before_s: float) -> float:
+        terms = self._terms
+        mttf_s = terms.mttf_s(more_s, self._nodes)
+        best_s = best_interval_s(usual_s(self._stalls), mttf_s, terms.recovery_s)
+        disk_s = usual_s(self._disk) if self._disk else 0.0
+        return chosen_interval_s(best_s, terms.min_s, terms.max_s, before_s=before_s, disk_s=disk_s)
+
+
+def terms_given() -> SaveTerms | None:
+    """What the supervisor wants (`checkpoints: {interval: auto}`); None: the loop's own number."""
+    text = os.environ.get(SAVE_TERMS)
+    if not text:
+        return None
+    try:
+        given = from_json(SaveTerms, json.loads(text))
+    except ValueError:
+        given = None
+    # One that cannot be read is of another version, which wants the same.
+    return SaveTerms() if given is None else given
+
+
+def nodes_here() -> int:
+    """How many machines train, as torchrun and its like say."""
+    ranks, here = (os.environ.get(name, "") for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if not (ranks.isdecimal() and here.isdecimal()) or int(here) < 1:
+        return 1
+    return max(-(-int(ranks) // int(here)), 1)
