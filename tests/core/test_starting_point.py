@@ -25,7 +25,7 @@ def test_a_hold_says_how_the_tool_resumes() -> None:
     verdict, reason = decide(survey)
     assert verdict is Verdict.HOLD
     assert reason.endswith("if it finds them itself")
-    general = 'add `resume: {args: [--resume, "{checkpoint}"]}`,'
+    general = 'write `resume: {args: [--resume, "{checkpoint}"]}`,'
     assert general in reason
     told = decide(replace(survey, how_to_resume=HOW))
     assert told == (Verdict.HOLD, reason.replace(general, f"for {HOW};"))

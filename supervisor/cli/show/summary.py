@@ -129,7 +129,7 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
         yield "stopping", stopping
     if intent := intent_text(record):
         yield "operator", intent
-    if goodput := goodput_text(status.goodput):
+    if goodput := goodput_text(status.goodput, is_shown=shows_steps(status)):
         yield "goodput", goodput
     if budget := _budget_text(status.budget):
         yield "budget", budget
@@ -248,8 +248,16 @@ def stopping_text(status: Status, now_s: float) -> str:
     return text
 
 
-def goodput_text(spent: GoodputStatus | None) -> str:
-    """The share of time that training kept, and where the rest went."""
+def shows_steps(status: Status) -> bool:
+    """Whether steps are known that say nothing of where the time goes."""
+    return status.printed is not None or status.step is not None
+
+
+def goodput_text(spent: GoodputStatus | None, *, is_shown: bool = False) -> str:
+    """The share of time that training kept, and where the rest went.
+
+    `is_shown`: steps are known, though not by a heartbeat.
+    """
     if spent is None or not spent.total_s:
         return ""
     parts = [
@@ -265,7 +273,7 @@ def goodput_text(spent: GoodputStatus | None) -> str:
         )
         if seconds is not None and seconds >= 0.05
     ]
-    share = "not known: no steps were seen"
+    share = f"not known: {'steps are only printed' if is_shown else 'no steps were seen'}"
     if spent.goodput is not None:
         share = f"{100 * spent.goodput:.1f} %"
     return f"{share} ({', '.join(parts)})" if parts else share

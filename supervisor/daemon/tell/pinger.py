@@ -69,7 +69,8 @@ class Pinger:
         self._child = None
 
     def _ask(self, suffix: str, status: Status, now: float) -> None:
-        said = f"{status.run}: {status.state}, step {status.step}. {status.reason or ''}".strip()
+        step = "" if status.step is None else f", step {status.step}"
+        said = f"{status.run}: {status.state}{step}. {status.reason or ''}".strip()
         order = {"ping": self._address, "suffix": suffix, "said": said, "deadline_s": DEADLINE_S}
         self._suffix = suffix
         self._until, self._answer = now + DEADLINE_S + 1.0, b""
