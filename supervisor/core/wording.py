@@ -1,5 +1,7 @@
 """How counts and times are said, and that the operator holds a run."""
 
+import re
+
 _HOLD = "`supervisor hold`"
 SIGN_OF_LIFE = "sign of life"
 """Behind a library's name: only its steps are seen, and no adapter knows the loop."""
@@ -22,6 +24,11 @@ def trainer_text(framework: str) -> str:
         return framework
     loop = "a PyTorch loop" if library.startswith("torch ") else "a loop"
     return f"{loop} ({library})"
+
+
+def clauses(text: str) -> list[str]:
+    """The parts of a long sentence between semicolons; what stands in backquotes stays whole."""
+    return re.split(r"; (?=(?:[^`]*`[^`]*`)*[^`]*$)", text)
 
 
 def counted(number: int, noun: str) -> str:

@@ -20,7 +20,7 @@ from supervisor.core.status import (
 )
 from supervisor.core.unwatched_status import StillRunning
 from supervisor.core.vocabulary import Action, Failure, Nature, RunState
-from supervisor.core.wording import counted
+from supervisor.core.wording import clauses, counted
 from supervisor.daemon.look.frozen_launcher import frozen_text
 from supervisor.daemon.tell.change_words import changed_text
 
@@ -52,12 +52,17 @@ def summary_lines(record: RunRecord, *, now_s: float) -> list[str]:
     """The status for a person, 80 columns wide."""
     lines = [_headline(record, now_s)]
     for label, text in _facts(record, now_s):
-        wrapped = textwrap.wrap(
-            strip_controls(text),
-            _WIDTH - _LABEL - 2,
-            break_on_hyphens=False,
-            break_long_words=False,
-        )
+        is_hold = label == "why" and record.state in (RunState.HELD, RunState.STUCK)
+        wrapped = [
+            line
+            for part in (clauses(text) if is_hold and len(text) > _WIDTH else [text])
+            for line in textwrap.wrap(
+                strip_controls(part),
+                _WIDTH - _LABEL - 2,
+                break_on_hyphens=False,
+                break_long_words=False,
+            )
+        ]
         for i, line in enumerate(wrapped):
             lines.append(f"  {label if i == 0 else '':<{_LABEL}}{line}")
     lines += ["", *next_steps(record)]
