@@ -9,11 +9,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
+from supervisor.system.child_end import end_child
+
 PATIENCE_S = 3.0
-_REAP_S = 0.1
 
 
 class SilentDirectoryError(OSError):
@@ -49,23 +49,13 @@ def _ask(what: str, paths: Sequence[Path], directory: Path) -> list[int | None]:
         said, _ = child.communicate(order.encode(), PATIENCE_S)
         answer = json.loads(said.splitlines()[-1])
     except subprocess.TimeoutExpired:
-        _give_up(child)
+        end_child(child)
         raise SilentDirectoryError(f"{directory} does not answer") from None
     except (ValueError, IndexError):
         raise OSError(f"{directory}: the process that looks there has ended") from None
     if isinstance(answer, str):
         raise OSError(answer)
     return list(answer)
-
-
-def _give_up(child: "subprocess.Popen[bytes]") -> None:
-    child.kill()
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            with suppress(OSError):
-                pipe.close()
-    with suppress(subprocess.TimeoutExpired):
-        child.wait(_REAP_S)
 
 
 def _size(path: Path) -> int | None:

@@ -125,7 +125,7 @@ def _duplicates(root: yaml.Node) -> tuple[Problem, ...]:
                 known = {name, _meant(key)} - {None, "<<"}
                 before = next((first[one] for one in known if one in first), None)
                 if before is not None:
-                    message = f"stands here a second time; the first is in line {before}"
+                    message = f"stands here a second time: put both together in line {before}"
                     problems.append(Problem(mark.line + 1, mark.column + 1, dotted, message))
                 first |= dict.fromkeys(known - first.keys(), mark.line + 1)
                 pending.append((value, dotted))

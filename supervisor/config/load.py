@@ -38,8 +38,20 @@ def load_config(path: Path) -> LoadedConfig:
     return parse_config(read_text(path), path)
 
 
-def parse_config(text: str, path: Path) -> LoadedConfig:
-    """Check the text of a configuration that is, or will be, at `path`. Raises ConfigError."""
+def refuse_broken(path: Path) -> None:
+    """Refuse a file that is no valid configuration; one that cannot be read may be elsewhere now.
+
+    Variables in paths are left out: the next `run` may have others. Raises ConfigError.
+    """
+    if os.access(path, os.R_OK):
+        parse_config(read_text(path), path, expands=False)
+
+
+def parse_config(text: str, path: Path, *, expands: bool = True) -> LoadedConfig:
+    """Check the text of a configuration that is, or will be, at `path`. Raises ConfigError.
+
+    `expands`: put the values of variables into its paths.
+    """
     try:
         document = Document.parse(text)
     except NotYamlError as error:
@@ -58,8 +70,9 @@ def parse_config(text: str, path: Path) -> LoadedConfig:
     values.setdefault("name", default_name(path))
     try:
         config = RunConfig.model_validate(values)
-        config, unknown = _with_expanded_paths(config, document, os.environ)
-        problems += unknown
+        if expands:
+            config, unknown = _with_expanded_paths(config, document, os.environ)
+            problems += unknown
     except ValidationError as error:
         problems += explain(error, document)
     if problems:

@@ -1,6 +1,6 @@
 """What a decision tells the daemon to do. Effects are performed in the order given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from supervisor.core.entries.entry import Entry
 from supervisor.core.states import Checkpoint
@@ -133,6 +133,8 @@ class Say:
     line: str
     is_doubt: bool = False
     """A warning, which `status` shows as well: it may be wrong to go on as decided."""
+    parts: tuple[str, ...] = field(default=(), compare=False)
+    """The same for a terminal: what to type first, then each clause for a line of its own."""
 
 
 @dataclass(frozen=True, slots=True)

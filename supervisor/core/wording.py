@@ -1,6 +1,10 @@
 """How counts and times are said, and that the operator holds a run."""
 
+import re
+
 _HOLD = "`supervisor hold`"
+SIGN_OF_LIFE = "sign of life"
+"""Behind a library's name: only its steps are seen, and no adapter knows the loop."""
 HOLD_ASKED = f"{_HOLD} was asked for"
 HELD_IDLE = f"held by {_HOLD}; `supervisor resume` lets it go on"
 
@@ -11,6 +15,20 @@ def is_operators_hold(reason: str | None) -> bool:
     The intent may be `hold` although the run is held for another reason.
     """
     return _HOLD in (reason or "")
+
+
+def trainer_text(framework: str) -> str:
+    """A trainer's library in a sentence: a loop of its own is `a PyTorch loop (torch 2.13.0)`."""
+    library, _, sign = framework.partition(", ")
+    if sign != SIGN_OF_LIFE:
+        return framework
+    loop = "a PyTorch loop" if library.startswith("torch ") else "a loop"
+    return f"{loop} ({library})"
+
+
+def clauses(text: str) -> list[str]:
+    """The parts of a long sentence between semicolons; what stands in backquotes stays whole."""
+    return re.split(r"; (?=(?:[^`]*`[^`]*`)*[^`]*$)", text)
 
 
 def counted(number: int, noun: str) -> str:

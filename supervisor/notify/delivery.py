@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 
 from supervisor.notify.message import Notice
+from supervisor.system.child_end import end_child
 
 DEADLINE_S = 30.0
 WAITS_S = (10.0, 30.0, 90.0, 270.0, 600.0)
@@ -20,7 +21,6 @@ GIVEN_UP_S = 24 * 3600.0
 # message for a person. Far apart, so that an outage of an hour does not cost it.
 UNSURE_WAITS_S = (300.0, 4 * 3600.0)
 NO_ANSWER = f"no answer within {DEADLINE_S:.0f} s"
-_REAP_S = 0.1
 
 
 @dataclass(slots=True)
@@ -92,11 +92,7 @@ class Delivery:
         """End the child process."""
         if self._child is None:
             return
-        self._child.kill()
-        if self._child.stdout is not None:
-            self._child.stdout.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._child.wait(_REAP_S)
+        end_child(self._child)
         self._child = None
 
     def _begin(self, now: float) -> None:

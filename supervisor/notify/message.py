@@ -1,5 +1,6 @@
 """What a message says: the run, what happened, what was done, what is lost, what to type."""
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,8 +52,10 @@ def message(occasions: Sequence[Occasion], status: Status) -> Notice:
         if newest.advice.command:
             lines.append(f"  {newest.advice.command}")
     if newest.event in ("held", "stuck"):
-        lines.append(f"To look: supervisor status {status.run_dir}")
-        lines.append(f"To go on: supervisor resume {status.run_dir}")
+        lines.append(f"To look: supervisor status {_word(status.run_dir)}")
+        lines.append("To go on:")
+        lines.append(f"  supervisor resume {_word(status.run_dir)}")
+        lines.append(f"  supervisor run {_word(status.config)}")
     lines += _lines("Before that", _counted(occasions[:-1]))
     lines.append(f"Run directory: {status.run_dir}")
     return Notice(title, "\n".join(lines), _kind(newest.event))
@@ -65,6 +68,11 @@ def trial(run: str, host: str) -> Notice:
         f"Messages about the run {run} on {host} arrive here.",
         "info",
     )
+
+
+def _word(path: str | None) -> str:
+    """A path as a shell takes it."""
+    return "CONFIG" if path is None else shlex.quote(path)
 
 
 def _title(occasion: Occasion) -> str:

@@ -53,6 +53,8 @@ class Claimant:
     run_dir: Path
     goes_on_from_others: bool
     """`resume: {existing: use}`: a finished run's directory may be taken over."""
+    config: str = "CONFIG"
+    """The configuration's path, as a shell takes it."""
     trains_since: float | None = None
     """Set for a directory that the run's trainer named: when the run's training began, seconds
     since 1970. It is known only once the trainer is there, and may hold files of its own."""
@@ -131,7 +133,8 @@ def refusal(ownership: Ownership, claimant: Claimant) -> Refusal | None:
         elif found.why:
             over = ", or go on from its checkpoints: `resume: {existing: use}`"
         return Refusal(said, own + over, is_of_finished=bool(found.why))
-    option = "; if the other run is over for good: `supervisor run CONFIG --take-over`"
+    line = f"supervisor run {claimant.config} --take-over"
+    option = f"; if the other run is over for good: `{line}`"
     if mark is None:
         said = f"{where}: which run saves there is not known ({found.why}); {asks} cannot begin"
         return Refusal(said, own + option)

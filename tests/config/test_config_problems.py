@@ -133,7 +133,7 @@ PROGRESS = "command: [a]\nwatch: "
         (
             "command: [a]\ngrace: 5m\ngrace: 6m",
             "grace",
-            "stands here a second time; the first is in line 2",
+            "stands here a second time: put both together in line 2",
         ),
         ("command: [a]\nwatch: {log_silence: 5, log_silence: 6}", "watch.log_silence", "second"),
     ],

@@ -71,6 +71,7 @@ def check_command(
     refuse_other_bytes(resolved)
     findings = list(_findings(config, resolved, silent=as_json))
     findings += slurm_site.findings(resolved, partition)
+    findings = [one.naming(shown_path(config)) for one in findings]
     if as_json:
         body = [
             {"what": f.what, "level": str(f.level), "text": f.text, "do": f.do} for f in findings

@@ -1,5 +1,7 @@
 """`supervisor resume`: takes back a stop or hold; it starts nothing by itself."""
 
+from pathlib import Path
+
 import click
 
 from supervisor.cli.record import read_history, read_record
@@ -7,6 +9,7 @@ from supervisor.cli.show.advice import shown_config
 from supervisor.cli.show.terminal import echo, json_text
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.write_intent import say_intent
+from supervisor.config.load import refuse_broken
 from supervisor.core.vocabulary import Failure, Intent
 
 
@@ -17,9 +20,13 @@ def resume_command(target: str | None, as_json: bool) -> None:
     """Take back `stop` or `hold`, or let a held run go on.
 
     All failure budgets start again from zero. If the run has no supervisor now, it starts only
-    with the next `supervisor run`.
+    with the next `supervisor run`. Exits 78, and changes nothing, if its configuration is wrong.
     """
     run_dir = find_run(target)
+    before = read_record(run_dir)
+    if not before.live and before.status.config is not None:
+        # A daemon that lives has the configuration that was valid at its start.
+        refuse_broken(Path(before.status.config))
     say_intent(run_dir, Intent.RUN)
     record = read_record(run_dir)
     if as_json:

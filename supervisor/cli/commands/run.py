@@ -42,6 +42,7 @@ from supervisor.cli.start.living_launcher import refuse_living
 from supervisor.cli.start.run_forms import RunCommand, refuse_no_configuration, refuse_other_forms
 from supervisor.cli.start.shared_output import refuse_shared_output, shared_output
 from supervisor.cli.start.typed_line import TypedLine, typed_line
+from supervisor.cli.start.unnamed_output import start_alone
 from supervisor.cli.submit.single_line import refuse_other_bytes
 from supervisor.config.load import load_config
 from supervisor.core.entries.entry import Entry
@@ -131,25 +132,30 @@ def run_command(
             break_lock=break_lock,
             from_nothing=from_nothing,
             take_over=take_over,
+            is_corrected=run.corrects is not None,
             existing=existing,
         )
         try:
-            if run.is_new and existing != "use":
+            if run.is_to_be_written and existing != "use":
                 # Told to take over, the run has a finished run's directory once its trainer names
                 # it; what is there is not resumed from.
-                if take_over:
-                    start = replace(start, existing=_taken_over(start, line))
-                else:
+                if not take_over:
                     refuse_shared_output(start.paths.run_dir, line)
+                elif shared_output(start.paths.run_dir, line.command) is not None:
+                    start = replace(start, existing="use")
             start = _checked(start, line, again=again, quiet=quiet)
         except SupervisorError:
             if run.is_new and os.path.lexists(run.loaded.path):
                 continue
             raise
-        if claim(run):
+        # Held until the launcher has the run: its exec closes the descriptor.
+        starting = start_alone(start, line, quiet=quiet) if run.is_to_be_written else None
+        if claim(run, line):
             break
-    if run.is_new and not quiet:
-        echo(f"{start.config.name}: wrote {shown_path(run.loaded.path)}")
+        if starting is not None:
+            starting.release()
+    if run.is_to_be_written and not quiet:
+        echo(f"{start.config.name}: {run.told}")
     make_directories(start.paths)
     if quiet:
         # The daemon's lines go to stdout; errors go to stderr and stay.
@@ -158,12 +164,6 @@ def run_command(
         _run_detached(start, again=again, quiet=quiet)
     else:
         _hand_over(start, take_lock(start), again=again, quiet=quiet)
-
-
-def _taken_over(start: Start, line: TypedLine) -> str | None:
-    """The decision on existing checkpoints of a new run that was told to take a directory over."""
-    shared = shared_output(start.paths.run_dir, line.command)
-    return start.existing if shared is None else "use"
 
 
 def _checked(start: Start, line: TypedLine, *, again: bool, quiet: bool) -> Start:
@@ -175,7 +175,7 @@ def _checked(start: Start, line: TypedLine, *, again: bool, quiet: bool) -> Star
     refuse_missing_cwd(config)
     refuse_unreadable(paths)
     make_room()
-    admission = admit(paths, config, again=again, from_nothing=start.from_nothing)
+    admission = _admission(start, again=again)
     is_finished = admission.verdict is AdmissionVerdict.FINISHED
     if is_held(paths) and not is_finished and not start.break_lock:
         take_lock(start)  # refuses, and names the holder
@@ -193,11 +193,21 @@ def _checked(start: Start, line: TypedLine, *, again: bool, quiet: bool) -> Star
     return replace(start, config=config, existing=choice if is_news else None)
 
 
+def _admission(start: Start, *, again: bool) -> Admission:
+    return admit(
+        start.paths,
+        start.config,
+        again=again,
+        from_nothing=start.from_nothing,
+        is_corrected=start.is_corrected,
+    )
+
+
 def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoReturn:
     """Check again under the lock, since nobody else changes the record now; become the launcher."""
     refuse_living(start.paths.run_dir)
     refuse_living_original(start.paths, read_history(start.paths)[0])
-    admission = admit(start.paths, start.config, again=again, from_nothing=start.from_nothing)
+    admission = _admission(start, again=again)
     _leave_unless_admitted(start, admission, quiet=quiet)
     if start.from_nothing:
         refuse_over_checkpoints(start.paths, start.config)

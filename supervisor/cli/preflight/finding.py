@@ -1,6 +1,6 @@
 """One answer of the preflight, as a value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -20,3 +20,11 @@ class Finding:
     level: Level
     text: str
     do: str | None = None
+
+    def naming(self, config: str) -> "Finding":
+        """The same with this configuration's path in the lines to type."""
+        if self.do is None:
+            return self
+        return replace(
+            self, do=self.do.replace("supervisor run CONFIG", f"supervisor run {config}")
+        )

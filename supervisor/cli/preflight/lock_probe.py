@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from supervisor.cli.preflight.finding import Finding, Level
+from supervisor.system.child_end import end_child
 from supervisor.system.mounts import filesystem_type, mount_options
 
 _ANSWER_S = 20.0
@@ -86,7 +87,6 @@ def _second(name: str, fd: int) -> list[str]:
         fcntl.flock(fd, fcntl.LOCK_UN)
         rest, _ = child.communicate("\n\n", timeout=_ANSWER_S)
     except (subprocess.TimeoutExpired, BrokenPipeError):
-        child.kill()
-        child.wait()
+        end_child(child)
         return []
     return (first + rest).split()

@@ -41,7 +41,9 @@ def next_steps(record: RunRecord) -> list[str]:
             Failure.CHECKPOINTS_MISSING,
             Failure.CHECKPOINTS_UNSEEN,
         ):
-            text = "Put the checkpoints back, or write the lines into the configuration. Then:"
+            text = "Put the checkpoints back. Then:"
+            if status.failure == Failure.CHECKPOINTS_UNSEEN:
+                text = f"Write what `why` says into {shown_config(status)}. Then:"
             return [text, resume, again, "To begin again without them:", f"{again} --from-nothing"]
         case RunState.HELD:
             return ["A human has to look:", events, "When the cause is mended:", resume, again]

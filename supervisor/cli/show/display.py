@@ -16,6 +16,7 @@ from supervisor.cli.show.summary import (
     goodput_text,
     is_remarkable,
     next_text,
+    shows_steps,
     stopping_text,
 )
 from supervisor.cli.show.terminal import strip_controls
@@ -79,7 +80,7 @@ def _rows(record: RunRecord, now_s: float) -> list[tuple[str, Text]]:
         add("recovery", f"{'. '.join(status.recovery)}." if status.recovery else "")
         add("saves", save_interval_text(status.save_interval))
         add("phase", _phase_text(status))
-    add("goodput", goodput_text(status.goodput))
+    add("goodput", goodput_text(status.goodput, is_shown=shows_steps(status)))
     if is_remarkable(status):
         add("last failure", failure_text(status))
     add("why", status.reason or "")

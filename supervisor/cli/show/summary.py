@@ -21,7 +21,7 @@ from supervisor.core.status import (
 )
 from supervisor.core.unwatched_status import StillRunning
 from supervisor.core.vocabulary import Action, Failure, Nature, RunState
-from supervisor.core.wording import counted
+from supervisor.core.wording import clauses, counted
 from supervisor.daemon.look.frozen_launcher import frozen_text
 from supervisor.daemon.tell.change_words import changed_text
 
@@ -53,12 +53,17 @@ def summary_lines(record: RunRecord, *, now_s: float) -> list[str]:
     """The status for a person, 80 columns wide."""
     lines = [_headline(record, now_s)]
     for label, text in _facts(record, now_s):
-        wrapped = textwrap.wrap(
-            strip_controls(text),
-            _WIDTH - _LABEL - 2,
-            break_on_hyphens=False,
-            break_long_words=False,
-        )
+        is_hold = label == "why" and record.state in (RunState.HELD, RunState.STUCK)
+        wrapped = [
+            line
+            for part in (clauses(text) if is_hold and len(text) > _WIDTH else [text])
+            for line in textwrap.wrap(
+                strip_controls(part),
+                _WIDTH - _LABEL - 2,
+                break_on_hyphens=False,
+                break_long_words=False,
+            )
+        ]
         for i, line in enumerate(wrapped):
             lines.append(f"  {label if i == 0 else '':<{_LABEL}}{line}")
     lines += ["", *next_steps(record)]
@@ -132,7 +137,7 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
         yield "stopping", stopping
     if intent := intent_text(record):
         yield "operator", intent
-    if goodput := goodput_text(status.goodput):
+    if goodput := goodput_text(status.goodput, is_shown=shows_steps(status)):
         yield "goodput", goodput
     if budget := _budget_text(status.budget):
         yield "budget", budget
@@ -251,8 +256,16 @@ def stopping_text(status: Status, now_s: float) -> str:
     return text
 
 
-def goodput_text(spent: GoodputStatus | None) -> str:
-    """The share of time that training kept, and where the rest went."""
+def shows_steps(status: Status) -> bool:
+    """Whether steps are known that say nothing of where the time goes."""
+    return status.printed is not None or status.step is not None
+
+
+def goodput_text(spent: GoodputStatus | None, *, is_shown: bool = False) -> str:
+    """The share of time that training kept, and where the rest went.
+
+    `is_shown`: steps are known, though not by a heartbeat.
+    """
     if spent is None or not spent.total_s:
         return ""
     parts = [
@@ -268,7 +281,7 @@ def goodput_text(spent: GoodputStatus | None) -> str:
         )
         if seconds is not None and seconds >= 0.05
     ]
-    share = "not known: no steps were seen"
+    share = f"not known: {'steps are only printed' if is_shown else 'no steps were seen'}"
     if spent.goodput is not None:
         share = f"{100 * spent.goodput:.1f} %"
     return f"{share} ({', '.join(parts)})" if parts else share

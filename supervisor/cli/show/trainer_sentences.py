@@ -11,6 +11,7 @@ from supervisor.core.entries.trainer import (
     TrainerEntry,
     TrainerToldEntry,
 )
+from supervisor.core.wording import trainer_text
 
 
 def trainer_sentence(entry: TrainerEntry) -> str | None:
@@ -34,7 +35,7 @@ def trainer_sentence(entry: TrainerEntry) -> str | None:
 
 
 def _described(entry: DescribedEntry) -> str:
-    facts = [f"it trains with {entry.framework}"] if entry.framework else []
+    facts = [f"it trains with {trainer_text(entry.framework)}"] if entry.framework else []
     facts += [f"saves into {entry.directory}"] if entry.directory else []
     facts += [f"makes {count_text(entry.total_steps)} steps"] if entry.total_steps else []
     if entry.best:

@@ -44,13 +44,18 @@ class Admission:
 
 
 def admit(
-    paths: RunPaths, config: RunConfig, *, again: bool, from_nothing: bool = False
+    paths: RunPaths,
+    config: RunConfig,
+    *,
+    again: bool,
+    from_nothing: bool = False,
+    is_corrected: bool = False,
 ) -> Admission:
     """Decide from what is on record.
 
     `from_nothing`: `--from-nothing` was given. It lets a run go on that is held because its
-    checkpoints are missing or unseen. Raises SupervisorError if the directory belongs to a run of
-    another name, and OSError.
+    checkpoints are missing or unseen. `is_corrected`: the run has a new command, which answers its
+    hold. Raises SupervisorError if the directory belongs to a run of another name, and OSError.
     """
     history, ledger = read_history(paths)
     if history.name is not None and history.name != config.name:
@@ -64,7 +69,7 @@ def admit(
     except OSError as error:
         why = f"{paths.intent}: cannot be read: {error.strerror}"
         return Admission(AdmissionVerdict.HELD, f"{why}; so what the operator wants is not known")
-    lifts = history.held is not None and _lifts(intent, history, ledger)
+    lifts = history.held is not None and (is_corrected or _lifts(intent, history, ledger))
     is_answered = from_nothing and history.held_for in (
         Failure.CHECKPOINTS_MISSING,
         Failure.CHECKPOINTS_UNSEEN,

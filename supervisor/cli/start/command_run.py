@@ -10,13 +10,14 @@ from typing import TypeGuard
 
 from supervisor.cli.preflight.finding import Level
 from supervisor.cli.preflight.program import program
-from supervisor.cli.show.advice import shell_word, shown_config
+from supervisor.cli.show.advice import shell_word, shown_config, shown_path
 from supervisor.cli.start.admission import refuse_bad_place
 from supervisor.cli.start.arguments import difference_text, name_from, numbered
 from supervisor.cli.start.command_name import command_name
 from supervisor.cli.start.handover import write_refusal
 from supervisor.cli.start.shared_output import shared_output
 from supervisor.cli.start.typed_line import TypedLine
+from supervisor.cli.start.untrained import is_untrained
 from supervisor.cli.target import is_run
 from supervisor.config.load import LoadedConfig, load_config, parse_config
 from supervisor.config.model import RunConfig
@@ -28,7 +29,7 @@ from supervisor.daemon.look.surroundings.variables import masked
 from supervisor.errors import SupervisorError
 from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.status_file import read_status
-from supervisor.system.durable import create_durably, make_durably
+from supervisor.system.durable import create_durably, make_durably, write_durably
 
 AUTO = "auto"
 _RUNS = Path("runs")
@@ -40,6 +41,23 @@ class CommandRun:
 
     loaded: LoadedConfig
     is_new: bool
+    corrects: LoadedConfig | None = None
+    """What it replaces: the configuration of a run under whose name nothing was trained."""
+
+    @property
+    def is_to_be_written(self) -> bool:
+        """Whether `claim` writes the configuration."""
+        return self.is_new or self.corrects is not None
+
+    @property
+    def told(self) -> str:
+        """What `claim` has done, for the terminal."""
+        path = shown_path(self.loaded.path)
+        if self.corrects is None:
+            return f"wrote {path}"
+        before, now = self.corrects.config.command, self.loaded.config.command
+        difference = difference_text(before, now).replace("\n", ", ")
+        return f"nothing was trained under this name, so {path} has the new words: {difference}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +84,8 @@ def command_run(line: TypedLine, name: str | None) -> CommandRun:
         )
     base = command_name(line.command) if name in (None, AUTO) else name
     assert base is not None
-    found = _look(base, line)
+    # In a sweep each line is a run of its own, also if the line before had a mistake.
+    found = _look(base, line, may_correct=name != AUTO)
     if _is_there(found):
         return found
     _refuse_missing_program(line)
@@ -93,11 +112,14 @@ def command_run(line: TypedLine, name: str | None) -> CommandRun:
     raise SupervisorError(found.what, hint=hint, code=ExitCode.CONFIGURATION)
 
 
-def claim(run: CommandRun) -> bool:
+def claim(run: CommandRun, line: TypedLine) -> bool:
     """Write the configuration of a new run, and a `.gitignore`; False where another just did.
 
+    The same for a run whose words are corrected. Only the holder of the StartLock may call it.
     Raises SupervisorError where it cannot be written.
     """
+    if run.corrects is not None:
+        return _correct(run, line)
     if not run.is_new:
         return True
     path, is_first = run.loaded.path, not os.path.lexists(_RUNS)
@@ -110,6 +132,17 @@ def claim(run: CommandRun) -> bool:
             create_durably(folder / ".gitignore", b"*\n", mode=0o600)
     except OSError as error:
         raise write_refusal(error, f"{error.filename}: cannot be written", _elsewhere()) from None
+    return True
+
+
+def _correct(run: CommandRun, line: TypedLine) -> bool:
+    path = run.loaded.path
+    if _look(path.parent.name, line, may_correct=True) != run:
+        return False  # another start has just corrected it, or begun it
+    try:
+        write_durably(path, run.loaded.text.encode())
+    except OSError as error:
+        raise write_refusal(error, f"{path}: cannot be written", _elsewhere()) from None
     return True
 
 
@@ -142,15 +175,18 @@ def _other_name(base: str, found: _Taken, line: TypedLine) -> tuple[str, Command
 
 
 def _is_there(standing: CommandRun | _Taken) -> TypeGuard[CommandRun]:
-    return isinstance(standing, CommandRun) and not standing.is_new
+    return isinstance(standing, CommandRun) and not standing.is_to_be_written
 
 
 def _config_of(name: str) -> Path:
     return _RUNS / name / "config.yaml"
 
 
-def _look(name: str, line: TypedLine) -> CommandRun | _Taken:
-    """The run of this name if it has this command or is not there; else what is in the way."""
+def _look(name: str, line: TypedLine, *, may_correct: bool = False) -> CommandRun | _Taken:
+    """The run of this name if it has this command or is not there; else what is in the way.
+
+    `may_correct`: the run may also get this command, if nothing was trained under its name.
+    """
     path = _config_of(name)
     try:
         refuse_bad_place(path.parent.absolute(), path.parent.absolute())
@@ -172,6 +208,9 @@ def _look(name: str, line: TypedLine) -> CommandRun | _Taken:
     if known.cwd is not None and not _is_here(Path(known.cwd)):
         return _Taken(f"{path}: its command runs in {known.cwd}, not here", go_on)
     if known.command != line.command:
+        corrected = _corrected(loaded, line) if may_correct else None
+        if corrected is not None and is_untrained(known):
+            return CommandRun(corrected, is_new=False, corrects=loaded)
         text = difference_text(known.command, line.command).replace("\n", "\n  ")
         what = f"{path.parent}: this run has other arguments:\n  {text}"
         # A line with a secret is not printed again.
@@ -187,6 +226,18 @@ def _new(name: str, path: Path, line: TypedLine) -> LoadedConfig:
         path=shell_word(str(path)), name=name, command=line.command, cwd=_cwd(path.parent)
     )
     return parse_config(text, path)
+
+
+def _corrected(known: LoadedConfig, line: TypedLine) -> LoadedConfig | None:
+    """The configuration with the command of this line; None where the file's is written by hand."""
+    old = f"\ncommand: {command_text(known.config.command)}\n"
+    if known.text.count(old) != 1:
+        return None
+    text = known.text.replace(old, f"\ncommand: {command_text(line.command)}\n")
+    try:
+        return parse_config(text, known.path)
+    except ConfigError:
+        return None
 
 
 def _refuse_missing_program(line: TypedLine) -> None:

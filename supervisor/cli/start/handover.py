@@ -47,6 +47,8 @@ class Start:
     break_lock: bool
     from_nothing: bool = False
     take_over: bool = False
+    is_corrected: bool = False
+    """The command is new, and nothing was trained under the run's name."""
     existing: str | None = None
     """What to do with checkpoints from before the run, where that is decided by this start."""
 

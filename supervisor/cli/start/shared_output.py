@@ -55,6 +55,18 @@ class SharedOutput:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class RunBeside:
+    """A run whose directory lies beside that of the new one."""
+
+    paths: RunPaths
+    name: str
+    command: tuple[str, ...]
+    cwd: str | None
+    places: tuple[Path, ...]
+    """The directories outside its run directory into which it saves, as far as it is known."""
+
+
 def refuse_shared_output(run_dir: Path, line: TypedLine) -> None:
     """Refuse a new run that would save over another's checkpoints. Raises SupervisorError (78)."""
     found = shared_output(run_dir, line.command)
@@ -74,18 +86,23 @@ def shared_output(run_dir: Path, command: Sequence[str]) -> SharedOutput | None:
 
     Where it depends on what only the trainer knows, the answer is None: the run warns then.
     """
+    for other in runs_beside_of(run_dir):
+        for place in other.places:
+            if _holds_something(place) and _saves_into(place, other, command):
+                return SharedOutput(place, other.name, other.paths.run_dir)
+    return None
+
+
+def runs_beside_of(run_dir: Path) -> Iterator[RunBeside]:
+    """The runs beside `run_dir` whose records can be read here."""
     for other in runs_beside(run_dir.absolute()):
         paths = RunPaths(other)
         try:
             config: dict[str, Any] = json.loads(read_small_file(paths.config))
             theirs, name = tuple(map(str, config["command"])), str(config["name"])
-            places = list(_places(paths, config))
+            yield RunBeside(paths, name, theirs, config.get("cwd"), tuple(_places(paths, config)))
         except (OSError, ValueError, KeyError, TypeError, RecursionError, SupervisorError):
-            continue  # its record cannot be read here: the start of the run will tell
-        for place in places:
-            if _holds_something(place) and _saves_into(place, places, theirs, command):
-                return SharedOutput(place, name, other)
-    return None
+            continue  # the start of the run will tell
 
 
 def _places(paths: RunPaths, config: dict[str, Any]) -> Iterator[Path]:
@@ -101,19 +118,33 @@ def _places(paths: RunPaths, config: dict[str, Any]) -> Iterator[Path]:
             yield place
 
 
-def _saves_into(
-    place: Path, places: Sequence[Path], theirs: Sequence[str], command: Sequence[str]
-) -> bool:
+def _saves_into(place: Path, other: RunBeside, command: Sequence[str]) -> bool:
     if any(_is_output(one) and _names(one, place) for one in _arguments(command)):
         return True
-    if command_name(command) != command_name(theirs) or len(places) > 1:
+    if command_name(command) != command_name(other.command) or len(other.places) > 1:
         return False
     if _NEW_EACH_TIME.search(str(place)):
         return False
-    gone, new = differing(theirs, command)
-    # Without a difference in words it lies in the environment, which may name the directory.
-    differs = (*gone, *new)
+    differs = _differing(other, command)
     return bool(differs) and not any(_may_decide(one, place) for one in differs)
+
+
+def may_save_alike(other: RunBeside, command: Sequence[str]) -> bool:
+    """Whether both may save into one directory, as far as words tell before it is named."""
+    if command_name(command) != command_name(other.command):
+        return False
+    differs = _differing(other, command)
+    return bool(differs) and not any(_is_likely_to_decide(one) for one in differs)
+
+
+def _differing(other: RunBeside, command: Sequence[str]) -> tuple[Argument, ...]:
+    """The words in which both differ. Without one it lies in the environment."""
+    gone, new = differing(other.command, command)
+    return (*gone, *new)
+
+
+def _is_likely_to_decide(one: Argument) -> bool:
+    return not one.option or bool(_OUTPUT.search(one.option) or _MAY_NAME.search(one.option))
 
 
 def _arguments(command: Sequence[str]) -> tuple[Argument, ...]:
@@ -131,7 +162,7 @@ def _names(one: Argument, place: Path) -> bool:
 
 def _may_decide(one: Argument, place: Path) -> bool:
     """Whether the directory may depend on this argument."""
-    if not one.option or _OUTPUT.search(one.option) or _MAY_NAME.search(one.option):
+    if _is_likely_to_decide(one):
         return True
     if _INPUT.search(one.option) and _names(one, place):
         return False  # it reads there what the other run saved

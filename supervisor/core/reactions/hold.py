@@ -8,6 +8,7 @@ from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.reactions.records import plain_decision
 from supervisor.core.states import Kill, KillStage, State
 from supervisor.core.vocabulary import Action, ExitCode, Failure, RunState
+from supervisor.core.wording import clauses
 
 # When a run that is held for a mistake can go on.
 MENDED = "once that is mended"
@@ -49,8 +50,19 @@ def hold(
         if once == MENDED and state.advice is not None:
             advice = f". {state.advice.text}{advice}"
         line = f"{run.value}: {reason}{advice}"
-        ends = (*notes, Record(entry), *evidence, Say(line), Exit(code))
+        parts = _for_terminal(state, run.value, reason, once)
+        ends = (*notes, Record(entry), *evidence, Say(line, parts=parts), Exit(code))
     return Reaction(condition, state, ends)
+
+
+def _for_terminal(state: State, run: str, reason: str, once: str | None) -> tuple[str, ...]:
+    if once is None:
+        return (f"{run}:", *clauses(reason))
+    first = f"{run}; {'once this is mended' if once == MENDED else once}, type"
+    is_advised = once == MENDED and state.advice is not None
+    advice = (state.advice.text,) if is_advised and state.advice is not None else ()
+    lines = (state.policy.resume_line, state.policy.run_line)
+    return (first, *lines, *clauses(reason), *advice)
 
 
 def hold_stuck(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from supervisor.core.rules.save_interval import SaveAdvice
-from supervisor.core.wording import counted, rough_time
+from supervisor.core.wording import counted, rough_time, trainer_text
 
 HOUR_S = 3600.0
 _THEN = " | "
@@ -134,7 +134,7 @@ def recovery_sentences(known: Recovery) -> tuple[str, ...]:
 
 
 def _saves(known: Recovery) -> str:
-    who = _short(known.trainer or "the trainer", 30)
+    who = _short(trainer_text(known.trainer or "the trainer"), 30)
     if known.is_by_format:
         who = f"the trainer, whose checkpoints are like those of {known.trainer},"
     if known.save_steps == 0 and known.save_every_s is None:

@@ -29,7 +29,7 @@ from supervisor.core.rules.outage import (
     with_outage,
 )
 from supervisor.core.rules.saved_by_stop import what_was_saved
-from supervisor.core.rules.starting_point import launch
+from supervisor.core.rules.starting_point import held_anyway, launch
 from supervisor.core.rules.warm_launch import has_begun, tries_cold
 from supervisor.core.states import Budget, State, Stop
 from supervisor.core.vocabulary import (
@@ -79,6 +79,8 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
             why, name = f"{ending.reason}; {why}" if ending.reason else why, ending.failure
             return launch(state, survey, budget, name, Action.RESTART_COLD, why, rollback=rollback)
     decision = _after_failure(state, survey, ending, budget, now, ruled)
+    if decision.verdict is Verdict.BACKOFF:
+        decision = held_anyway(state, survey, decision)
     decision = replace(decision, doubt=_doubt(state, survey, ending), exit_rule=rule)
     return replace(decision, ended_training=ended_training(state, survey, ending, budget))
 

@@ -32,8 +32,9 @@ def launch(
         return _hold(
             decision,
             Failure.CONFIGURATION,
-            f"there are checkpoints that this run did not make: {listed};"
-            " write `resume: {existing: use}` or `resume: {existing: ignore}`",
+            f"there are checkpoints that this run did not make: {listed}; in"
+            f" {state.policy.config_path} write `resume: {{existing: use}}` or"
+            " `resume: {existing: ignore}`",
             ExitCode.CONFIGURATION,
         )
     lost = _lost(state, survey, decision)
@@ -54,14 +55,29 @@ def launch(
         chosen = one_further_back(candidates, chosen)
     if _ignores_checkpoints(state, candidates):
         # A generic line would be refused by a tool that has another option.
-        how = f"add {TELL_IT}," if survey.how_to_resume is None else f"for {survey.how_to_resume};"
+        how = (
+            f"write {TELL_IT}," if survey.how_to_resume is None else f"for {survey.how_to_resume};"
+        )
         return _hold(
             decision,
             Failure.CONFIGURATION,
-            f"{_NOT_TOLD}, and would start from nothing over its checkpoints: {how}"
+            f"{_NOT_TOLD}, and would start from nothing over its checkpoints: in"
+            f" {state.policy.config_path} {how}"
             " or `resume: {by: trainer}` if it finds them itself",
         )
     return replace(decision, checkpoint=chosen, later=later_than(candidates, chosen))
+
+
+def held_anyway(state: State, survey: Surveyed, wait: Decision) -> Decision:
+    """The hold that a wait before the next launch would only delay; else that wait.
+
+    No trainer runs meanwhile, so it has no way to learn where to resume after the wait either.
+    """
+    if survey.taken is not None or survey.undecided:
+        return wait
+    after = launch(state, survey, wait.budget, wait.failure, wait.action, wait.reason)
+    is_sure = after.failure in (Failure.CONFIGURATION, Failure.CHECKPOINTS_UNSEEN)
+    return after if after.verdict is Verdict.HOLD and is_sure else wait
 
 
 def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None:
@@ -106,18 +122,19 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
         return _hold(
             decision,
             Failure.CHECKPOINT_CORRUPT,
-            "checkpoints exist but none is valid; restore one, or set"
-            " `resume: {if_none_valid: fresh}` to start again from nothing",
+            "checkpoints exist but none is valid; restore one, or in"
+            f" {state.policy.config_path} write `resume: {{if_none_valid: fresh}}` to start again"
+            " from nothing",
         )
     is_unseen = survey.unseen is not None and state.attempt > 0
     if is_unseen and not policy.trainer_finds_checkpoints and not state.begin_again:
         # Both causes at once: seen, its checkpoints would hold the run again.
-        more = f"; {_NOT_TOLD}: add {TELL_IT}, too" if cannot_learn_of_any(state) else ""
+        more = f"; {_NOT_TOLD}: write {TELL_IT}, too" if cannot_learn_of_any(state) else ""
         return _hold(
             decision,
             Failure.CHECKPOINTS_UNSEEN,
             f"{survey.unseen}{more}; or write `resume: {{by: trainer}}` if the trainer finds them"
-            f" itself; or {_from_nothing_line(state)}",
+            f" itself (all in {state.policy.config_path}); or {_from_nothing_line(state)}",
         )
     return decision
 
@@ -126,7 +143,8 @@ def _hold(
     decision: Decision, failure: Failure, why: str, code: ExitCode = ExitCode.HELD
 ) -> Decision:
     held = replace(decision, verdict=Verdict.HOLD, failure=failure, action=Action.HOLD)
-    return replace(held, reason=why, exit_code=code)
+    reason = f"{decision.reason}; {why}" if decision.reason else why
+    return replace(held, reason=reason, exit_code=code)
 
 
 def _ignores_checkpoints(state: State, candidates: tuple[Checkpoint, ...]) -> bool:

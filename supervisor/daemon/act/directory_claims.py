@@ -1,5 +1,7 @@
 """A run's claims to all its checkpoint directories: its own, and those that its trainers named."""
 
+import os
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -87,7 +89,8 @@ def claims_of(
     console: Console,
 ) -> DirectoryClaims:
     """The claims of a run as its daemon begins."""
-    mine = Claimant(run_id, config.name, run_dir, config.resume.existing == "use")
+    path = shlex.quote(os.environ.get("SUPERVISOR_CONFIG", "CONFIG"))
+    mine = Claimant(run_id, config.name, run_dir, config.resume.existing == "use", path)
     # A named directory is known only once the trainer is there.
     of_named = replace(mine, trains_since=history.first_attempt_wall or wall_s())
     directory = Path(config.checkpoints.directory or run_dir)

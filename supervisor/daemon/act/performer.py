@@ -112,7 +112,7 @@ class Performer:
                 self.keep_incident(effect)
             case Say():
                 priority = WARNING if effect.is_doubt else priority_of(state)
-                self.run.console.say(effect.line, priority)
+                self.run.console.say(effect.line, priority, effect.parts)
                 self._next_doubt = effect.line if effect.is_doubt else self._next_doubt
             case Exit():
                 self.exit_code = effect.code

@@ -8,17 +8,16 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from supervisor.core.metered_status import GpuStatus
+from supervisor.system.child_end import end_child
 from supervisor.system.procfs import all_pids, descend
 from supervisor.worker.processes import read_stat
 
 EVERY_S = 10.0
 _ANSWER_S = 5.0
 _AGAIN_S = 600.0
-_REAP_S = 0.1
 _DRIVER = Path("/dev/nvidiactl")
 
 
@@ -53,13 +52,7 @@ class GpuMeter:
         self.gpus, self._asked_at, self._answer = (), None, b""
         if self._child is None:
             return
-        self._child.kill()
-        for pipe in (self._child.stdin, self._child.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._child.wait(_REAP_S)
+        end_child(self._child)
         self._child = None
 
     def _ask(self, main_pid: int, now: float) -> None:

@@ -7,13 +7,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
+from supervisor.system.child_end import end_child
+
 _ANSWER_S = 5.0
-_REAP_S = 0.1
 _MEMORY = "memory"
 
 
@@ -65,11 +65,7 @@ class GpuUse:
     def close(self) -> None:
         """Kill the child process."""
         if self._process is not None:
-            self._process.kill()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_REAP_S)
-            if self._process.stdout is not None:
-                self._process.stdout.close()
+            end_child(self._process)
             self._process = None
 
 

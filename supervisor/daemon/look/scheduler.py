@@ -4,6 +4,7 @@ Outside of a job it does nothing. It decides nothing: the core does, from `JobSe
 """
 
 import os
+import shlex
 import signal as signals
 import subprocess
 from collections.abc import Callable
@@ -183,7 +184,7 @@ class Scheduler:
         self._run.console.say(outcome.line, priority)
 
     def _by_hand(self) -> str:
-        config = os.environ.get("SUPERVISOR_CONFIG", "CONFIG")
+        config = shlex.quote(os.environ.get("SUPERVISOR_CONFIG", "CONFIG"))
         return f"supervisor sbatch {config}"
 
     def status(self, wall: float) -> SlurmStatus | None:

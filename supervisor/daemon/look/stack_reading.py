@@ -14,12 +14,12 @@ from time import monotonic
 from typing import IO
 
 from supervisor.daemon.look.stack_text import Stacks, parse
+from supervisor.system.child_end import end_child
 
 # faulthandler answers within milliseconds; beside a training that uses all cores it takes longer.
 _ANSWER_S = 3.0
 _SETTLED_S = 0.2
 _SPY_S = 5.0
-_REAP_S = 0.1
 _BYTES_MAX = 1 << 20
 
 
@@ -127,9 +127,7 @@ class _SpyReading:
 
     def kill(self) -> None:
         """Kill py-spy. If it hangs in the kernel, the next child that is started reaps it."""
-        self._process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_REAP_S)
+        end_child(self._process)
         self._output.close()
 
 

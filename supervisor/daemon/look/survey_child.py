@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import supervisor.survey
+from supervisor.system.child_end import end_child
 from supervisor.system.json_lines import JsonLines
 from supervisor.system.private_directory import make_private
 
@@ -103,11 +104,7 @@ class SurveyChild:
         """Give up the survey, and kill the child process."""
         self.is_asked = False
         if self._process is not None:
-            self._process.kill()
-            try:
-                self._process.wait(LEFT_S)
-            except subprocess.TimeoutExpired:
-                # On a dead disk not even SIGKILL ends it: it is not waited for any longer.
+            if not end_child(self._process, LEFT_S):
                 self._lost.append(self._process)
             self._let_go()
         self._lost = [process for process in self._lost if process.poll() is None]

@@ -10,15 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
+from supervisor.system.child_end import end_child
 from supervisor.system.clock import monotonic_s
 from supervisor.system.durable import replace_file
 from supervisor.system.prctl import die_with_parent
 
 SILENT_S = 5.0
-_REAP_S = 0.1
 _LOOK_S = 0.01
 # node_exporter runs as another user.
 _MODE = 0o644
@@ -100,15 +99,8 @@ class MetricsWriter:
     def close(self) -> None:
         """End the child. One that not even SIGKILL ends is not waited for."""
         child, self._child, self._asked_at, self._answer = self._child, None, None, b""
-        if child is None:
-            return
-        child.kill()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(_REAP_S)
+        if child is not None:
+            end_child(child)
 
     def _take(self) -> None:
         answer, self._answer = self._answer, b""

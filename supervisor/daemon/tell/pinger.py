@@ -7,9 +7,9 @@ from contextlib import suppress
 from supervisor.core.status import Status
 from supervisor.core.vocabulary import RunState
 from supervisor.notify.delivery import DEADLINE_S, NO_ANSWER, start
+from supervisor.system.child_end import end_child
 
 _FAILED = frozenset({RunState.HELD, RunState.STUCK, RunState.KILLING})
-_REAP_S = 0.1
 
 
 class Pinger:
@@ -65,15 +65,12 @@ class Pinger:
         """End the child process."""
         if self._child is None:
             return
-        self._child.kill()
-        if self._child.stdout is not None:
-            self._child.stdout.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._child.wait(_REAP_S)
+        end_child(self._child)
         self._child = None
 
     def _ask(self, suffix: str, status: Status, now: float) -> None:
-        said = f"{status.run}: {status.state}, step {status.step}. {status.reason or ''}".strip()
+        step = "" if status.step is None else f", step {status.step}"
+        said = f"{status.run}: {status.state}{step}. {status.reason or ''}".strip()
         order = {"ping": self._address, "suffix": suffix, "said": said, "deadline_s": DEADLINE_S}
         self._suffix = suffix
         self._until, self._answer = now + DEADLINE_S + 1.0, b""

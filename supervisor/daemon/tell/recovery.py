@@ -67,6 +67,8 @@ class RecoveryTeller:
         self._run = run
         self._next_save = next_save
         self._keys = history.recovery_keys
+        self._place: str | None = None
+        """The place that the sentences name."""
         self._tool: str | None = None
         self._has_saved = False
         self._proven: dict[str, float] = {}
@@ -157,6 +159,9 @@ class RecoveryTeller:
             return
         if len(self._keys) < _TOLD_MOST and known.is_news(self._keys):
             self._tell(known)
+        elif known.place != self._place and known.key in self._keys:
+            # The sentences are on record, of a place that differs in a number alone.
+            self._sentences, self._place = recovery_sentences(known), known.place
         self._hints.poll(known, state)
         if known.step_s is not None or waited_s >= LONGEST_WAIT_S:
             self._auto.poll(known, state)
@@ -245,7 +250,7 @@ class RecoveryTeller:
 
     def _tell(self, known: Recovery) -> None:
         sentences = recovery_sentences(known)
-        self._sentences = sentences
+        self._sentences, self._place = sentences, known.place
         self._keys = (*self._keys, known.key)
         entry = RecoveryEntry(attempt=self._attempt, sentences=sentences, about=known.key)
         self._run.journal.record(entry)

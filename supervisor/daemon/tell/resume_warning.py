@@ -25,7 +25,7 @@ class ResumeWarning:
         if newest is None or not newest.own_run:
             return
         sentence = how_to_resume(newest.path, newest.hashes)
-        self._how = f"add {TELL_IT}" if sentence is None else f"for {sentence}"
+        self._how = f"write {TELL_IT}" if sentence is None else f"for {sentence}"
 
     def poll(self, state: State) -> None:
         """Warn once there is a checkpoint; no longer once something tells the trainer."""
@@ -35,8 +35,8 @@ class ResumeWarning:
             return
         self.warning = (
             "nothing tells the trainer where to resume, so the run will be held at its first"
-            f" failure: {self._how}; or write `resume: {{by: trainer}}` if it finds its checkpoint"
-            " itself"
+            f" failure: in {state.policy.config_path} {self._how}; or write"
+            " `resume: {by: trainer}` if it finds its checkpoint itself"
         )
         if not self._is_told:
             self._is_told = True

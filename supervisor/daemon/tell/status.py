@@ -31,11 +31,10 @@ from supervisor.core.status import (
     StoppingStatus,
 )
 from supervisor.core.vocabulary import RunState
+from supervisor.core.wording import SIGN_OF_LIFE
 from supervisor.daemon.look.observer import Observation
 from supervisor.daemon.look.printed_course import Course
 from supervisor.system.clock import rfc3339
-
-SIGN_OF_LIFE = "sign of life"
 
 
 @dataclass(slots=True)

@@ -1,0 +1,158 @@
+"""Two starts at once whose trainers would save into one directory: only one of them runs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from supervisor.cli.start.start_lock import StartLock
+from supervisor.errors import SupervisorError
+from supervisor.rundir.lock import is_held
+from supervisor.rundir.paths import RunPaths
+from tests.cli.conftest import Command, make_environment
+from tests.cli.test_directory_owner import NAMES
+from tests.launcher.conftest import wait_until
+
+# It looks like a script of HF's Trainer, and names `out` as soon as it may.
+SLOW = f"""
+import time, pathlib
+if False:
+    from transformers import Trainer
+    Trainer()
+while not pathlib.Path("go").exists():
+    time.sleep(0.01)
+if pathlib.Path("fail").exists():
+    raise SystemExit(78)
+{NAMES}
+while pathlib.Path("train_on").exists():
+    time.sleep(0.01)
+"""
+AUTO = ["run", "--detach", "--name", "auto", "--", sys.executable, "train.py"]
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """A command line that runs beside the test."""
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "supervisor", *words], cwd=folder,
+        env=make_environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def first(command: Command, tmp_path: Path) -> RunPaths:
+    """A run in the background that has not named its directory."""
+    (tmp_path / "train.py").write_text(SLOW)
+    (tmp_path / "train_on").touch()
+    done = command(*AUTO, "--lr", "1")
+    assert done.returncode == 0, done.stderr
+    return RunPaths(tmp_path / "runs" / "train")
+
+
+def end(first: RunPaths, folder: Path) -> None:
+    """Let the first run end."""
+    (folder / "go").touch()
+    (folder / "train_on").unlink()
+    wait_until(lambda: not is_held(first))
+
+
+@pytest.mark.usefixtures("first")
+def test_a_start_waits_and_is_refused_once_the_directory_is_named(
+    first: RunPaths, tmp_path: Path
+) -> None:
+    """As if it had been typed later: it names both runs, and leaves no file."""
+    second = start(tmp_path, *AUTO, "--lr", "2")
+    assert second.stdout is not None
+    assert "waits until the run 'train' has named its output" in second.stdout.readline()
+    (tmp_path / "go").touch()
+    _, said = second.communicate(timeout=60)
+    assert second.returncode == 78, said
+    assert f"it would save into {tmp_path / 'out'}, as the run 'train'" in said
+    assert [one.name for one in (tmp_path / "runs").iterdir() if one.is_dir()] == ["train"]
+    end(first, tmp_path)
+
+
+def test_a_start_runs_once_the_other_has_failed_before_it_named_any(
+    command: Command, first: RunPaths, tmp_path: Path
+) -> None:
+    """Nothing was saved there."""
+    second = start(tmp_path, *AUTO, "--lr", "2")
+    assert second.stdout is not None
+    second.stdout.readline()
+    (tmp_path / "fail").touch()
+    (tmp_path / "go").touch()
+    wait_until(lambda: not is_held(first))
+    _, said = second.communicate(timeout=60)
+    assert second.returncode == 0, said
+    assert (tmp_path / "runs" / "train-lr2" / "config.yaml").exists()
+    wait_until(lambda: not is_held(RunPaths(tmp_path / "runs" / "train-lr2")))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [["--lr", "1", "--output_dir", "b"], ["--lr", "1", "--run_name", "b"], ["b"]],
+)
+def test_words_that_may_name_another_directory_are_not_waited_for(
+    command: Command, first: RunPaths, tmp_path: Path, more: list[str]
+) -> None:
+    """The second run begins at once, beside the first."""
+    done = command(*AUTO[:2], "--name", "other", *AUTO[4:], *more)
+    assert (done.returncode, "waits" in done.stdout) == (0, False), done.stderr
+    end(first, tmp_path)
+    wait_until(lambda: not is_held(RunPaths(tmp_path / "runs" / "other")))
+
+
+def test_a_trainer_that_names_no_directory_is_not_waited_for(
+    command: Command, tmp_path: Path
+) -> None:
+    """A loop of its own can share a directory as well, but nothing would ever tell."""
+    (tmp_path / "train.py").write_text(SLOW.replace("Trainer", "Model"))
+    for rate in ("1", "2"):
+        done = command(*AUTO, "--lr", rate)
+        assert (done.returncode, "waits" in done.stdout) == (0, False), done.stderr
+    (tmp_path / "go").touch()
+    for name in ("train", "train-lr2"):
+        wait_until(lambda name=name: not is_held(RunPaths(tmp_path / "runs" / name)))
+
+
+def test_a_stop_that_comes_while_a_start_waits(first: RunPaths, tmp_path: Path) -> None:
+    """It ends with 75, as before its launch, and has started nothing."""
+    second = start(tmp_path, *AUTO, "--lr", "2")
+    assert second.stdout is not None
+    second.stdout.readline()
+    second.terminate()
+    _, said = second.communicate(timeout=60)
+    assert (second.returncode, "a stop was asked for" in said) == (75, True), said
+    assert not (tmp_path / "runs" / "train-lr2").exists()
+    end(first, tmp_path)
+
+
+def test_two_starts_at_the_same_moment(tmp_path: Path) -> None:
+    """Neither is on record when the other looks; still only one trains."""
+    (tmp_path / "train.py").write_text(SLOW)
+    (tmp_path / "train_on").touch()
+    (tmp_path / "go").touch()
+    both = [start(tmp_path, *AUTO, "--lr", rate) for rate in ("1", "2")]
+    said = [one.communicate(timeout=60)[1] for one in both]
+    assert sorted(one.returncode for one in both) == [0, 78], said
+    assert [one.name for one in (tmp_path / "runs").iterdir() if one.is_dir()] == ["train"]
+    end(RunPaths(tmp_path / "runs" / "train"), tmp_path)
+
+
+def test_the_lock_of_a_start(tmp_path: Path) -> None:
+    """A second one gives up after its patience, and has it once the first is released."""
+    lock = StartLock.acquire(tmp_path)
+    with pytest.raises(SupervisorError, match="has been starting here"):
+        StartLock.acquire(tmp_path, 0.0)
+    lock.release()
+    lock = StartLock.acquire(tmp_path, 0.0)
+    other = os.open(tmp_path, os.O_RDONLY)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
+    lock.release()
+    assert StartLock.acquire(tmp_path / "none").fd is None
