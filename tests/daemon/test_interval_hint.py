@@ -13,6 +13,7 @@ from supervisor.core.history import History
 from supervisor.core.replay import fold
 from supervisor.core.rules.recovery import Recovery
 from supervisor.core.states import Policy, State
+from supervisor.core.trainer_description import TrainerDescription
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.look.save_costs import SaveCosts
 from supervisor.daemon.run import Run
@@ -36,11 +37,11 @@ class Hints:
         self.costs = SaveCosts(cast("Run", run))
         self.hints = IntervalHints(cast("Run", run), self.costs)
 
-    def save(self, took_s: float, known: Recovery = SELDOM) -> str | None:
+    def save(self, took_s: float, known: Recovery = SELDOM, state: State = STATE) -> str | None:
         """A save took so long; the sentence in `status` after that."""
         attempt = SimpleNamespace(number=1, last_save_s=took_s, heartbeat_dir=Path("/nonexistent"))
         self.costs.look(cast("RunningAttempt", attempt))
-        self.hints.poll(known, STATE)
+        self.hints.poll(known, state)
         return self.hints.sentence
 
 
@@ -93,3 +94,18 @@ def test_the_next_daemon_shows_it_and_does_not_tell_it_again() -> None:
     assert later.hints.sentence == sentence
     later.save(0.1)
     assert later.recorded == []
+
+
+@pytest.mark.parametrize(
+    ("trained_s", "total", "is_told"),
+    [(599.0, None, False), (601.0, None, True), (601.0, 1_000_000, True), (601.0, 100, False)],
+)
+def test_saves_that_come_too_often(trained_s: float, total: int | None, is_told: bool) -> None:
+    """A training of minutes is not told, nor one that would be over before its second save."""
+    often = replace(SELDOM, save_steps=2)
+    said = TrainerDescription(total_steps=total)
+    state = replace(STATE, description=said, account=replace(STATE.account, training_s=trained_s))
+    hints = Hints()
+    assert (hints.save(5.0, often, state) is not None) is is_told
+    assert len(hints.said) == is_told
+    assert hints.save(5.0, SELDOM, replace(state, account=STATE.account)) is not None

@@ -11,6 +11,8 @@ from supervisor.daemon.look.save_costs import SaveCosts
 from supervisor.daemon.run import Run
 
 _TOLD_MOST = 4
+# Saves that come too often cost little: that is no news of a training that is shorter.
+_LONG_S = 600.0
 
 
 class IntervalHints:
@@ -32,7 +34,7 @@ class IntervalHints:
             return
         mttf_s, recovery_s = self._costs.mttf_s(state), self._costs.recovery_s(state)
         advice = save_advice(interval_s, save_s, mttf_s, recovery_s, known.step_s)
-        if advice is None or known.is_auto:
+        if advice is None or known.is_auto or not _is_of_use(advice, state):
             self.sentence = None
             return
         is_new = self._is_new(advice)
@@ -64,3 +66,13 @@ class IntervalHints:
         pairs = zip(now, self._told, strict=True)
         # In the ledger a very short one is rounded to nothing.
         return any(not b or not 1 / FAR <= a / b <= FAR for a, b in pairs)
+
+
+def _is_of_use(advice: SaveAdvice, state: State) -> bool:
+    """Whether a longer interval is still one of a training like this."""
+    if advice.best_s <= advice.interval_s:
+        return True
+    said = state.description
+    total = None if said is None else said.total_steps
+    is_whole = total is not None and advice.best_steps is not None and 2 * advice.best_steps > total
+    return state.account.training_s >= _LONG_S and not is_whole
