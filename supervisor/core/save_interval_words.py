@@ -3,6 +3,9 @@
 from supervisor.core.save_interval_status import SaveIntervalStatus
 from supervisor.core.wording import counted, rough_time
 
+WORTH_S = 600.0
+"""What a shorter training shows of its saves says little of the next one."""
+
 
 def save_interval_text(saves: SaveIntervalStatus | None) -> str:
     """`every 20 min; the least is lost by every 12 min (1,400 steps): …`; empty if not known."""

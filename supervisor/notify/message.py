@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from supervisor.core.save_interval_words import WORTH_S, save_interval_text
 from supervisor.core.status import Status
 from supervisor.notify.occasions import SAVES_AGAIN, Occasion
 
@@ -47,6 +48,8 @@ def message(occasions: Sequence[Occasion], status: Status) -> Notice:
         lines.append(f"What was done: {_short(newest.done)}")
     lines += _lines("Evidence", [_short(line) for line in newest.evidence])
     lines += [line for line in (_where(status), _lost(newest, status)) if line]
+    if newest.event == "finished" and (saves := _saves(status)):
+        lines.append(f"Saves: {saves}.")
     if newest.advice is not None:
         lines.append(f"What to do: {_short(newest.advice.sentence)}")
         if newest.advice.command:
@@ -104,6 +107,13 @@ def _lost(occasion: Occasion, status: Status) -> str:
         return f"Newest checkpoint: {newest.path}."
     lost = max((status.step or newest.step) - newest.step, 0)
     return f"Lost: {lost} steps since {newest.path} (step {newest.step})."
+
+
+def _saves(status: Status) -> str:
+    """How often the next training should save; empty where this one was short."""
+    spent = status.goodput
+    is_long = spent is not None and (spent.training_s or 0.0) >= WORTH_S
+    return save_interval_text(status.save_interval) if is_long else ""
 
 
 def _counted(occasions: Sequence[Occasion]) -> list[str]:

@@ -1,7 +1,10 @@
 """What a message says."""
 
+from dataclasses import replace
+
 from supervisor.core.ending import Advice
-from supervisor.core.status import CheckpointStatus, Status
+from supervisor.core.save_interval_status import SaveIntervalStatus
+from supervisor.core.status import CheckpointStatus, GoodputStatus, Status
 from supervisor.notify.message import message, trial
 from supervisor.notify.occasions import SAVES_AGAIN, Occasion
 
@@ -50,6 +53,22 @@ def test_without_a_checkpoint_all_is_lost() -> None:
     bare = Status(run="gpt", host="h", run_dir="/r", step=5)
     assert "there is no checkpoint" in message([HELD], bare).body
     assert "Lost" not in message([Occasion("finished", 1, 0.0, "all steps")], STATUS).body
+
+
+def test_a_finished_run_says_how_often_to_save_next_time() -> None:
+    """Not one that trained for a moment, and no message but the last."""
+    saves = SaveIntervalStatus(best_s=720.0, save_s=0.5, failures=1)
+    done = Occasion("finished", 1, 0.0, "all steps")
+    long, short = (
+        replace(STATUS, save_interval=saves, goodput=GoodputStatus(training_s=seconds))
+        for seconds in (3600.0, 60.0)
+    )
+    assert (
+        "Saves: the least is lost by every 12 min: a save takes 0.5 s" in message([done], long).body
+    )
+    assert "Saves:" not in message([done], short).body
+    assert "Saves:" not in message([done], STATUS).body
+    assert "Saves:" not in message([HELD], long).body
 
 
 def test_the_trial_says_what_it_is() -> None:

@@ -13,7 +13,7 @@ from supervisor.checkpoint.how_to_resume import how_to_resume
 from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.core.entries.trainer import RecoveryEntry
 from supervisor.core.rules.recovery import Recovery, StopWay, recovery_sentences
-from supervisor.core.save_interval_words import save_interval_text
+from supervisor.core.save_interval_words import WORTH_S, save_interval_text
 from supervisor.core.sign_of_life import StopAnswer
 from supervisor.core.states import State
 from supervisor.core.trainer_description import TrainerDescription
@@ -42,8 +42,6 @@ _TOLD_MOST = 10
 # only if the next save is not long overdue by it: a file is proven 10 s after it was written.
 _LEAST_SAVES = 3
 _FRESH_S = 9.0
-# What a shorter training shows of its saves says little of the next one.
-_WORTH_S = 600.0
 _OVERDUE = 2.0
 # Loops that only show that they live: nothing saves at a stop but they themselves.
 _SIGNS_OF_LIFE = ("accelerate", "torch")
@@ -96,7 +94,7 @@ class RecoveryTeller:
     def say_last(self, state: State) -> None:
         """At the end of a training, say how often the next one should save."""
         known, trained_s = self._known, state.account.training_s
-        if state.run is not RunState.COMPLETED or trained_s < _WORTH_S:
+        if state.run is not RunState.COMPLETED or trained_s < WORTH_S:
             return
         saves = self._costs.status(state, known.interval_s, known.step_s)
         if text := save_interval_text(saves):
