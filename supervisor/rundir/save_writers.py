@@ -13,6 +13,7 @@ from typing import Any
 
 from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.recorded_saves import last_lines
+from supervisor.system.mounts import remote_mount_points
 
 _TAIL_BYTES = 1 << 20
 _MOST_RUNS = 200
@@ -69,14 +70,17 @@ def read_writers(run_dir: Path) -> SaveWriters:
 
 
 def runs_beside(run_dir: Path) -> Sequence[Path]:
-    """The run directories beside one, itself left out; none where they cannot be listed."""
-    own = os.path.realpath(run_dir)
+    """The run directories beside one, itself left out; none where they cannot be listed.
+
+    A directory on which a file server is mounted is left out, too: the server may not answer.
+    """
+    own, remote = os.path.realpath(run_dir), remote_mount_points()
     try:
         with os.scandir(Path(own).parent) as entries:
             found = sorted(one.path for one in entries if not one.name.startswith("."))
     except OSError:
         return ()
-    there = (Path(one) for one in found if one != own)
+    there = (Path(one) for one in found if one != own and Path(one) not in remote)
     return [one for one in there if RunPaths(one).state_dir.is_dir()][:_MOST_RUNS]
 
 

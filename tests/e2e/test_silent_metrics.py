@@ -35,8 +35,9 @@ class FileServer:
     """A directory for metrics, on a server that can be gone."""
 
     def __init__(self, run: Supervised, preload: Path) -> None:
-        self.directory = run.folder / "prom"
-        self.directory.mkdir()
+        # Not beside the run: what lies there is looked at, unless a file server is mounted on it.
+        self.directory = run.folder / "mounted" / "prom"
+        self.directory.mkdir(parents=True)
         self._gone = run.folder / "gone"
         self.environ = {
             "LD_PRELOAD": str(preload),

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.rundir import save_writers
 from supervisor.rundir.paths import RunPaths
-from supervisor.rundir.save_writers import read_writers
+from supervisor.rundir.save_writers import read_writers, runs_beside
 
 T0, LATER = 1_000_000.0, 1_000_100.0
 
@@ -50,3 +51,14 @@ def test_one_run_alone(tmp_path: Path) -> None:
     for name, mtime in (("c-10", T0), ("c-10", LATER), ("c-20", LATER)):
         assert read_writers(mine).is_mine(out / name, mtime) is None
         assert read_writers(mine).other_of(out / name, mtime) is None
+
+
+def test_a_mounted_file_server_beside_the_run_is_not_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may not answer, and this run's start would wait for it."""
+    mine = record(tmp_path.resolve() / "runs" / "a")
+    other = record(tmp_path.resolve() / "runs" / "b")
+    assert runs_beside(mine) == [other]
+    monkeypatch.setattr(save_writers, "remote_mount_points", lambda: frozenset({other}))
+    assert runs_beside(mine) == []
