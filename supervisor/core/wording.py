@@ -1,7 +1,5 @@
 """How counts and times are said, and that the operator holds a run."""
 
-import re
-
 _HOLD = "`supervisor hold`"
 SIGN_OF_LIFE = "sign of life"
 """Behind a library's name: only its steps are seen, and no adapter knows the loop."""
@@ -28,7 +26,13 @@ def trainer_text(framework: str) -> str:
 
 def clauses(text: str) -> list[str]:
     """The parts of a long sentence between semicolons; what stands in backquotes stays whole."""
-    return re.split(r"; (?=(?:[^`]*`[^`]*`)*[^`]*$)", text)
+    found: list[str] = []
+    for part in text.split("; "):
+        if found and found[-1].count("`") % 2:
+            found[-1] = f"{found[-1]}; {part}"
+        else:
+            found.append(part)
+    return found
 
 
 def counted(number: int, noun: str) -> str:

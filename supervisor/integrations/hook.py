@@ -51,7 +51,10 @@ def begin(package: "ModuleType") -> None:
 def is_wanted(adapter: str) -> bool:
     """Whether the configuration wants this adapter (`integrate`)."""
     wanted = os.environ.get("SUPERVISOR_INTEGRATE", "auto")
-    return wanted == "auto" or adapter in wanted.split(",")
+    names = wanted.split(",")
+    # A stop that waited for a save of accelerate or Fabric ends the process at its next step.
+    is_needed = adapter == "torch" and ("accelerate" in names or "lightning" in names)
+    return wanted == "auto" or adapter in names or is_needed
 
 
 def tell(sentence: str) -> None:

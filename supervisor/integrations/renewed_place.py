@@ -11,6 +11,7 @@ import os
 import time
 
 from ..worker.environment import number_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

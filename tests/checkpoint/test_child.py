@@ -150,7 +150,7 @@ def test_what_another_version_adds_is_passed_over(value: SurveyRequest | Survey)
 
 
 def defaults(value: object) -> list[str]:
-    """The fields that have a default, without those that an answer must have or that are not sent."""
+    """The fields that have a default, but those that are not sent or must be in an answer."""
     assert is_dataclass(value)
     known = {one.name for one in fields(value) if one.default is not MISSING
              or one.default_factory is not MISSING}  # fmt: skip

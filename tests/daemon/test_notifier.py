@@ -102,6 +102,21 @@ def test_a_ping_under_way_is_the_last_one_if_it_says_the_same(hook: Webhook) -> 
     assert hook.pings[-1] == "/uuid/fail"
 
 
+def test_a_ping_says_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run without a step says none."""
+    said: list[Any] = []
+
+    def no_process(order: Any) -> None:
+        said.append(order["said"])
+        raise OSError(11, "no processes")
+
+    monkeypatch.setattr("supervisor.daemon.tell.pinger.start", no_process)
+    for step in (None, 7):
+        status = Status(run="gpt", state=RunState.LAUNCHING, step=step)
+        Pinger("http://x", 300.0).poll(status, 0.0)
+    assert said == ["gpt: launching.", "gpt: launching, step 7."]
+
+
 def test_a_bug_in_the_metrics_silences_no_message(tmp_path: Path) -> None:
     """Each of the two is told for itself."""
     notifier, noticed, journal = telling(tmp_path, "json://127.0.0.1:9/x")

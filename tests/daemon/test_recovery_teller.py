@@ -220,6 +220,20 @@ def test_an_adapter_that_said_how_often_it_saves() -> None:
     assert "every 50 steps (about every 50 s)" in told
 
 
+def test_status_names_the_directory_of_this_start() -> None:
+    """A directory that differs in a number alone is not told anew, and shown all the same."""
+    for training in (Training(), Training(History(recovery=("version_7",)))):
+        for version in (0, 1):
+            place = f"/out/version_{version}"
+            training.look.description = cast(
+                "Any", TrainerDescription(framework="lightning 2.6", directory=place, save_every=5)
+            )
+            training.attempt.step_time.typical_s = 1.0
+            training.survey(saved(8.0))
+            assert place in training.teller.told[0]
+        assert len(training.about()) == 1
+
+
 # It handles SIGTERM once it is told to.
 TRAINER = """
 import signal, sys

@@ -136,3 +136,22 @@ def test_an_innocent_line_alone_is_no_cause(line: str) -> None:
     assert ended(line, signal=9).failure is Failure.KILLED
     if "WARN" not in line and "retrying" not in line and "Warning" not in line:
         assert ended(line).failure is Failure.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("line", "is_ours"),
+    [
+        ("ModuleNotFoundError: No module named 'supervisor'", True),
+        ("ModuleNotFoundError: No module named 'supervisor.worker'", True),
+        ("ImportError: cannot import name 'worker' from 'supervisor' (/a/__init__.py)", True),
+        ("ModuleNotFoundError: No module named 'supervisors'", False),
+        ("ModuleNotFoundError: No module named 'supervisor.options'", False),
+        ("ModuleNotFoundError: No module named 'flash_attn'", False),
+    ],
+)
+def test_a_script_that_lacks_this_project_is_told_its_name(line: str, is_ours: bool) -> None:
+    """`pip install supervisor` would bring another program."""
+    found = ended(line, seen=False)
+    assert (found.failure, found.action) == (Failure.CONFIGURATION, Action.HOLD)
+    assert found.advice is not None
+    assert (found.advice.command == "python -m pip install train-supervisor") is is_ours

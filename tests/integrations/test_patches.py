@@ -6,6 +6,8 @@ import zipfile
 
 import pytest
 
+from supervisor.integrations import hook
+
 from .conftest import LIBRARY, NEW_ENOUGH, Installation
 
 FACTS = """
@@ -269,3 +271,23 @@ def test_importlib_says_so_here_too() -> None:
         sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, Finder)]
     assert found[:2] == ["_find_spec", "_find_and_load_unlocked"]
     assert importlib.util.find_spec("absent_module") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("auto", {"accelerate", "huggingface", "lightning", "torch"}),
+        ("none", set()),
+        ("accelerate", {"accelerate", "torch"}),
+        ("lightning", {"lightning", "torch"}),
+        ("huggingface", {"huggingface"}),
+        ("torch", {"torch"}),
+    ],
+)
+def test_what_an_adapter_brings_along(
+    monkeypatch: pytest.MonkeyPatch, said: str, wanted: set[str]
+) -> None:
+    """A stop that waited for a save ends at the loop's next step, which torch alone tells of."""
+    monkeypatch.setenv("SUPERVISOR_INTEGRATE", said)
+    names = set(hook.ADAPTED.values())
+    assert {name for name in names if hook.is_wanted(name)} == wanted

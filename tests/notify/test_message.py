@@ -10,7 +10,7 @@ from supervisor.notify.occasions import SAVES_AGAIN, Occasion
 
 STATUS = Status(
     run="gpt", host="node1", run_dir="/runs/gpt", step=1200, total=5000, attempt=3,
-    checkpoint=CheckpointStatus("/runs/gpt/checkpoint-1000", 1000),
+    checkpoint=CheckpointStatus("/runs/gpt/checkpoint-1000", 1000), config="/c f.yaml",
 )  # fmt: skip
 HELD = Occasion(
     "held", 1, 0.0, "a step's loss is nan", "Nothing is launched.", ("line one", "line two"),
@@ -26,7 +26,8 @@ def test_it_says_everything() -> None:
     for part in (
         "What happened: a step's loss is nan.", "Nothing is launched", "line one", "line two",
         "Step: 1200 of 5000, attempt 3.", "Lost: 200 steps since /runs/gpt/checkpoint-1000",
-        "Lower the rate", "supervisor resume /runs/gpt", "Run directory: /runs/gpt",
+        "Lower the rate", "Run directory: /runs/gpt",
+        "To go on:\n  supervisor resume /runs/gpt\n  supervisor run '/c f.yaml'\n",
     ):  # fmt: skip
         assert part in said.body
 

@@ -1,6 +1,7 @@
 """Which library a command seems to train with, before it runs: by its words and its script.
 
-Nothing is run or imported. What is found here is only told; nothing is decided by it.
+Nothing is run or imported. What is found here is told, and a start may wait for what it promises;
+no run is refused for it alone.
 """
 
 import os

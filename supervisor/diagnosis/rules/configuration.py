@@ -9,11 +9,6 @@ from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.rules.rule import Rule
 
 _INSTALL = Advice("The interpreter that runs the script lacks this module.", "python -m pip list")
-_OURS = Advice(
-    "The Python of the script lacks train-supervisor: install it there, or leave the import out,"
-    " which nothing needs. PyPI's package `supervisor` is another program.",
-    "python -m pip install train-supervisor",
-)
 _USAGE = Advice("The script's arguments are wrong: compare them with what it knows.", "--help")
 _CONFIG = Advice("Mend the script's configuration where the message says.")
 _PATH = Advice("The path does not exist, or is mistyped or not mounted.", "ls -ld PATH")
@@ -51,14 +46,6 @@ def wrong(
 
 
 CONFIGURATION: tuple[Rule, ...] = (
-    wrong(
-        ("no module named 'supervisor", "from 'supervisor"),
-        r"^(?:ModuleNotFoundError: No module named 'supervisor(?:\.(?:worker|torch)\b[\w.]{0,60})?'"
-        r"|ImportError: cannot import name '(?:worker|torch)' from 'supervisor')",
-        "ModuleNotFoundError: No module named 'supervisor'",
-        _OURS,
-        source="python/cpython, Lib/importlib/_bootstrap.py",
-    ),
     wrong(
         ("importerror", "modulenotfounderror", "syntaxerror", "indentationerror", "taberror"),
         r"^(?:\w+\.)*(?:ImportError|ModuleNotFoundError|SyntaxError|IndentationError|TabError)\b",

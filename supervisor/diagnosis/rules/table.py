@@ -8,6 +8,7 @@ from supervisor.diagnosis.rules.deaths import CASCADE, DEATHS, WRAPPERS
 from supervisor.diagnosis.rules.device import DEVICE
 from supervisor.diagnosis.rules.memory import MEMORY
 from supervisor.diagnosis.rules.outside import OUTSIDE
+from supervisor.diagnosis.rules.own_package import OWN_PACKAGE
 from supervisor.diagnosis.rules.rule import Rule
 from supervisor.diagnosis.rules.scheduler import SCHEDULER
 from supervisor.diagnosis.rules.software import SOFTWARE
@@ -25,6 +26,7 @@ TABLE: tuple[Rule, ...] = (
     *TRAINING,
     *CHECKPOINTS,
     *DATA,
+    *OWN_PACKAGE,
     *CONFIGURATION,
     *OUTSIDE,
     *DEATHS,
