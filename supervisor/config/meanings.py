@@ -11,7 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 
 _SOURCES = [
-    Path(__file__).with_name(name) for name in ("model.py", "sections.py", "telling_sections.py")
+    Path(__file__).with_name(name)
+    for name in ("model.py", "sections.py", "telling_sections.py", "hook_section.py")
 ]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervisor.core.events import Event
+from supervisor.daemon.act.hooks import Hooks
 from supervisor.daemon.act.standby_orders import Parking
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.launcher_link import Orders
@@ -34,6 +35,7 @@ class Parts:
     next_save: NextSave
     prober: Prober
     changes: Changes
+    hooks: Hooks
     attempt: RunningAttempt | None = None
     """The attempt that runs, else the last one."""
 
@@ -70,4 +72,5 @@ class Parts:
             next_save=NextSave(run),
             prober=Prober(),
             changes=Changes(run),
+            hooks=Hooks(run),
         )

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from supervisor.cli.show.formatting import count_text, size_text
 from supervisor.cli.show.trainer_sentences import trainer_sentence
 from supervisor.config.durations import format_duration
-from supervisor.core.entries import attempt, decision, resuming, run, saves, trainer
+from supervisor.core.entries import attempt, decision, resuming, run, saves, telling, trainer
 from supervisor.core.entries.entry import Entry, UnknownEntry
 from supervisor.core.vocabulary import Failure, RunState, Tier
 from supervisor.daemon.tell.change_words import changed_text
@@ -290,6 +290,8 @@ def _told(entry: Entry) -> str | None:
             return "The finished run was reopened, to train on."
         case run.RecordRemadeEntry():
             return f"The run's record was removed, and made anew: {', '.join(entry.lost)}."
+        case telling.HookFailedEntry():
+            return _whole(entry.reason)
         case saves.SaveFailedEntry():
             return f"A save failed while training went on: {entry.line}"
         case run.SupervisorEndedEntry():

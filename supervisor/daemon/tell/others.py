@@ -1,4 +1,4 @@
-"""Tells others of the run: Prometheus by a file, people by messages.
+"""Tells others of the run: Prometheus by a file, people by messages; and what hooks fail at.
 
 Not even a bug in that may cost the run its daemon.
 """
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from supervisor.core.states import State
 from supervisor.core.status import Status
 from supervisor.core.vocabulary import TERMINAL
+from supervisor.daemon.act.hooks import Hooks
 from supervisor.daemon.run import Run
 from supervisor.daemon.tell.metrics_file import MetricsTextfile
 from supervisor.daemon.tell.notifier import Notifier
@@ -18,8 +19,9 @@ from supervisor.daemon.tell.status import StatusFacts
 class Others:
     """Called with each status that is written."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, hooks: Hooks) -> None:
         self._log = run.journal.log
+        self._hooks = hooks
         self._metrics = MetricsTextfile(run)
         self._notifier = Notifier(
             run.config, run.noticed, run.journal, run.runtime.root / "messages"
@@ -29,7 +31,7 @@ class Others:
     @property
     def warnings(self) -> tuple[str | None, ...]:
         """What does not work, for the user."""
-        return self._metrics.warning, self._notifier.warning
+        return self._metrics.warning, self._notifier.warning, *self._hooks.warnings
 
     def fill(self, facts: StatusFacts, now: float, *, alive: bool) -> None:
         """Fill in what they know for the status."""
