@@ -280,8 +280,8 @@ def _told(entry: Entry) -> str | None:
             return f"The steps of attempt {_said(entry.attempt)} show that it resumed."
         case decision.ResumedEntry():
             return "The operator resumed the run; its failure budgets start again from zero."
-        case run.VariablesChangedEntry():
-            return f"{entry.text}."
+        case telling.HookFailedEntry(reason=text) | run.VariablesChangedEntry(text=text):
+            return f"{text}."
         case run.TookOverEntry():
             run_dir = entry.run_dir
             who = "a mark that cannot be read" if run_dir is None else f"the run in {run_dir}"
@@ -290,8 +290,6 @@ def _told(entry: Entry) -> str | None:
             return "The finished run was reopened, to train on."
         case run.RecordRemadeEntry():
             return f"The run's record was removed, and made anew: {', '.join(entry.lost)}."
-        case telling.HookFailedEntry():
-            return _whole(entry.reason)
         case saves.SaveFailedEntry():
             return f"A save failed while training went on: {entry.line}"
         case run.SupervisorEndedEntry():
