@@ -18,7 +18,7 @@ FACTS: dict[str, str] = {
     "step": "the step of the checkpoint, or the last one that the attempt was seen at",
     "checkpoint": "for `checkpoint_proven`: the path of the checkpoint",
     "proof": "how it was found valid: `hashes`, `structure`, `files`",
-    "newest_checkpoint": "the path of the newest checkpoint of the run that was found valid",
+    "newest_checkpoint": "the path of the newest checkpoint that was found valid and is there",
     "newest_step": "its step",
     "exit_code": "the attempt's exit code",
     "signal": "the number of the signal that ended the attempt",

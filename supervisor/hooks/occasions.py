@@ -39,15 +39,6 @@ class HookOccasions:
         self._attempt: int | None = None
         self._counts: Counter[str] = Counter()
 
-    @property
-    def newest(self) -> Mapping[str, Fact]:
-        """The run's newest checkpoint that was found valid and is there."""
-        steps = [(step, path) for path, step in self._proven.items() if step is not None]
-        known = max(steps, default=None)
-        path = known[1] if known is not None else next(reversed(self._proven), None)
-        step = None if known is None else known[0]
-        return {"newest_checkpoint": path, "newest_step": step}
-
     def note(self, entry: Entry) -> None:
         """Take in one more entry."""
         match entry:
@@ -76,10 +67,16 @@ class HookOccasions:
         self._proven.pop(path, None)
         self._proven[path] = entry.step
         self._fingerprints[path] = print_
-        if is_known:
+        if is_known or not self._is_newest(path, entry.step):
             return  # the verdict of a young checkpoint is written down again
         facts: dict[str, Fact] = {"checkpoint": path, "step": entry.step, "proof": entry.proof}
         self._keep("checkpoint_proven", f"{path} {print_}", facts)
+
+    def _is_newest(self, path: str, step: int | None) -> bool:
+        """Whether no later step was proven in that directory: each stage counts from 1."""
+        beside = _folder(path)
+        steps = (known for one, known in self._proven.items() if _folder(one) == beside)
+        return step is None or all(known is None or known <= step for known in steps)
 
     def _decided(self, hook: HookName, entry: DecisionEntry) -> None:
         self._counts[hook] += 1
@@ -109,3 +106,7 @@ def _of_end(entry: AttemptEndedEntry) -> dict[str, Fact]:
         "stop": None if entry.stop_requested is None else str(entry.stop_requested),
         "saved": entry.saved,
     }
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]

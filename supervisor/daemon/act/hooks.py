@@ -76,12 +76,12 @@ class Hooks:
             if hook in self._given and before.get(hook) is not one:
                 self._waiting[hook] = one
 
-    def ask(self, attempt: int, emit: Callable[[Event], None]) -> None:
+    def ask(self, attempt: int, state: State, emit: Callable[[Event], None]) -> None:
         """Run `before_launch` for this attempt; its end becomes an event."""
         self._end(_LAUNCH)
         self._attempt = attempt
         one = HookOccasion(_LAUNCH, f"attempt {attempt}", {"attempt": attempt})
-        refused = self._start(one)
+        refused = self._start(one, state)
         if refused is not None:
             emit(LaunchHookEnded(attempt, f"the hook before_launch {refused}"))
 
@@ -102,7 +102,7 @@ class Hooks:
         for hook, one in list(self._waiting.items()):
             if hook not in self._running:
                 del self._waiting[hook]
-                refused = self._start(one)
+                refused = self._start(one, state)
                 if refused is not None:
                     self._ended(one, HookResult(refused))
 
@@ -115,10 +115,10 @@ class Hooks:
         if hook in self._running:
             self._running.pop(hook)[1].close()
 
-    def _start(self, one: HookOccasion) -> str | None:
+    def _start(self, one: HookOccasion, state: State) -> str | None:
         """Start a hook's process. Returns why there can be none."""
         hook = self._given[one.hook]
-        facts = self._facts(one)
+        facts = self._facts(one, state)
         notify = self._run.config.notify
         addresses = (*notify.to, *(() if notify.ping is None else (notify.ping,)))
         named = (os.environ.get(name, "") for name in notify.variables)
@@ -139,15 +139,16 @@ class Hooks:
             return f"cannot be started: {error.strerror}"
         return None
 
-    def _facts(self, one: HookOccasion) -> Mapping[str, Fact]:
-        config = self._run.config
+    def _facts(self, one: HookOccasion, state: State) -> Mapping[str, Fact]:
+        config, newest = self._run.config, state.newest
         return {
             "event": one.hook,
             "run": config.name,
             "run_id": self._run.run_id,
             "run_dir": str(self._run.paths.run_dir),
             "checkpoint_dir": config.checkpoints.directory or str(self._run.paths.run_dir),
-            **self._occasions.newest,
+            "newest_checkpoint": None if newest is None else newest.path,
+            "newest_step": None if newest is None else newest.step,
             **one.facts,
         }
 

@@ -81,7 +81,7 @@ class Performer:
             case SetAside():
                 set_aside(effect, self.run, self._parts.snapshots)
             case AskLaunchHook(attempt):
-                self._parts.hooks.ask(attempt, self._emit)
+                self._parts.hooks.ask(attempt, state, self._emit)
             case Launch():
                 self.doubt, self._next_doubt = self._next_doubt, None
                 self._launch(effect)
