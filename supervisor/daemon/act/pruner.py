@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import supervisor.survey
@@ -11,7 +12,6 @@ from supervisor.checkpoint.prune import plan
 from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.core.entries.saves import CheckpointRemovedEntry
 from supervisor.core.vocabulary import Tier
-from supervisor.daemon.act.hooks import Hooks
 from supervisor.daemon.run import Run
 from supervisor.survey.answer import Survey
 
@@ -21,16 +21,17 @@ _PROGRAM = Path(supervisor.survey.__file__).with_name("__main__.py")
 class Pruner:
     """Deletes in a child process: removing gigabytes takes time."""
 
-    def __init__(self, run: Run, hooks: Hooks) -> None:
+    def __init__(self, run: Run, in_use: Callable[[], frozenset[str]] = frozenset) -> None:
+        """`in_use`: the names of checkpoints that are being copied, and stay meanwhile."""
         self._run = run
-        self._hooks = hooks
+        self._in_use = in_use
         self._child: subprocess.Popen[bytes] | None = None
 
     def prune(self, survey: Survey, pins: frozenset[str]) -> None:
         """Remove checkpoints beyond `keep`; does nothing while an earlier removal runs."""
         if self._child is not None and self._child.poll() is None:
             return
-        settings, pins = self._run.config.checkpoints, pins | self._hooks.in_use
+        settings, pins = self._run.config.checkpoints, pins | self._in_use()
         beyond = [
             *(one for group in _by_directory(survey) for one in self._beyond(group, pins)),
             *_shelved(survey, settings.keep, pins),
