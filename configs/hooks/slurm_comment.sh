@@ -10,4 +10,5 @@ attempt_ended) text="attempt $SUPERVISOR_HOOK_ATTEMPT ended: $SUPERVISOR_HOOK_FA
 held) text="held: $SUPERVISOR_HOOK_REASON" ;;
 *) text=$SUPERVISOR_HOOK_EVENT ;;
 esac
-exec scontrol update "JobId=$SLURM_JOB_ID" "Comment=$SUPERVISOR_HOOK_RUN: $text"
+scontrol update "JobId=$SLURM_JOB_ID" "Comment=$SUPERVISOR_HOOK_RUN: $text" ||
+    echo "a job that is being cancelled takes no comment" # any other error is above this line

@@ -37,9 +37,10 @@ class HookOrder:
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> "HookOrder":
-        """The inverse of `asdict`, through JSON."""
-        lists = {name: tuple(said[name]) for name in ("command", "secrets")}
-        return cls(**{**said, **lists})
+        """The inverse of `asdict`, through JSON. A daemon of another version may say more."""
+        known = {name: value for name, value in said.items() if name in cls.__dataclass_fields__}
+        lists = {name: tuple(known.get(name, ())) for name in ("command", "secrets")}
+        return cls(**{**known, **lists})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,8 @@ class HookChild:
         try:
             said = json.loads(self._answer)
             return HookResult(
-                said["refused"], tuple(said["lines"]), tuple(said.get("left", ())),
-                said["log_error"],
+                said["refused"], tuple(said.get("lines", ())), tuple(said.get("left", ())),
+                said.get("log_error"),
             )  # fmt: skip
         except (ValueError, KeyError, TypeError):
             return HookResult(NO_ANSWER)

@@ -328,8 +328,9 @@ def test_a_hook_that_prints_100_mb_costs_the_run_nothing(run: Supervised) -> Non
     assert not failures(run)
 
 
+@pytest.mark.parametrize("way", ["SIGKILL", "reload"])
 def test_the_next_daemon_runs_a_hook_again_that_died_with_its_daemon(
-    run: Supervised, pids: Path, tmp_path: Path
+    run: Supervised, pids: Path, tmp_path: Path, way: str
 ) -> None:
     """At least once; nothing of the first is left, and what was done is not done again."""
     gate = tmp_path / "gate2"
@@ -345,7 +346,10 @@ def test_the_next_daemon_runs_a_hook_again_that_died_with_its_daemon(
     run.wait(lambda: "attempt 1" in (run.paths.hook_logs / "attempt_ended.log").read_text())
     daemon = run.status["pids"]["daemon"]
     run.wait(lambda: "exit code 0" in (run.paths.hook_logs / "attempt_ended.log").read_text())
-    os.kill(daemon, signal.SIGKILL)
+    if way == "reload":
+        run.command("reload")
+    else:
+        os.kill(daemon, signal.SIGKILL)
     run.wait(lambda: len(numbers(pids)) == 2)
     run.wait(lambda: not lives(numbers(pids)[0]))
     gate.touch()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -260,3 +261,10 @@ def test_a_child_that_is_killed_gives_no_answer(tmp_path: Path, children: list[H
     refused = ended(children[0]).refused
     assert refused == "the process that runs it has ended without an answer"
     wait(lambda: not lives(pid))
+
+
+def test_a_later_version_may_say_more_in_an_order(tmp_path: Path) -> None:
+    """After an upgrade the daemon of the version before starts a child of the new one, and back."""
+    given = order(tmp_path, "true")
+    said = json.loads(json.dumps({**asdict(given), "retries": 3}))
+    assert HookOrder.from_json(said) == given

@@ -67,8 +67,10 @@ class LastHooks:
 
 def _until(state: State, grace_s: float, now: float) -> float:
     """Until when hooks may run on, by CLOCK_MONOTONIC; each has its own deadline besides."""
-    limit = float("inf") if state.job is None or state.job.until is None else state.job.until
-    limit -= _RESERVE_S
+    limit = float("inf")
+    if state.job is not None and state.job.until is not None:
+        left_s = max(state.job.until - now, 0.0)
+        limit = now + left_s - min(_RESERVE_S, left_s / 2)
     if state.run not in (RunState.PREEMPTED, RunState.STOPPED):
         return limit
     # Whoever asked for the stop waits for the grace, and no longer.
