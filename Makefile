@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TRAINERS_VENV ?= .venv-trainers
 TOOLS_VENV ?= .venv-tools
+HOOKS_VENV ?= .venv-hooks
 # Each of them imports torch again and again.
 TRAINERS_JOBS ?= 2
 OUTPUT ?= demo-output
@@ -23,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Kept, whatever the machine says: each process that a test starts would compile all of it again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup test test-trainers before test-again test-root test-gpu test-systemd test-monitoring chaos check format model demo docs bench bench-checkpoint dist clean bench-relaunch bench-diagnosis soak
+.PHONY: help setup test test-trainers before test-again test-root test-gpu test-systemd test-monitoring test-hooks chaos check format model demo docs bench bench-checkpoint dist clean bench-relaunch bench-diagnosis soak
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -58,6 +59,15 @@ test-slurm: setup ## real SLURM clusters, several at a time: needs root, Debian'
 
 test-monitoring: setup ## a real Prometheus and node_exporter: needs root, Debian's packages of both
 	$(BIN)/python -m pytest -m rig tests/rigs/monitoring $(PYTEST_ARGS)
+
+# An S3 server and the AWS CLI: neither is wanted in the environment of the project.
+$(HOOKS_VENV)/.installed: tests/rigs/hooks/requirements.txt
+	$(PYTHON) -m venv $(HOOKS_VENV)
+	$(HOOKS_VENV)/bin/pip install --quiet --requirement tests/rigs/hooks/requirements.txt
+	@touch $@
+
+test-hooks: setup $(HOOKS_VENV)/.installed ## the example hooks, with a real S3 server: needs root, Debian's rclone and curl
+	HOOKS_TOOLS='$(abspath $(HOOKS_VENV))/bin' $(BIN)/python -m pytest -m rig tests/rigs/hooks $(PYTEST_ARGS)
 
 # What the trainers need is theirs alone: this project is not installed beside them.
 $(TRAINERS_VENV)/.installed: tests/integrations/requirements.txt

@@ -21,7 +21,7 @@ FLOORS = (
     {"errors"},
     {"checkpoint", "config", "diagnosis", "gpu", "slurm"},
     {"memory", "rundir"},
-    {"history", "notify", "standby", "survey", "torch"},
+    {"history", "hooks", "notify", "standby", "survey", "torch"},
     {"integrations", "launcher"},
     {"agent", "daemon"},
     {"report"},

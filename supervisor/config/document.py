@@ -13,7 +13,12 @@ _TEXT = "tag:yaml.org,2002:str"
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _TRUTH = "tag:yaml.org,2002:bool"
 # In these lists a number stays the text that was typed: `--lr, 1e-4` must not become 0.0001.
-_WORD_LISTS = (("command",), ("resume", "args"), ("resume", "fresh_args"))
+_HOOKS = ("before_launch", "attempt_ended", "checkpoint_proven", "held", "finished")
+_WORD_LISTS = (
+    *(("command",), ("resume", "args"), ("resume", "fresh_args")),
+    *(("hooks", name) for name in _HOOKS),
+    *(("hooks", name, "command") for name in _HOOKS),
+)
 
 
 class NotYamlError(Exception):

@@ -1,9 +1,14 @@
 """Puts pydantic's errors into words that a user can act on. It checks nothing itself.
 
-No value below `notify` is shown, since an address in the wrong place is a secret all the same.
+No value below `notify` or `hooks` is shown, since an address or a token in the wrong place is a
+secret all the same.
 """
 
+from types import NoneType
+from typing import get_args
+
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from supervisor.config.document import Document
@@ -24,7 +29,7 @@ def _problem(details: ErrorDetails, document: Document) -> Problem:
     line, column = document.place(path)
     if details["loc"][-1] == "[key]" and isinstance(found, bool):
         path = path[:-1]  # pydantic's path has 1 for the key `true`
-    said = _kind if path[:1] == ("notify",) else _shown
+    said = _kind if path[:1] in (("notify",), ("hooks",)) else _shown
     meant: str | None = None
     match details["type"]:
         case "extra_forbidden":
@@ -129,11 +134,20 @@ def _keys_of(path: tuple[str | int, ...]) -> list[str]:
     section: type[Section] = RunConfig
     for part in path:
         field = section.model_fields.get(str(part))
-        below = None if field is None else section_below(field)
+        below = None if field is None else _section_at(field)
         if below is None:
             return []
         section = below
     return list(section.model_fields)
+
+
+def _section_at(field: FieldInfo) -> type[Section] | None:
+    """The section that a key stands for, also where it may be left out; None for other keys."""
+    kinds = [one for one in get_args(field.annotation) if one is not NoneType]
+    optional = kinds[0] if len(kinds) == 1 and isinstance(kinds[0], type) else None
+    if optional is not None and issubclass(optional, Section):
+        return optional
+    return section_below(field)
 
 
 def _elsewhere(word: str) -> str | None:

@@ -12,7 +12,13 @@ from pathlib import Path
 
 _SOURCES = [
     Path(__file__).with_name(name)
-    for name in ("model.py", "sections.py", "checkpoints_section.py", "telling_sections.py")
+    for name in (
+        "model.py",
+        "sections.py",
+        "checkpoints_section.py",
+        "telling_sections.py",
+        "hook_section.py",
+    )  # fmt: skip
 ]
 
 

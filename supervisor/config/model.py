@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator
 
 from supervisor.config.checkpoints_section import CheckpointsConfig
+from supervisor.config.hook_section import HooksConfig
 from supervisor.config.places import absolute, absolute_run_dir
 from supervisor.config.sections import (
     DiagnosisConfig,
@@ -59,6 +60,7 @@ class RunConfig(Section):
     logging: LoggingConfig = LoggingConfig()
     metrics: MetricsConfig = MetricsConfig()
     notify: NotifyConfig = NotifyConfig()
+    hooks: HooksConfig = HooksConfig()
     launch: LaunchConfig = LaunchConfig()
     integrate: Integrate = "auto"
     """Which training libraries the supervisor works with by itself: `auto`, `none`, or a list of

@@ -16,7 +16,7 @@ KEYS = frozenset(
     {
         "name", "command", "run_dir", "cwd", "checkpoints", "resume", "finish", "watch",
         "diagnosis", "restart", "grace", "signals", "logging", "metrics", "notify", "launch",
-        "integrate", "env",
+        "integrate", "env", "hooks",
     }
 )  # fmt: skip
 

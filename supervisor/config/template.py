@@ -83,6 +83,13 @@ grace: 2m
 #   ping: https://hc-ping.com/my-check
 #   every: 5m
 
+# hooks:  #
+#   before_launch: [./before_launch.sh]
+#   attempt_ended: [./attempt_ended.sh]
+#   checkpoint_proven: [./checkpoint_proven.sh]
+#   held: [./held.sh]
+#   finished: [./finished.sh]
+
 # signals: [TERM, USR1]
 
 # env: {{OMP_NUM_THREADS: "1"}}

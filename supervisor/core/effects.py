@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from supervisor.core.entries.entry import Entry
+from supervisor.core.launch_gate import AskLaunchHook
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import ExitCode, Failure
 
@@ -147,6 +148,7 @@ class Exit:
 Effect = (
     SurveyCheckpoints
     | SetAside
+    | AskLaunchHook
     | Launch
     | Park
     | SendStop

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from supervisor.core.ending import Ending
 from supervisor.core.job import Job
+from supervisor.core.launch_gate import LaunchHookEnded
 from supervisor.core.left_behind_events import LeftSeen, MainEnded
 from supervisor.core.look_facts import RankSeen, RanksGone
 from supervisor.core.rules.warm_launch import Parked
@@ -84,7 +85,6 @@ class SurveyFailed:
 
     reason: str
     deciding: bool = True
-    """As in `Surveyed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +274,7 @@ Event = (
     Begun
     | Surveyed
     | SurveyFailed
+    | LaunchHookEnded
     | Started
     | StartFailed
     | Exited

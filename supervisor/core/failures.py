@@ -70,6 +70,8 @@ class Failure(RecordedWord):
     """Valid checkpoints are on record, and not on the disk."""
     CHECKPOINTS_UNSEEN = "checkpoints_unseen"
     """The trainer saves where the supervisor does not look."""
+    LAUNCH_REFUSED = "launch_refused"
+    """The user's hook `before_launch` refuses the next launch."""
     RESUME_IGNORED = "resume_ignored"
     """The trainer was told to go on from a checkpoint, and began from nothing."""
     UNKNOWN = "unknown"
@@ -130,6 +132,7 @@ class Failure(RecordedWord):
                 | Failure.DOWNLOAD_FAILED
                 | Failure.CHECKPOINTS_MISSING
                 | Failure.CHECKPOINTS_UNSEEN
+                | Failure.LAUNCH_REFUSED
                 | Failure.RESUME_IGNORED
                 | Failure.CONFIGURATION
                 | Failure.EXCEPTION

@@ -29,6 +29,7 @@ class Policy:
     has_finish_condition: bool = False
     launch_mode: LaunchMode = LaunchMode.AUTO
     seed: int = 0
+    has_launch_hook: bool = False
     config_path: str = "CONFIG"
     """The configuration's path, as a shell takes it."""
     run_dir: str = ""

@@ -6,6 +6,7 @@ from enum import StrEnum
 from supervisor.core.ending import Advice, Doubt, Ending
 from supervisor.core.entries.attempt import Source
 from supervisor.core.job import IdleStops, Job
+from supervisor.core.launch_gate import LaunchGate
 from supervisor.core.learned import Learned
 from supervisor.core.look_facts import HungAt, Looks
 from supervisor.core.policy import Policy
@@ -254,6 +255,7 @@ class State:
     """Why an attempt told to go on may have begun anew. No checkpoint is pruned meanwhile."""
     resume_is_trusted: bool = False
     """The user said by `supervisor resume` that the trainer does resume, whatever steps show."""
+    gate: LaunchGate = field(default_factory=LaunchGate)
     job: Job | None = None
     """The scheduler's job that the run is in; None outside of one."""
     wake_at: float | None = None

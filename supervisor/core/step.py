@@ -28,6 +28,7 @@ from supervisor.core.events import (
     Tick,
     Unkillable,
 )
+from supervisor.core.launch_gate import LaunchHookEnded
 from supervisor.core.left_behind_events import LeftSeen, MainEnded
 from supervisor.core.reactions.attempts import (
     on_exited,
@@ -40,6 +41,7 @@ from supervisor.core.reactions.described import on_described
 from supervisor.core.reactions.hang_looks import on_looked
 from supervisor.core.reactions.ignored_resume import on_begins_anew, on_goes_on
 from supervisor.core.reactions.kill import on_stacks_taken
+from supervisor.core.reactions.launch_hook import on_launch_hook_ended
 from supervisor.core.reactions.left_behind import on_left_seen, on_main_ended
 from supervisor.core.reactions.operator import on_begun, on_intent_changed, on_stop_asked
 from supervisor.core.reactions.own_save import on_signs_seen
@@ -97,6 +99,8 @@ def _react(state: State, event: Event, now: float) -> Reaction:
             return on_surveyed(state, event, now)
         case SurveyFailed():
             return on_survey_failed(state, event, now)
+        case LaunchHookEnded():
+            return on_launch_hook_ended(state, event, now)
         case Started():
             return on_started(state, event, now)
         case StartFailed():

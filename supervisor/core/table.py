@@ -29,6 +29,7 @@ from supervisor.core.events import (
     Tick,
     Unkillable,
 )
+from supervisor.core.launch_gate import LaunchHookEnded
 from supervisor.core.left_behind_events import LeftSeen, MainEnded
 from supervisor.core.sign_of_life import SignsSeen
 from supervisor.core.trainer_description import Described
@@ -74,6 +75,13 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(D, Surveyed, "wait", W, "no stop any more; the cause clears by itself"),
     Transition(D, Surveyed, "hold", H, "the stop was taken back, and a human has to look"),
     Transition(D, Surveyed, "finished", RunState.COMPLETED, "no stop any more; training is over"),
+    # The hook `before_launch` is asked once a launch is due, and may refuse it.
+    Transition(L, Surveyed, "ask first", L, "the hook before_launch is asked"),
+    Transition(D, Surveyed, "ask first", L, "no stop any more; the hook before_launch is asked"),
+    Transition(L, LaunchHookEnded, "passed", L, "read the checkpoints again, then launch"),
+    Transition(L, LaunchHookEnded, "refused", W, "the hook is asked again after a pause"),
+    Transition(None, LaunchHookEnded, "noted", None, "no launch waits for the hook any more"),
+    Transition(W, Tick, "ask again", L, "read the checkpoints, then ask the hook again"),
     # The memory tier: what only it holds goes to the disk before the supervisor ends.
     Transition(L, Surveyed, "rescue first", L, "the snapshot goes to the disk first"),
     Transition(D, Surveyed, "rescue first", D, "the snapshot goes to the disk first"),
@@ -82,10 +90,13 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(L, Tick, "rescue took too long", L, "read the checkpoints, then decide"),
     Transition(D, Tick, "rescue took too long", D, "read the checkpoints, then report"),
     Transition(D, Tick, "rescue now", D, "the grace left is just what persisting takes"),
+    Transition(L, StopAsked, "rescue first", D, "the snapshot goes to the disk first"),
     Transition(B, StopAsked, "rescue first", D, "the snapshot goes to the disk first"),
     Transition(W, StopAsked, "rescue first", D, "the snapshot goes to the disk first"),
+    Transition(L, IntentChanged, "stop, rescue first", D, "the snapshot goes to the disk first"),
     Transition(B, IntentChanged, "stop, rescue first", D, "the snapshot goes to the disk first"),
     Transition(W, IntentChanged, "stop, rescue first", D, "the snapshot goes to the disk first"),
+    Transition(L, IntentChanged, "hold, rescue first", L, "the snapshot goes to the disk first"),
     Transition(B, IntentChanged, "hold, rescue first", L, "the snapshot goes to the disk first"),
     Transition(W, IntentChanged, "hold, rescue first", L, "the snapshot goes to the disk first"),
     Transition(None, Rescued, "noted", None, "no end waits for it: the next survey looks"),

@@ -22,7 +22,7 @@ from supervisor.daemon.act.orphan import OrphanedAttempt
 from supervisor.daemon.act.performer import Performer
 from supervisor.daemon.act.periodic import PeriodicWork
 from supervisor.daemon.act.record_guard import RecordGuard
-from supervisor.daemon.act.shutdown import leave_memory
+from supervisor.daemon.act.shutdown import shut_down
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.launcher_link import LauncherLink
 from supervisor.daemon.look.file_notifications import WakeUps
@@ -110,13 +110,10 @@ class Daemon:
             self._wait(selector)
             with self.run.journal.together():
                 self._turn()
-        if self.performer.exit_code is not None:
-            self.left_in_memory = leave_memory(
-                self.run, self.parts.snapshots, self._house, self.state, self._link
-            )
-            self.parts.changes.finish()
-        self._house.finish(self.state)
-        self._service.ended(self.state)
+        self.left_in_memory = shut_down(
+            self.run, self.parts, self._house, self.state, link=self._link, service=self._service,
+            intent=self._intent, is_end=self.performer.exit_code is not None,
+        )  # fmt: skip
         return -1 if self.performer.exit_code is None else self.performer.exit_code
 
     def tell_last(self) -> None:
@@ -188,6 +185,7 @@ class Daemon:
         self.parts.prober.tell(self._queue.append, monotonic_s())
         self.parts.snapshots.poll_answer()
         self.parts.changes.poll(monotonic_s())
+        self.parts.hooks.poll(self.state, self._queue.append)
         attempt = self.parts.attempt
         if attempt is not None and attempt.poll_stacks():
             self._queue.append(StacksTaken(attempt.number))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervisor.core.events import Event
+from supervisor.daemon.act.hooks import Hooks
 from supervisor.daemon.act.standby_orders import Parking
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.launcher_link import Orders
@@ -36,6 +37,7 @@ class Parts:
     save_costs: SaveCosts
     prober: Prober
     changes: Changes
+    hooks: Hooks
     attempt: RunningAttempt | None = None
     """The attempt that runs, else the last one."""
 
@@ -73,4 +75,5 @@ class Parts:
             save_costs=SaveCosts(run),
             prober=Prober(),
             changes=Changes(run),
+            hooks=Hooks(run),
         )

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from supervisor.core.events import Begun, Event, IntentChanged, StopAsked
 from supervisor.core.history import History
+from supervisor.core.launch_gate import LaunchGate
 from supervisor.core.point_in_time import Moment
 from supervisor.core.rules.warm_launch import AGAIN_S, Parked, ParkedStage
 from supervisor.core.states import Activity, State
-from supervisor.core.vocabulary import Intent, StopSource
+from supervisor.core.vocabulary import Failure, Intent, StopSource
 from supervisor.launcher.messages import (
     ExitedReport,
     Hello,
@@ -76,6 +77,8 @@ def beginning(
             reason=pause.reason,
             full_place=pause.place,
         )
+        if pause.failure is Failure.LAUNCH_REFUSED:
+            state = replace(state, gate=LaunchGate(waited_s=pause.wait_s))
     return begun, state, signals
 
 

@@ -32,6 +32,7 @@ _FOUND_BY_US = frozenset(
         Failure.STUCK,
         Failure.CHECKPOINTS_MISSING,
         Failure.CHECKPOINTS_UNSEEN,
+        Failure.LAUNCH_REFUSED,
         Failure.RESUME_IGNORED,
     }
 )

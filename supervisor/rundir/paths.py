@@ -63,6 +63,11 @@ class RunPaths:
         return self.state_dir / "incidents"
 
     @property
+    def hook_logs(self) -> Path:
+        """What each hook printed, a file for each."""
+        return self.state_dir / "hooks"
+
+    @property
     def config(self) -> Path:
         """The validated configuration that the current supervisor runs with."""
         return self.state_dir / "config.json"

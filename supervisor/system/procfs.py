@@ -171,6 +171,12 @@ def would_die_of(pid: int, signum: int) -> bool:
     return len(known) == len(masks) and not any(mask >> (signum - 1) & 1 for mask in known)
 
 
+def umask(pid: int) -> int | None:
+    """Return a process's umask, None if it is gone or the kernel does not tell (before 4.7)."""
+    value = _status(pid).get("Umask")
+    return None if value is None else int(value, 8)
+
+
 def has_mark(environ: bytes, name: str, value: str | None = None) -> bool:
     """Tell whether an environment has a variable (with exactly this value, if one is given)."""
     start = b"\0" + os.fsencode(name) + b"="

@@ -22,6 +22,7 @@ from supervisor.cli.preflight import (
 )
 from supervisor.cli.preflight.expected_trainer import ADAPTED, expected_trainer
 from supervisor.cli.preflight.finding import Finding, Level
+from supervisor.cli.preflight.hook_programs import hook_programs
 from supervisor.cli.preflight.notify_targets import notify_targets
 from supervisor.cli.record import read_history
 from supervisor.cli.record_access import problem
@@ -95,6 +96,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     yield from host
     yield from adapter.adapter(config)
     yield from notify_targets(config)
+    yield from hook_programs(config)
     yield from pattern_trial.findings(config, run_dir)
     try:
         refuse_missing_cwd(config)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from supervisor.cli.show.formatting import count_text, size_text
 from supervisor.cli.show.trainer_sentences import trainer_sentence
 from supervisor.config.durations import format_duration
-from supervisor.core.entries import attempt, decision, resuming, run, saves, trainer
+from supervisor.core.entries import attempt, decision, resuming, run, saves, telling, trainer
 from supervisor.core.entries.entry import Entry, UnknownEntry
 from supervisor.core.vocabulary import Failure, RunState, Tier
 from supervisor.daemon.tell.change_words import changed_text
@@ -280,8 +280,8 @@ def _told(entry: Entry) -> str | None:
             return f"The steps of attempt {_said(entry.attempt)} show that it resumed."
         case decision.ResumedEntry():
             return "The operator resumed the run; its failure budgets start again from zero."
-        case run.VariablesChangedEntry():
-            return f"{entry.text}."
+        case telling.HookFailedEntry(reason=text) | run.VariablesChangedEntry(text=text):
+            return f"{text}."
         case run.TookOverEntry():
             run_dir = entry.run_dir
             who = "a mark that cannot be read" if run_dir is None else f"the run in {run_dir}"

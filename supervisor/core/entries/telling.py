@@ -1,4 +1,4 @@
-"""The entry of a message to people."""
+"""Entries of what others were told: a message to people, a hook that failed."""
 
 from dataclasses import dataclass
 
@@ -18,3 +18,12 @@ class NotifiedEntry(Entry, kind="notified"):
     """How many there are."""
     handed_over: bool = left_out(False)
     """The supervisor ended meanwhile: nobody knows whether more took it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookFailedEntry(Entry, kind="hook_failed"):
+    """A hook failed, for the first time in this supervisor's life."""
+
+    hook: str
+    """`attempt_ended`, `checkpoint_proven`, `held` or `finished`."""
+    reason: str

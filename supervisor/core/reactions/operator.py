@@ -6,6 +6,7 @@ from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendSto
 from supervisor.core.entries.decision import IntentEntry, StopRequestedEntry
 from supervisor.core.events import Begun, IntentChanged, StopAsked
 from supervisor.core.reactions.hold import condemned, hold
+from supervisor.core.reactions.launch_hook import closed, is_asked
 from supervisor.core.reactions.persist_snapshot import is_memory_ahead, is_waiting, until_stopped
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.reactions.records import ended_unread
@@ -110,7 +111,7 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
             return Reaction("being judged", state, (_noted(state),))
         case _ if _has_more_in_memory(state):
             state = judged_late(state, event.by, now, wall=event.wall)
-            changed = replace(state, surveying=True)
+            changed = replace(state, surveying=True, gate=closed(state.gate))
             return Reaction("rescue first", changed, (_noted(state), SurveyCheckpoints()))
         case _:
             reason = f"stopped by {event.by.shown}; nothing was running"
@@ -202,13 +203,13 @@ def on_intent_changed(state: State, event: IntentChanged, now: float) -> Reactio
             return Reaction("stop, being judged", stopping, (note,))
         if _has_more_in_memory(state):
             stopping = judged_late(state, StopSource.INTENT, now, wall=event.wall)
-            stopping = replace(stopping, surveying=True)
+            stopping = replace(stopping, surveying=True, gate=closed(state.gate))
             return Reaction("stop, rescue first", stopping, (note, SurveyCheckpoints()))
         changed, effects = _stopped(state)
         return Reaction("stop, nothing runs", changed, (note, *effects))
     idle = not (state.alive or being_judged) and state.run is not RunState.DRAINING
     if event.intent is Intent.HOLD and idle and _has_more_in_memory(state):
-        state = replace(state, surveying=True, wake_at=None)
+        state = replace(state, surveying=True, wake_at=None, gate=closed(state.gate))
         return Reaction("hold, rescue first", state, (note, SurveyCheckpoints()))
     if event.intent is Intent.HOLD and idle:
         return _hold_idle(state, "hold, nothing runs", note)
@@ -221,7 +222,8 @@ def on_intent_changed(state: State, event: IntentChanged, now: float) -> Reactio
 
 def _has_more_in_memory(state: State) -> bool:
     """Whether the run waits for its next attempt, and memory is ahead of the disk."""
-    return state.run in {RunState.BACKOFF, RunState.WAITING} and is_memory_ahead(state)
+    waits = state.run in {RunState.BACKOFF, RunState.WAITING} or is_asked(state)
+    return waits and is_memory_ahead(state)
 
 
 def _stopped(state: State) -> tuple[State, tuple[Effect, ...]]:

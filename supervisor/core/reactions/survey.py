@@ -6,7 +6,9 @@ from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Resc
 from supervisor.core.ending import Advice, Ending
 from supervisor.core.entries.saves import GoingBackEntry, ProgressEntry
 from supervisor.core.events import Surveyed, SurveyFailed
+from supervisor.core.launch_gate import LaunchGate
 from supervisor.core.reactions.hold import MENDED, hold
+from supervisor.core.reactions.launch_hook import ask_first, closed, is_asked_first
 from supervisor.core.reactions.operator import unread
 from supervisor.core.reactions.own_save import end_after_save
 from supervisor.core.reactions.persist_snapshot import (
@@ -49,6 +51,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         return wait_for_rescue(state, ahead, event.invalid, now)
     decision = with_loss(state, decision, ahead)
     ending, incidents = state.ending, list[Effect]()
+    asks, launches = is_asked_first(state, decision), decision.verdict is Verdict.LAUNCH
     progressed = with_progress(state.budget, event.candidates, ahead=is_ahead(state))
     effects: list[Effect] = [*_progress(state.budget, progressed)]
     # A checkpoint from before a hang is no progress beyond it.
@@ -57,10 +60,11 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
     if ending is not None:
         effects.append(Record(attempt_ended(state, ending, decision)))
         if _is_incident(ending, decision):
-            incidents.append(_incident(ending, decision))
+            incidents.append(_incident(ending, decision, asks=asks))
         asked, began = state.stop is not None, began_by(state, ending, now)
         warm = trust_after(state.warm, decision.action, began=began, was_asked=asked)
         state = replace(state, warm=warm)
+    before, is_kept = state, asks and state.rollback
     state = replace(
         state,
         surveying=False,
@@ -71,13 +75,17 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         action=decision.action if decision.failure else state.action,
         reason=decision.reason or state.reason,
         advice=_advice(state, ending, decision),
-        rollback=decision.action is Action.ROLLBACK and decision.verdict is not Verdict.LAUNCH,
+        rollback=is_kept or (decision.action is Action.ROLLBACK and (asks or not launches)),
         ending=None,
         doubt=state.doubt if ending is None else decision.doubt,
         rescue=None,
         wake_at=None,
     )
-    if decision.verdict is Verdict.LAUNCH:
+    if asks:
+        background = () if state.rollback else _rescue(event, decision)
+        return ask_first(state, before, decision, [*effects, *background], incidents)
+    state = replace(state, gate=closed(state.gate))
+    if launches:
         # Incidents come last: to collect their evidence takes longer than all else between a death
         # and the next launch.
         reaction = _carry_out(state, event, decision, effects, now)
@@ -171,6 +179,7 @@ def _launch(
         state,
         attempt=attempt,
         alive=True,
+        gate=LaunchGate(),
         stop=None,
         kill=None,
         back_to=None,
@@ -213,7 +222,8 @@ def on_survey_failed(state: State, event: SurveyFailed, now: float) -> Reaction:
     if not (event.deciding and state.surveying):
         return Reaction("news", state)
     failure, reason = Failure.FILESYSTEM, event.reason
-    state = replace(state, surveying=False, rescue=None, reason=reason, failure=failure)
+    gate = closed(state.gate)
+    state = replace(state, surveying=False, rescue=None, reason=reason, failure=failure, gate=gate)
     if state.run is RunState.DRAINING:
         return unread(state, "unreadable", reason)
     state = replace(state, action=Action.BACKOFF, wake_at=now + SURVEY_RETRY_S)
@@ -230,13 +240,15 @@ def _is_incident(ending: Ending, decision: Decision) -> bool:
     return failure is not None and failure.nature is not Nature.ORDINARY
 
 
-def _incident(ending: Ending, decision: Decision) -> Incident:
+def _incident(ending: Ending, decision: Decision, *, asks: bool) -> Incident:
     done = {
         Verdict.LAUNCH: "relaunched at once",
         Verdict.BACKOFF: "relaunched after a pause",
         Verdict.WAIT: "waiting until the cause clears",
         Verdict.HOLD: "held: a human has to look",
     }.get(decision.verdict, "none")
+    if asks:
+        done = "relaunched once the hook before_launch lets it pass"
     if decision.exit_rule is not None:
         done += f" (restart.exit_codes: {decision.exit_rule})"
     what, failure = ending.reason or decision.reason, decision.failure or Failure.UNKNOWN

@@ -15,7 +15,10 @@ PROBE_ANSWER_S = 180.0
 
 
 def look_again(state: State, now: float) -> Reaction:
-    """The pause is over: have the cause looked at."""
+    """The pause is over: have the cause looked at, or the hook asked again."""
+    if state.failure is Failure.LAUNCH_REFUSED:
+        state = replace(state, surveying=True, wake_at=None)
+        return Reaction("ask again", state, (SurveyCheckpoints(),))
     is_full = state.failure is Failure.DISK_FULL
     state = replace(state, wake_at=now + (PROBE_ANSWER_S if is_full else PROBE_EVERY_S))
     probe = Probe(state.failure or Failure.UNKNOWN, state.full_place)

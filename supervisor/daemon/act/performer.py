@@ -32,6 +32,7 @@ from supervisor.core.entries.decision import DecisionEntry
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.run import IncidentEntry
 from supervisor.core.events import Event, ParkedSeen, StacksTaken, StartFailed
+from supervisor.core.launch_gate import AskLaunchHook
 from supervisor.core.reactions.left_behind import TRIAL_S
 from supervisor.core.rules.goodput import goodput
 from supervisor.core.rules.warm_launch import Parked, ParkedStage
@@ -80,6 +81,8 @@ class Performer:
                 self.survey(deciding=True, after_stop=state.stop is not None)
             case SetAside():
                 set_aside(effect, self.run, self._parts.snapshots)
+            case AskLaunchHook(attempt):
+                self._parts.hooks.ask(attempt, state, self._emit)
             case Launch():
                 self.doubt, self._next_doubt = self._next_doubt, None
                 self._launch(effect, state)

@@ -62,12 +62,12 @@ class PeriodicWork:
         self._tee = Tee(sys.stdout.fileno(), enabled=is_wanted(run.config.logging.tee, os.environ))
         self._performer = performer
         self._facts = facts
-        self._pruner = Pruner(run)
+        self._pruner = Pruner(run, lambda: parts.hooks.in_use)
         self._troubles = SaveFailures(run, parts.snapshots, performer.keep_incident)
         self._reading = LongReading(run.console.say)
         self._recovery = RecoveryTeller(run, parts.next_save, parts.save_costs)
         self._slow_patterns = SlowPatterns(run.progress, run.surveyor, run.rules)
-        self._others = Others(run)
+        self._others = Others(run, lambda: parts.hooks.warnings)
         self._resume_warning = ResumeWarning(run.console)
         self._status_at = 0.0
         self._up_at = monotonic_s() + UP_AFTER_S

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import supervisor.survey
@@ -20,15 +21,17 @@ _PROGRAM = Path(supervisor.survey.__file__).with_name("__main__.py")
 class Pruner:
     """Deletes in a child process: removing gigabytes takes time."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, in_use: Callable[[], frozenset[str]] = frozenset) -> None:
+        """`in_use`: the names of checkpoints that are being copied, and stay meanwhile."""
         self._run = run
+        self._in_use = in_use
         self._child: subprocess.Popen[bytes] | None = None
 
     def prune(self, survey: Survey, pins: frozenset[str]) -> None:
         """Remove checkpoints beyond `keep`; does nothing while an earlier removal runs."""
         if self._child is not None and self._child.poll() is None:
             return
-        settings = self._run.config.checkpoints
+        settings, pins = self._run.config.checkpoints, pins | self._in_use()
         beyond = [
             *(one for group in _by_directory(survey) for one in self._beyond(group, pins)),
             *_shelved(survey, settings.keep, pins),

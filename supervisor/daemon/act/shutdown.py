@@ -1,12 +1,39 @@
-"""What a daemon does about the memory tier when the supervisor ends."""
+"""What a daemon does last: at the supervisor's end, or as another daemon takes over."""
 
 from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState
+from supervisor.daemon.act.last_hooks import LastHooks
 from supervisor.daemon.act.periodic import PeriodicWork
 from supervisor.daemon.launcher_link import LauncherLink
 from supervisor.daemon.look.memory_tier import Snapshots
+from supervisor.daemon.look.operator_intent import OperatorIntent
+from supervisor.daemon.parts import Parts
 from supervisor.daemon.run import Run
+from supervisor.daemon.tell.systemd import ServiceManager
 from supervisor.memory.slots import Whole
+
+
+def shut_down(
+    run: Run,
+    parts: Parts,
+    house: PeriodicWork,
+    state: State,
+    *,
+    link: LauncherLink,
+    service: ServiceManager,
+    intent: OperatorIntent,
+    is_end: bool,
+) -> Whole | None:
+    """Let everything finish; returns the newest snapshot if only memory holds it."""
+    left = leave_memory(run, parts.snapshots, house, state, link) if is_end else None
+    if is_end:
+        parts.changes.finish()
+    house.finish(state)
+    LastHooks(parts.hooks, run, link, service, intent).finish(state, is_end=is_end)
+    if is_end and parts.hooks.warnings:
+        house.tell_last(state)
+    service.ended(state)
+    return left
 
 
 def leave_memory(

@@ -49,6 +49,7 @@ def policy_of(config: RunConfig, run_id: str, config_path: str | None = None) ->
         finish_step=config.finish.step,
         has_finish_condition=config.finish.step is not None or config.finish.file is not None,
         launch_mode=LaunchMode(config.launch.mode),
+        has_launch_hook=config.hooks.before_launch is not None,
         seed=zlib.crc32(run_id.encode()),
         config_path="CONFIG" if config_path is None else shlex.quote(config_path),
         run_dir=shlex.quote(config.run_dir) if config.run_dir else "",

@@ -1,9 +1,9 @@
-"""Tells others of the run: Prometheus by a file, people by messages.
+"""Tells others of the run: Prometheus by a file, people by messages; and what hooks fail at.
 
 Not even a bug in that may cost the run its daemon.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from supervisor.core.states import State
@@ -18,8 +18,10 @@ from supervisor.daemon.tell.status import StatusFacts
 class Others:
     """Called with each status that is written."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, of_hooks: Callable[[], tuple[str, ...]] = tuple) -> None:
+        """`of_hooks`: what hooks fail at."""
         self._log = run.journal.log
+        self._of_hooks = of_hooks
         self._metrics = MetricsTextfile(run)
         self._notifier = Notifier(
             run.config, run.noticed, run.journal, run.runtime.root / "messages"
@@ -29,7 +31,7 @@ class Others:
     @property
     def warnings(self) -> tuple[str | None, ...]:
         """What does not work, for the user."""
-        return self._metrics.warning, self._notifier.warning
+        return self._metrics.warning, self._notifier.warning, *self._of_hooks()
 
     def fill(self, facts: StatusFacts, now: float, *, alive: bool) -> None:
         """Fill in what they know for the status."""

@@ -3,6 +3,7 @@
 Nothing here decides; without systemd only the launcher is told.
 """
 
+from supervisor.core.reactions.launch_hook import is_asked
 from supervisor.core.states import State
 from supervisor.core.vocabulary import TERMINAL, Phase, RunState, StopSource
 from supervisor.daemon.launcher_link import Send
@@ -84,7 +85,9 @@ def status_text(state: State, look: Observation | None) -> str:
     match state.run:
         case RunState.LAUNCHING:
             doing = "the checkpoints are read" if state.surveying else "the command is started"
-            words.append(f"launching attempt {state.attempt + state.surveying}: {doing}")
+            doing = state.reason if is_asked(state) else doing
+            number = state.attempt + (state.surveying or is_asked(state))
+            words.append(f"launching attempt {number}: {doing}")
         case RunState.RUNNING | RunState.DRAINING | RunState.KILLING:
             words.append(f"{state.run}: attempt {state.attempt}")
             if activity.step is not None:

@@ -1,0 +1,1 @@
+"""The example hooks of `configs/hooks/`, tried as they stand."""
