@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-_SOURCES = [
-    Path(__file__).with_name(name)
-    for name in (
-        "model.py",
-        "sections.py",
-        "checkpoints_section.py",
-        "telling_sections.py",
-        "hook_section.py",
-    )  # fmt: skip
-]
+_NAMES = (
+    "model.py",
+    "sections.py",
+    "checkpoints_section.py",
+    "telling_sections.py",
+    "hook_section.py",
+)
+_SOURCES = [Path(__file__).with_name(name) for name in _NAMES]
 
 
 @dataclass(frozen=True, slots=True)
