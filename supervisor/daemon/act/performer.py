@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -27,17 +26,14 @@ from supervisor.core.effects import (
     TakeStacks,
     Terminate,
 )
-from supervisor.core.entries.attempt import AttemptEndedEntry
-from supervisor.core.entries.decision import DecisionEntry
-from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.run import IncidentEntry
 from supervisor.core.events import Event, ParkedSeen, StacksTaken, StartFailed
 from supervisor.core.launch_gate import AskLaunchHook
 from supervisor.core.reactions.left_behind import TRIAL_S
-from supervisor.core.rules.goodput import goodput
 from supervisor.core.rules.warm_launch import Parked, ParkedStage
 from supervisor.core.states import Checkpoint, State
 from supervisor.core.vocabulary import ExitCode
+from supervisor.daemon.act.enriched import enriched
 from supervisor.daemon.act.set_aside import correct_pointers, set_aside
 from supervisor.daemon.act.trainer_environment import command_line, environment
 from supervisor.daemon.attempt import RunningAttempt
@@ -45,7 +41,6 @@ from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.run import Run
 from supervisor.daemon.tell.attempts_before import tell_attempts_before
-from supervisor.daemon.tell.status import finite
 from supervisor.daemon.tell.systemd import priority_of
 from supervisor.launcher.messages import (
     KeepOrder,
@@ -55,7 +50,6 @@ from supervisor.launcher.messages import (
     SignalOrder,
     StopOrder,
 )
-from supervisor.rundir.intent import last_intent_id
 from supervisor.system.clock import monotonic_s, wall_s
 from supervisor.system.journal_stream import WARNING
 
@@ -110,7 +104,9 @@ class Performer:
                 if found is not None:
                     self._emit(found)
             case Record():
-                self.run.journal.record(self._enriched(effect.entry, state))
+                intent = self.run.paths.intent
+                entry = enriched(effect.entry, state, self._parts.attempt, intent)
+                self.run.journal.record(entry)
             case Incident():
                 self.keep_incident(effect)
             case Say():
@@ -290,16 +286,3 @@ class Performer:
         if self._printed_before is not None and self._parts.attempt.number > attempt:
             return self._printed_before.tail(bytes_max, until=self._parts.attempt.printed)
         return self._parts.attempt.printed.tail(bytes_max)
-
-    def _enriched(self, entry: Entry, state: State) -> Entry:
-        match entry:
-            case AttemptEndedEntry() if (ended := self._parts.attempt) is not None:
-                ran_s = round(monotonic_s() - ended.started_at, 3)
-                step_s = ended.step_time.typical_s
-                return entry.with_course(ran_s, ended.last_save_s, finite(ended.last_loss), step_s)
-            case DecisionEntry():
-                # A later `resume` is known by another id, not by its time: clocks may be set back.
-                intent_id = last_intent_id(self.run.paths.intent)
-                return replace(entry, goodput=goodput(state.account), intent_id=intent_id)
-            case _:
-                return entry
