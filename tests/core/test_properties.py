@@ -25,8 +25,10 @@ from supervisor.core.events import (
     Tick,
     Unkillable,
 )
+from supervisor.core.launch_gate import GateStage, LaunchHookEnded
 from supervisor.core.look_facts import RankSeen, RanksGone
 from supervisor.core.policy import Policy
+from supervisor.core.reactions.launch_hook import is_asked
 from supervisor.core.reactions.persist_snapshot import is_waiting
 from supervisor.core.rules.exit_codes import ExitRule
 from supervisor.core.snapshot_facts import MemorySnapshot
@@ -130,6 +132,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(StopAsked, by=st.sampled_from([StopSource.SIGTERM, StopSource.SIGINT])),
     st.builds(IntentChanged, intent=st.sampled_from(Intent)),
     st.builds(Probed, clear=st.booleans(), what=st.just("space")),
+    st.builds(LaunchHookEnded, attempt=small, refused=st.none() | st.just("not now")),
     st.builds(Suspended, gap_s=st.floats(0, 1e4)),
     st.just(Tick()),
 )
@@ -144,6 +147,7 @@ policies = st.builds(
     start_fresh_if_none_valid=st.booleans(),
     trainer_finds_checkpoints=st.booleans(),
     has_resume_args=st.booleans(),
+    has_launch_hook=st.booleans(),
 )
 begins = st.builds(
     Begun,
@@ -169,6 +173,8 @@ def relevant(event: Event, state: State) -> Event:
     if isinstance(event, Looked) and event.attempt % 2:
         asked_at = state.activity.looks.asked_at or 0.0
         return Looked(state.attempt, asked_at, event.ranks, event.moved)
+    if isinstance(event, LaunchHookEnded):
+        return LaunchHookEnded(state.attempt + event.attempt % 2, event.refused)
     if isinstance(event, Started | StacksTaken) and event.attempt % 2:
         return type(event)(state.attempt)
     return event
@@ -197,7 +203,10 @@ def test_invariants_hold_whatever_comes(
         stopping = state.stop is not None
         if isinstance(event, StartFailed) and (state.run is RunState.LAUNCHING or stopping):
             living.discard(event.attempt)
+        is_open = state.gate.stage is GateStage.OPEN
         state, effects = step(state, event, now)
+        if any(isinstance(effect, Launch) for effect in effects):
+            assert is_open == policy.has_launch_hook, "launched without the hook, or asked in vain"
         assert not (was_over and effects), "a final state did something"
         check(state, effects, living, intent)
 
@@ -223,7 +232,8 @@ def check(state: State, effects: tuple[Effect, ...], living: set[int], intent: I
             assert state.wake_at is not None, "a wait that nothing ends"
         case RunState.DRAINING | RunState.LAUNCHING:
             waits = is_waiting(state) and state.wake_at is not None
-            assert state.surveying or state.alive or waits, "a wait that nothing ends"
+            ends = state.surveying or state.alive or waits or is_asked(state)
+            assert ends, "a wait that nothing ends"
         case _:
             pass
 

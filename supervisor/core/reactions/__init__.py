@@ -10,7 +10,8 @@ carried out. `poll` answers each look at a running attempt, and the clock. Where
 overdue `hang_looks` takes over, and `kill` ends it. `left_behind`, `ranks_gone` and
 `ignored_resume` cover an attempt that lives in another way than it should. `operator` and `stop`
 answer signals, intents and a daemon's beginning; `persist_snapshot` the memory tier, `wait` a cause
-that clears by itself. `hold` and `records` say how a hold and an end go on record.
+that clears by itself, `launch_hook` the hook that may refuse a launch. `hold` and `records` say how
+a hold and an end go on record.
 
 What always holds: what the next daemon must know is recorded by an effect of the same reaction.
 """
