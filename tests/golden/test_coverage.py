@@ -36,6 +36,7 @@ NO_RUN_MAKES = {
     "recovery": "it is told once a training goes on for seconds (tests/e2e/test_recovery_told.py)",
     "interval_hint": "the same",
     "variables_changed": "another environment has to start it (tests/cli/test_command_run.py)",
+    "hook_failed": "needs a hook (tests/e2e/test_hooks.py)",
     "notified": "needs a target that takes messages (tests/e2e/test_told.py)",
 }
 # Messages, and why no real run here sends them. tests/launcher/test_messages.py has their bytes.
