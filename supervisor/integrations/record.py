@@ -13,7 +13,7 @@ from math import isfinite
 from typing import NamedTuple
 
 from ..worker.adapters import TRAININGS, TRAININGS_BEGUN
-from .renewed_place import place_of
+from .renewed_place import command_line, place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,13 +43,18 @@ class WriterRecord:
         self._begun = None if folder is None else os.path.join(folder, TRAININGS_BEGUN)
         self._attempt = attempt
 
-    def began(self, training: TrainingName, place: str, process: list[int]) -> None:
+    def began(self, training: TrainingName, place: str, total_steps: int | None) -> None:
         """Note that this training begins, and saves into `place`. Raises OSError."""
         more = {} if place == training.directory else {"place": place}
-        self._append(self._begun, training, process=process, **more)
+        words = command_line()
+        self._append(self._begun, training, total_steps=total_steps, words=words, **more)
+
+    def ended(self, training: TrainingName, place: str) -> None:
+        """Note that this training came to its own end. Raises OSError."""
+        self._append(self._begun, training, place=place, ended=True)
 
     def begun(self) -> list[dict[str, Any]]:
-        """All trainings that ever began, as they are on record."""
+        """All trainings that ever began or ended, as they are on record."""
         return list(_lines(self._begun))
 
     def saved(self, training: TrainingName, checkpoint: str, step: int) -> None:

@@ -1,67 +1,66 @@
-"""Which training it is that saves into a directory which no earlier attempt had.
+"""Whether a directory that no earlier attempt had is that of the training before.
 
-A script that puts the time into its output directory has another one at each start. It is the same
-training if the directories differ in nothing but that time, and it is the same one in the order in
-which the attempt's trainings began.
+A script that puts the time into its output directory has another one at each start. Its training
+goes on with the one before only where nothing else is possible: one process with one rank and one
+training in each attempt that did not end by itself, the same command line, and names that differ in
+nothing but the time.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import sys
 import time
-
-from ..worker.environment import number_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     Lines = Sequence[dict[str, Any]]
 
-_WAIT_S = 60.0
-_POLL_S = 0.05
+# They choose what is trained next: a new directory may be a new trial's.
+_TUNERS = ("optuna", "ray.tune", "hyperopt", "nevergrad", "ax", "skopt", "syne_tune", "nni")
+_SWEEPS = ("WANDB_SWEEP_ID", "TUNE_ORIG_WORKING_DIR", "NNI_PLATFORM")
 
 
-def this_process(number: int) -> list[int]:
-    """What rank 0's line and the other ranks of the same launcher have in common.
-
-    `number`: which of the process's trainings it is.
-    """
-    return [os.getppid(), number, number_of("TORCHELASTIC_RESTART_COUNT") or 0]
+def command_line() -> str:
+    """Return a hash of the program's words, by which two attempts are compared."""
+    words = "\0".join(sys.argv)
+    return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def first_directory(
-    place: str, attempt: int, process: list[int], read: Callable[[], Lines], *, is_rank_0: bool
-) -> str | None:
+def first_directory(place: str, attempt: int, lines: Lines, total_steps: int | None) -> str | None:
     """Return the directory by which earlier attempts know this training; None: by `place`.
 
-    `read` reads the record of trainings that began. Another rank than 0 waits for rank 0's line
-    where there is a choice, a minute at most.
+    `lines` is the record of trainings that began. To be asked of a process's first training, before
+    that is on record, and where there is one rank.
     """
-    lines = read()
-    earlier = [line for line in lines if _attempt_of(line) < attempt]
-    for line in reversed(earlier):
-        if place_of(line) == place:
-            return str(line["directory"])
-    form = _form(place, time.time()) if earlier else place
-    alike = [line for line in earlier if form != place and _form_of(line) == form]
-    if not alike:
+    earlier = _earlier(lines, attempt)
+    known = next((line for line in reversed(earlier) if place_of(line) == place), None)
+    if known is not None:
+        return str(known["directory"])
+    if not earlier or len(earlier) != len(lines) or _is_swept():
         return None
-    if not is_rank_0:
-        return _as_rank_0(attempt, process, read)
-    before = [
-        line
-        for line in lines
-        if _attempt_of(line) == attempt and _form_of(line) == form and not _ended(line, process)
-    ]
-    return _in_turn(len(_places(before)), alike)
+    attempts = [_attempt_of(line) for line in earlier]
+    directories = {str(line["directory"]) for line in earlier}
+    if len(set(attempts)) != len(attempts) or len(directories) != 1:
+        return None  # several trainings in an attempt or over the attempts, or one that has ended
+    form, words = _form(place, time.time()), command_line()
+    for line in earlier:
+        same = line.get("words") == words and line.get("total_steps") == total_steps
+        if not same or line["ordinal"] != 1 or _form(place_of(line), line["wall"]) != form:
+            return None
+    return directories.pop() if form != place else None
 
 
 def is_new(place: str, attempt: int, lines: Lines) -> bool:
-    """Whether earlier attempts trained, and none of them in this directory."""
-    earlier = [line for line in lines if _attempt_of(line) < attempt]
-    return bool(earlier) and not any(place in (place_of(x), x["directory"]) for x in earlier)
+    """Whether earlier attempts trained, and the first training of this one saves elsewhere."""
+    earlier = _earlier(lines, attempt)
+    now = {place_of(line) for line in lines if _attempt_of(line) == attempt}
+    before = {one for line in earlier for one in (place_of(line), line["directory"])}
+    return bool(earlier) and now <= {place} and place not in before
 
 
 def place_of(line: dict[str, Any]) -> str:
@@ -70,40 +69,13 @@ def place_of(line: dict[str, Any]) -> str:
     return place if isinstance(place, str) else str(line["directory"])
 
 
-def _in_turn(number: int, alike: Lines) -> str | None:
-    """The training that began as the same one of an earlier attempt: number 0 is the first."""
-    for attempt in sorted({_attempt_of(line) for line in alike}):
-        of_attempt = [line for line in alike if _attempt_of(line) == attempt]
-        directories = _places(of_attempt)
-        if len(directories) > number:
-            return list(directories.values())[number]
-    return None
+def _is_swept() -> bool:
+    is_tuned = any(name in sys.modules for name in _TUNERS)
+    return is_tuned or any(name in os.environ for name in _SWEEPS)
 
 
-def _places(lines: Lines) -> dict[str, str]:
-    """The directories that trainings saved into, each with the name of its training."""
-    return {place_of(line): str(line["directory"]) for line in lines}
-
-
-def _as_rank_0(attempt: int, process: list[int], read: Callable[[], Lines]) -> str | None:
-    end = time.monotonic() + _WAIT_S
-    while True:
-        for line in read():
-            if _attempt_of(line) == attempt and line.get("process") == process:
-                return str(line["directory"])
-        if time.monotonic() > end:
-            return None
-        time.sleep(_POLL_S)
-
-
-def _ended(line: dict[str, Any], process: list[int]) -> bool:
-    """Whether it is of the ranks that the same torchrun had started before."""
-    other = line.get("process")
-    return isinstance(other, list) and other[:2] == process[:2] and other[2:] != process[2:]
-
-
-def _form_of(line: dict[str, Any]) -> str:
-    return _form(place_of(line), line["wall"])
+def _earlier(lines: Lines, attempt: int) -> list[dict[str, Any]]:
+    return [line for line in lines if _attempt_of(line) < attempt]
 
 
 def _form(place: str, began: float) -> str:

@@ -1,4 +1,4 @@
-"""Paths that hold the time at which they were made: another one at each start of a script.
+"""Paths that hold the date and time at which they were made: others at each start of a script.
 
 Hydra, TensorBoard and many scripts name a directory so. Two such paths are of one training if they
 differ in nothing but that time.
@@ -22,11 +22,6 @@ _TIME = (
     r"(?P<H>[01]\d|2[0-3])(?P<t>[-_.:hH]?)(?P<M>[0-5]\d)"
     r"(?:[-_.:mM]?(?P<S>[0-5]\d)(?:[-_.,]?\d{6}|[-_.,]\d{3})?s?)?"
 )
-# Alone: not where a date stands before it, or one more number behind it.
-_CLOCK = (
-    r"(?<!\d[-_.T:/ @])(?P<H>[01]\d|2[0-3])(?P<t>[-_.:hH])(?P<M>[0-5]\d)"
-    r"(?P<u>[-_.:mM])(?P<S>[0-5]\d)s?(?![-_.:]\d)"
-)
 _THEN = r"(?:[-_T/ .@,]{1,3}|_at_)"
 _MONTH = r"(?P<b>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _YEAR_FIRST = r"(?P<Y>20\d\d)(?P<s>[-_.]?)(?P<m>[01]\d)(?P=s)(?P<d>[0-3]\d)"
@@ -40,16 +35,9 @@ _WITH_TIME = tuple(
     rf"{date}(?:{_THEN}|T?){_TIME}" if date is _YEAR_FIRST else rf"{date}{_THEN}{_TIME}"
     for date in (_YEAR_FIRST, *_YEAR_LAST, *_NAMED, _SHORT, _DAY)
 )
-# The longest form first: a date is part of a date with a time.
-_FORMS = tuple(
-    re.compile(rf"(?<![0-9]){form}(?![0-9])")
-    for form in (
-        *_WITH_TIME,
-        r"(?P<e>1\d{9})(?:\d{3}|\d{6}|\d{9}|\.\d+)?",
-        *(_YEAR_FIRST, *_YEAR_LAST, *_NAMED),
-        _CLOCK,
-    )
-)
+# A date alone may be one of data, a time alone any three numbers.
+_EPOCH = r"(?P<e>1\d{9})(?:\d{3}|\d{6}|\d{9}|\.\d+)?"
+_FORMS = tuple(re.compile(rf"(?<![0-9]){form}(?![0-9])") for form in (*_WITH_TIME, _EPOCH))
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
 
@@ -72,10 +60,10 @@ def _is_near(found: re.Match[str], began: float) -> bool:
         first, last = now - _BEFORE, now + _AFTER
         for year in {first.year, last.year}:
             try:
-                when, length = _read(parts, year, last)
+                when = _read(parts, year)
             except ValueError:
                 continue  # no such day
-            if when + length > first and when <= last:
+            if first < when <= last:
                 return True
     return False
 
@@ -86,22 +74,12 @@ def _nows(began: float) -> Iterator[datetime]:
     yield datetime.fromtimestamp(began, timezone.utc).replace(tzinfo=None)
 
 
-def _read(parts: dict[str, str], year: int, last: datetime) -> tuple[datetime, timedelta]:
-    """When the time in a path begins, and how long it is: a date is a day. Raises ValueError."""
-    hour, minute, second = (int(parts.get(name, 0)) for name in "HMS")
-    clock = timedelta(hours=hour, minutes=minute, seconds=second)
-    length = timedelta(seconds=1) if "S" in parts else timedelta(minutes=1)
-    if "H" not in parts:
-        length = timedelta(days=1)
-    if "b" in parts:
-        month = _MONTHS.index(parts["b"]) // 3 + 1
-    elif "m" in parts:
-        month = int(parts["m"])
-    else:  # a time alone: today's, or yesterday's
-        today = datetime(last.year, last.month, last.day) + clock  # noqa: DTZ001
-        return (today if today <= last else today - timedelta(days=1)), length
+def _read(parts: dict[str, str], year: int) -> datetime:
+    """The time in a path; `year` where it names none. Raises ValueError."""
+    month = int(parts["m"]) if "m" in parts else _MONTHS.index(parts["b"]) // 3 + 1
     if "Y" in parts:
         year = int(parts["Y"])
     elif "y" in parts:
         year = 2000 + int(parts["y"])
-    return datetime(year, month, int(parts["d"])) + clock, length  # noqa: DTZ001
+    hour, minute, second = (int(parts.get(name, 0)) for name in "HMS")
+    return datetime(year, month, int(parts["d"]), hour, minute, second)  # noqa: DTZ001

@@ -17,7 +17,7 @@ from . import hook
 from .attachment import attached, description_of, give_signals_back, take_signals
 from .ranks import RankMeeting, is_rank_without_page, meet, world_size
 from .record import TrainingName, WriterRecord
-from .renewed_place import first_directory, this_process
+from .renewed_place import first_directory
 from .resume_choice import ResumeChoice
 from .stop_looks import StopLooks
 
@@ -125,8 +125,7 @@ class Training(StopLooks, ResumeChoice):
         self._attempt = number_of("SUPERVISOR_ATTEMPT") or 1
         self._is_rank_0 = (number_of("RANK", "SLURM_PROCID") or 0) == 0
         self._record = WriterRecord(os.environ.get("SUPERVISOR_RUN_DIR"), self._attempt)
-        process = this_process(self._number)
-        self._go_by_first_directory(process)
+        self._go_by_first_directory(total_steps)
         self._description.merge(
             framework=f"{framework} {version}",
             checkpoint_dir=where if is_place and self._saves_on_this_node else None,
@@ -139,18 +138,13 @@ class Training(StopLooks, ResumeChoice):
         if theirs is not None:  # an adapter that the script itself has imported is another module
             theirs.listen(self._description.tell)
         if self._is_rank_0 and where is not None:
-            self._note(lambda: self._record.began(self.name, where, process))
+            self._note(lambda: self._record.began(self.name, where, total_steps))
 
-    def _go_by_first_directory(self, process: list[int]) -> None:
-        """Where the directory is named by the time, go by the one of the first attempt.
-
-        Ranks of several nodes have records of their own, and could not agree.
-        """
-        if not self._place or self._attempt == 1 or self._ranks.spans_nodes:
+    def _go_by_first_directory(self, total_steps: int | None) -> None:
+        """Where the directory is named by the time, go by the one of the first attempt."""
+        if not self._place or self._attempt == 1 or self._number > 1 or world_size() > 1:
             return
-        first = first_directory(
-            self._place, self._attempt, process, self._record.begun, is_rank_0=self._is_rank_0
-        )
+        first = first_directory(self._place, self._attempt, self._record.begun(), total_steps)
         if first is not None:
             self.name = self.name._replace(directory=first)
 
@@ -274,6 +268,8 @@ class Training(StopLooks, ResumeChoice):
             if self._agreement is not None:
                 self._agreement.close()
         self._description.merge(training=self._told_of())
+        if self._is_rank_0 and self._place:
+            self._note(lambda: self._record.ended(self.name, self._place))
 
     def _give_signals_back_unless_heeded(self) -> None:
         if self._worker is not None and (self._is_ended or not self.may_stop):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Installation
-from .test_training import BEGIN, Runs
+from .test_training import Runs
 
 # A directory as a script makes it that begins so many seconds after the first of the test.
 NAMED = """
@@ -90,19 +90,24 @@ def test_a_checkpoint_on_no_record(runs: Runs) -> None:
     )
 
 
-def test_stages_of_one_process(runs: Runs) -> None:
-    """The second stage goes on from its own checkpoint; the first one is repeated, and not it."""
-    code = """
-for stage in (0, 1):
-    place = named(stage * 30)
-    t = begin(place); t.saved(place + "/checkpoint-10", 10)
-    print(place)
-"""
-    places = does(runs, code).splitlines()
-    second = [saved(runs, place) for place in places][1]
-    ask = "for stage in (0, 1): print(*begin(named(600 + stage * 30)).resume_path(None))"
-    said = does(runs, ask, attempt=2, resume=second).splitlines()
-    assert said == ["False None", f"True {second}"]
+def refused(runs: Runs, first: Path, code: str = "", **more: object) -> bool:
+    """Whether the second attempt leaves the first one's checkpoint alone, and says so."""
+    said = does(runs, code + ASK.format(later=90, asked=None), attempt=2, resume=first, **more)
+    told = " ".join(runs.described["told"])
+    return said == "False None" and "the training begins anew" in told
+
+
+def test_several_trainings_are_never_guessed(runs: Runs) -> None:
+    """Stages, folds and trials: which one a new directory belongs to is not sure."""
+    begins(runs, 0)
+    second = begins(runs, 30)
+    assert refused(runs, second)
+    # Nor after an attempt that began one training alone.
+    place = does(runs, "print(named(180))", attempt=3, resume=second)
+    third = saved(runs, place, 30)
+    does(runs, f"begin(named(180)).saved({str(third)!r}, 30)", attempt=3, resume=second)
+    ask = ASK.format(later=240, asked=None)
+    assert does(runs, ask, attempt=4, resume=third) == "False None"
 
 
 def test_stages_of_several_processes(runs: Runs) -> None:
@@ -112,6 +117,54 @@ def test_stages_of_several_processes(runs: Runs) -> None:
     assert does(runs, stage, attempt=2, resume=first) == f"True {first}"
     stage = ASK.format(later=660, asked=None)
     assert does(runs, stage, attempt=2, resume=first) == "False None"
+
+
+def test_a_training_that_has_ended(runs: Runs) -> None:
+    """The next one may be another, such as the next of a list without those that are done."""
+    first = begins(runs, 0)
+    begun = runs.folder / "run" / ".supervisor" / "trainings-begun.jsonl"
+    begun.unlink()
+    place = str(first.parent.relative_to(runs.folder))
+    does(runs, f"t = begin({place!r}); t.saved({str(first)!r}, 10); t.end()")
+    assert refused(runs, first)
+
+
+def test_the_second_training_of_a_process(runs: Runs) -> None:
+    """Only the first one may be the one before."""
+    first = begins(runs, 0)
+    code = "begin('other'); "
+    said = does(runs, code + ASK.format(later=90, asked=None), attempt=2, resume=first)
+    assert said == "False None"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sys.argv.append('--seed=2'); ",
+        "sys.modules['optuna'] = sys; ",
+        "os.environ['WANDB_SWEEP_ID'] = 'x'; ",
+        "import functools; begin = functools.partial(begin, total=7); ",
+    ],
+)
+def test_what_else_has_to_be_the_same(runs: Runs, code: str) -> None:
+    """Another command line, another length, and what chooses trials by itself."""
+    assert refused(runs, begins(runs, 0), code)
+
+
+def test_several_ranks_are_never_guessed(runs: Runs) -> None:
+    """Ranks could come to different answers."""
+    ranks = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
+    assert refused(runs, begins(runs, 0), **ranks)
+
+
+def test_a_stage_that_is_reached_for_the_first_time_is_no_alarm(runs: Runs) -> None:
+    """Its directory is new, but the first training of the attempt has gone on."""
+    runs.does("begin('one').saved('one/checkpoint-10', 10)")
+    first = runs.save(directory="one")
+    ask = "print(*begin('one').resume_path(None)); print(*begin('two').resume_path(None))"
+    said = runs.does(ask, attempt=2, resume=first).splitlines()
+    assert said == [f"True {first}", "False None"]
+    assert not [one for one in runs.described["told"] if "begins anew" in one]
 
 
 def test_another_name_is_another_training(runs: Runs) -> None:
@@ -134,61 +187,15 @@ def test_a_directory_that_stays_is_left_alone(runs: Runs) -> None:
     assert does(runs, ask, attempt=2, resume=first).splitlines() == [f"True {first}", "False None"]
 
 
-def test_all_ranks_do_as_rank_0(runs: Runs) -> None:
-    """Each has a directory of its own second; a rank that is early waits for rank 0's line."""
-    first = begins(runs, 0)
-    ranks = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "SUPERVISOR_ATTEMPT": "2"}
-    given = {**ranks, "SUPERVISOR_RESUME_FROM": str(first)}
-    environment = runs.installation.environment(runs.installation.library, **given)
-    code = (
-        BEGIN
-        + NAMED
-        + "rank = int(os.environ['RANK'])\n"
-        + """
-time.sleep(1 - rank)
-t = begin(named(90 + rank)); print(*t.resume_path(None)); print(t.name.directory)
-"""
-    )
-    starter = """
-import os, subprocess, sys
-ranks = [subprocess.Popen([sys.executable, "script.py"], stdout=subprocess.PIPE, text=True,
-                          env={**os.environ, "RANK": str(r), "LOCAL_RANK": str(r)})
-         for r in (0, 1)]
-for rank in ranks: print(rank.communicate()[0], end="")
-"""
-    runs.installation.write("script.py", code)
-    path = runs.installation.write("starter.py", starter)
-    done = runs.installation.run(str(path), environment=environment)
-    assert done.stderr == ""
-    assert done.stdout.splitlines() == [f"True {first}", str(first.parent)] * 2
-
-
-def test_ranks_that_torchrun_starts_again(runs: Runs) -> None:
-    """Their directory is that of the ranks before, whose line of this attempt does not count."""
-    first = begins(runs, 0)
-    starter = """
-import os, subprocess, sys
-for again in "0", "1":
-    subprocess.run([sys.executable, "script.py"], env={**os.environ,
-                   "TORCHELASTIC_RESTART_COUNT": again, "LATER": str(90 + 60 * int(again))})
-"""
-    ask = ASK.format(later="int(os.environ['LATER'])", asked=None)
-    runs.installation.write("script.py", BEGIN + NAMED + ask)
-    given = {"SUPERVISOR_ATTEMPT": "2", "SUPERVISOR_RESUME_FROM": str(first)}
-    environment = runs.installation.environment(runs.installation.library, **given)
-    path = runs.installation.write("starter.py", starter)
-    done = runs.installation.run(str(path), environment=environment)
-    assert done.stdout.splitlines() == [f"True {first}"] * 2, done.stderr
-
-
-def test_lines_of_another_version(runs: Runs) -> None:
-    """Lines without a process, and with fields that make no sense."""
+@pytest.mark.parametrize(
+    "odd",
+    [{"words": 7}, {"wall": 1e30}, {"place": 7, "attempt": None}, {"total_steps": "x"}],
+)
+def test_lines_of_another_version(runs: Runs, odd: dict[str, object]) -> None:
+    """What a line does not have, or has in another form, is not taken for the same."""
     first = begins(runs, 0)
     begun = runs.folder / "run" / ".supervisor" / "trainings-begun.jsonl"
-    [line] = begun.read_text().splitlines()
-    lines = [json.loads(line) for _ in range(3)]
-    del lines[0]["process"]
-    lines[1] |= {"place": 7, "attempt": None}
-    lines[2] |= {"process": "x", "wall": 1e30}
-    begun.write_text("".join(json.dumps(one) + "\n" for one in lines))
-    assert does(runs, ASK.format(later=90, asked=None), attempt=2, resume=first) == f"True {first}"
+    begun.write_text(json.dumps(json.loads(begun.read_text()) | odd) + "\n")
+    assert does(runs, ASK.format(later=90, asked=None), attempt=2, resume=first).startswith(
+        "True" if "attempt" in odd else "False"
+    )

@@ -30,12 +30,6 @@ BEGAN = datetime(2026, 11, 29, 14, 47, 43).timestamp()  # noqa: DTZ001 -- as scr
         "261129_144743",
         "1129_1447",
         "11-29-14-47-43",
-        "run-14-47-43",
-        "14:47:43",
-        "2026-11-29",
-        "20261129",
-        "29Nov",
-        "Nov_29_2026",
     ],
 )
 def test_times(name: str) -> None:
@@ -45,9 +39,8 @@ def test_times(name: str) -> None:
     assert without_time(f"/data/{name}/x", BEGAN + 7200) == found
     assert found.startswith("/data/")
     assert found.endswith("/x")
-    if name not in ("run-14-47-43", "14:47:43"):  # any day has this time
-        for days in (3, -3):
-            assert without_time(f"/data/{name}/x", BEGAN + 86400 * days) == f"/data/{name}/x"
+    for days in (2.1, -1):
+        assert without_time(f"/data/{name}/x", BEGAN + 86400 * days) == f"/data/{name}/x"
 
 
 @pytest.mark.parametrize("text", ["{0:.0f}", "{0:.3f}", "e{1:.0f}"])
@@ -65,6 +58,8 @@ def test_seconds_since_1970(text: str) -> None:
         "/data/2024-01-05/out", "/out/20240105_101010", "/out/1234567890", "/out/12345678901234",
         "/out/fold-10", "/out/99-99-99", "/out/2026-13-45", "/out/1129", "/users/u1447/out",
         "/out/checkpoint-144743", "/out/0.1-0.2-0.3", "/out/bs-32-64-16", "/out/31Nov",
+        "/out/2026-11-29", "/out/20261129", "/out/29Nov", "/out/14-47-43", "/out/mlp_16-32-16",
+        "/out/v10.02.30", "/out/seed_11_21_31", "/out/2026-11-31_14-47",
     ],
 )  # fmt: skip
 def test_what_is_no_time_of_this_start(path: str) -> None:
@@ -92,4 +87,3 @@ def test_the_turn_of_a_year() -> None:
     """A name without a year, made before midnight."""
     began = datetime(2027, 1, 1, 0, 10).timestamp()  # noqa: DTZ001
     assert "31" not in without_time("/o/Dec31_23-50-00", began)
-    assert "59" not in without_time("/o/23-59-58", began)
