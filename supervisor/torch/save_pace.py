@@ -28,7 +28,7 @@ class SavePace:
             raise ValueError(f"save_steps is {steps!r}: give 'auto', a number of steps, or 0")
         self._steps = 0 if isinstance(steps, str) else steps
         self.is_auto = terms is not None or steps == "auto"
-        self._terms = terms = terms or SaveTerms()
+        self._terms = terms = (terms or SaveTerms()).sane()
         self._nodes = nodes
         self._stalls: deque[float] = deque(maxlen=_SAVES)
         self._disk: deque[float] = deque(maxlen=_SAVES)
@@ -113,7 +113,7 @@ def terms_given() -> SaveTerms | None:
         return None
     try:
         given = from_json(SaveTerms, json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         given = None
     # One that cannot be read is of another version, which wants the same.
     return SaveTerms() if given is None else given

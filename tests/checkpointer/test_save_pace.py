@@ -1,6 +1,7 @@
 """When the loop saves: by a number of steps, or by what saves cost and how often a run fails."""
 
 import json
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -161,7 +162,7 @@ def test_terms_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terms_given() is None
     monkeypatch.setenv(SAVE_TERMS, json.dumps({**to_json(DAILY), "of_a_later_version": 1}))
     assert terms_given() == DAILY
-    for torn in ("{", "[]", "null", "7"):
+    for torn in ("{", "[]", "null", "7", "[" * 100_000):
         monkeypatch.setenv(SAVE_TERMS, torn)
         assert terms_given() == SaveTerms()
 
@@ -195,3 +196,21 @@ def test_looking_at_a_number_of_steps() -> None:
     assert SavePace(7).steps_ahead(3, is_due=False) == 4
     assert SavePace(7).steps_ahead(7, is_due=True) == 7
     assert SavePace(0).steps_ahead(7, is_due=False) == NEVER
+
+
+@pytest.mark.parametrize("absurd", [-1e6, -1.0, 0.0, 1e200, 1e299])
+@pytest.mark.parametrize("name", [field.name for field in fields(SaveTerms)])
+def test_terms_that_cannot_be_end_no_training(
+    name: str, absurd: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stands in the variable, the loop saves now and then, and not at each step."""
+    number = int(absurd) if name == "failures" else absurd
+    monkeypatch.setenv(SAVE_TERMS, json.dumps({"save_s": 2.0, "interval_s": 90.0, name: number}))
+    clock = Clock(SavePace("auto", terms_given()))
+    clock.train(7200, 1.0, 2.0)
+    # A shortest interval of years is what was asked for.
+    assert bool(clock.saves) is not (name == "min_s" and absurd > 1)
+    assert len(clock.saves) < 130
+    assert clock.pace.steps_ahead(clock.step, is_due=False) >= 1
+    clock.pace.ended(Saved("failed", 1, Path("c"), "full"), clock.now)
+    assert (clock.pace.told(is_asked=True).interval_s or 0.0) > 0

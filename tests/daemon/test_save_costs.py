@@ -10,17 +10,24 @@ import pytest
 from supervisor.config.model import RunConfig
 from supervisor.core.entries.attempt import AttemptEndedEntry, FirstStepEntry
 from supervisor.core.entries.entry import Stamped
-from supervisor.core.entries.saves import SaveIntervalEntry
+from supervisor.core.entries.saves import AutoInterval, SaveIntervalEntry
 from supervisor.core.entries.trainer import RecoveryEntry
+from supervisor.core.history import History
 from supervisor.core.json_form import from_json
 from supervisor.core.replay import fold
-from supervisor.core.rules.save_interval import best_interval_s, mean_time_to_failure_s
+from supervisor.core.rules.save_interval import (
+    LONGEST_S,
+    best_interval_s,
+    mean_time_to_failure_s,
+)
+from supervisor.core.save_interval_words import save_interval_text
 from supervisor.core.save_terms import SAVE_TERMS, SAVES_TOLD, SaveTerms
 from supervisor.core.states import Account
 from supervisor.core.trainer_description import TrainerDescription
 from supervisor.core.vocabulary import Failure, RunState
 from supervisor.daemon.act.trainer_environment import environment
 from supervisor.daemon.tell.status import StatusFacts
+from supervisor.torch.save_pace import SavePace
 from tests.daemon.test_recovery_teller import STATE, Training
 
 HOUR = replace(STATE, account=Account(training_s=3600.0))
@@ -209,3 +216,33 @@ def test_nothing_is_said_at_the_end_where_the_cost_is_not_known() -> None:
     training.poll(HOUR)
     training.teller.say_last(replace(HOUR, run=RunState.COMPLETED))
     assert training.lines == []
+
+
+@pytest.mark.parametrize("absurd", [-2.0, -1e6, 1e200])
+def test_numbers_that_cannot_be_end_no_daemon(tmp_path: Path, absurd: float) -> None:
+    """Of the ledger, of a heartbeat, of the trainer's file: the next launch has good terms."""
+    past = fold([
+        Stamped(replace(DEATH, last_save_s=absurd), 1000.0),
+        Stamped(SaveIntervalEntry(interval_s=absurd, auto=AutoInterval(save_s=absurd)), 1001.0),
+    ])  # fmt: skip
+    state = replace(HOUR, account=Account(training_s=absurd))
+    for history in (History(), past):
+        training = Training(history, interval="auto", heartbeat_dir=tmp_path)
+        training.look.observed.step = 5
+        training.attempt.step_time.typical_s = absurd
+        training.attempt.last_save_s = absurd
+        text = training.costs.terms(AUTO, state)
+        assert text is not None
+        tells(tmp_path, auto=True, asks=True, interval_s=absurd, save_s=absurd, nodes=int(absurd))
+        training.poll(state)
+        found = facts_of(training, state)
+        if found is not None:
+            assert found.best_s > 0
+            assert save_interval_text(found)
+        for told in (text, training.costs.terms(AUTO, state)):
+            terms = from_json(SaveTerms, json.loads(str(told)))
+            assert terms == terms.sane()
+            assert terms.trained_s >= 0
+            assert terms.save_s is None or 0 < terms.save_s <= 1e6
+            assert 10.0 <= SavePace("auto", terms).interval_s <= LONGEST_S
+        training.teller.say_last(replace(state, run=RunState.COMPLETED))
