@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.report import OURS, Report, Row
-from supervisor.core.rules.save_interval import DAY_S, best_interval_s
+from supervisor.core.rules.save_interval import DAY_S, LEAST_S, best_interval_s, first_interval_s
 from supervisor.core.save_terms import SaveTerms
 from supervisor.torch.save_pace import SavePace
 
@@ -74,7 +74,7 @@ class FoundByItself:
             trained_s=self._trained_s,
             recovery_s=self._scenario.recovery_s,
             save_s=self._scenario.save_s,
-            interval_s=self._pace.interval_s,
+            interval_s=first_interval_s(self._pace.interval_s, LEAST_S, attempt_s),
         )
         self._pace, self._now = SavePace("auto", terms), 0.0
         self._pace.is_due(0, 0.0)

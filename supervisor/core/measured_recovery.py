@@ -23,10 +23,11 @@ def is_death(entry: AttemptEndedEntry) -> bool:
     A mistake in the configuration that shows before the first step is no failure of a training.
     """
     is_failure = entry.failure is not None and entry.failure.nature is not Nature.ORDINARY
-    return is_failure and entry.stop_requested is None and not _is_mistake(entry)
+    return is_failure and entry.stop_requested is None and not is_mistake(entry)
 
 
-def _is_mistake(entry: AttemptEndedEntry) -> bool:
+def is_mistake(entry: AttemptEndedEntry) -> bool:
+    """Whether an attempt ended before its first step for what a person has to mend."""
     return entry.failure in _MISTAKES and not entry.first_step and entry.step is None
 
 

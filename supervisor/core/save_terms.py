@@ -50,7 +50,7 @@ class SaveTerms:
     save_s: float | None = None
     """How long its saves held training up so far. None: not known."""
     interval_s: float | None = None
-    """The interval that was chosen last. None: none was."""
+    """The longest interval to begin with: only saves make it longer. None: `min_s`."""
 
     def mttf_s(self, more_s: float = 0.0, nodes: int = 1) -> float:
         """The mean time to failure, once the run has trained so much longer."""

@@ -5,7 +5,12 @@ import os
 from collections import deque
 
 from supervisor.core.json_form import from_json
-from supervisor.core.rules.save_interval import best_interval_s, chosen_interval_s, usual_s
+from supervisor.core.rules.save_interval import (
+    GROWTH,
+    best_interval_s,
+    chosen_interval_s,
+    usual_s,
+)
 from supervisor.core.save_terms import SAVE_TERMS, SavesTold, SaveTerms
 from supervisor.torch.outcome import Saved
 
@@ -40,7 +45,8 @@ class SavePace:
         """From the begin of one save to that of the next; only `auto` counts by it."""
         if terms.save_s is not None:
             self._stalls.append(terms.save_s)
-            self.interval_s = self._chosen(0.0, terms.interval_s or terms.min_s)
+            # No save has come since it was chosen: a launch must not make it longer.
+            self.interval_s = self._chosen(0.0, (terms.interval_s or terms.min_s) / GROWTH)
 
     def is_due(self, step: int, now: float) -> bool:
         """Whether to save after this step; ask once a step."""

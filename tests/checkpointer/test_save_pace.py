@@ -125,13 +125,16 @@ def test_after_a_save_that_failed_the_next_one_comes_soon() -> None:
 
 
 def test_what_the_attempt_before_has_learned_counts_from_the_start() -> None:
-    """The first save comes at the usual time, and growing goes on from there."""
-    terms = SaveTerms(failures=3, trained_s=86_400.0, save_s=2.0, interval_s=480.0)
+    """The first save comes after the interval of before; only that save makes it longer."""
+    terms = SaveTerms(failures=0, trained_s=86_400.0, save_s=2.0, interval_s=480.0)
     pace = SavePace(10, terms)
     best = best_interval_s(2.0, terms.mttf_s(), terms.recovery_s)
     assert pace.is_auto
-    assert pace.interval_s == pytest.approx(min(best, 960.0))
-    assert SavePace("auto", SaveTerms(save_s=2.0)).interval_s == 120
+    assert best > 960
+    assert pace.interval_s == 480
+    pace.taken(0.0, 0.0, 2.0)
+    assert pace.interval_s == 960
+    assert SavePace("auto", SaveTerms(save_s=2.0)).interval_s == 60
 
 
 def test_more_machines_fail_more_often() -> None:

@@ -67,13 +67,22 @@ def best_interval_s(save_s: float, mttf_s: float, recovery_s: float) -> float:
 def chosen_interval_s(
     best_s: float, min_s: float, max_s: float, *, before_s: float | None, disk_s: float = 0.0
 ) -> float:
-    """The best interval within bounds, after one of `before_s`.
+    """The best interval within bounds, once a save came after one of `before_s`.
 
     `disk_s`: how long the disk takes for a save. The next one would have to wait for it.
     """
     least_s = min(max(min_s, disk_s / DISK_SHARE), max_s)
     most_s = max_s if before_s is None else max(min(max_s, GROWTH * before_s), least_s)
     return min(max(best_s, least_s), most_s)
+
+
+def first_interval_s(last_s: float, min_s: float, lasted_s: float | None) -> float:
+    """The interval with which an attempt may begin, after one that has chosen `last_s`.
+
+    `lasted_s`: how long that one trained, if it left no save at its end. Half of it leaves room for
+    the save itself. A run that dies regularly would else never save before it dies.
+    """
+    return last_s if lasted_s is None else min(last_s, max(lasted_s / 2, min_s))
 
 
 def usual_s(times: Iterable[float]) -> float:

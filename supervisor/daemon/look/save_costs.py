@@ -18,6 +18,7 @@ from supervisor.core.rules.save_interval import (
     RECOVERY_S,
     best_interval_s,
     best_steps,
+    first_interval_s,
     mean_time_to_failure_s,
     usual_s,
     within,
@@ -52,6 +53,7 @@ class SaveCosts:
         self._run = run
         self._deaths = history.deaths
         self._recoveries = history.recoveries
+        self._last_training = history.last_training
         known, chosen = sane_save_s(history.last_save_s), history.chosen
         self._took_s: deque[float] = deque([known] if known else [], maxlen=_SAVES)
         self._last: tuple[int, float] | None = None
@@ -67,6 +69,7 @@ class SaveCosts:
 
     def _note(self, entry: Entry) -> None:
         self._recoveries = self._recoveries.with_entry(entry, wall_s())
+        self._last_training = self._last_training.with_entry(entry)
         if isinstance(entry, AttemptEndedEntry):
             self._deaths += is_death(entry)
 
@@ -97,9 +100,14 @@ class SaveCosts:
             trained_s=round(_trained_s(state.account), 1),
             recovery_s=round(self.recovery_s(state), 1),
             save_s=self.save_s,
-            interval_s=self._recorded,
+            interval_s=self._first_interval_s(wanted.interval_min),
         )
         return json.dumps(to_json(terms))
+
+    def _first_interval_s(self, min_s: float) -> float | None:
+        if self._recorded is None:
+            return None
+        return first_interval_s(self._recorded, min_s, self._last_training.lasted_s)
 
     def look(self, attempt: RunningAttempt) -> None:
         """Take in how long the last save took, and what a `Checkpointer` tells."""
