@@ -237,8 +237,9 @@ class Checkpointer:
             stall_s = time.monotonic() - began_s
         if request.is_wanted:
             now = time.monotonic()
-            is_unlike = wait or (saved is not None and not saved.ok)
-            self._saves.taken(began_s, now, None if is_unlike else stall_s)
+            held_s = now - began_s if wait else stall_s
+            is_failed = saved is not None and not saved.ok
+            self._saves.taken(began_s, now, None if is_failed else held_s, is_waited=wait)
             if saved is not None:
                 self._saves.ended(saved, now)
             self._telling.tell(self._saves.told(is_asked=self._is_asked))

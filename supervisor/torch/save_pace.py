@@ -35,7 +35,10 @@ class SavePace:
         self.is_auto = terms is not None or steps == "auto"
         self._terms = terms = (terms or SaveTerms()).sane()
         self._nodes = nodes
-        self._stalls: deque[float] = deque(maxlen=_SAVES)
+        known = [] if terms.save_s is None else [terms.save_s]
+        self._stalls: deque[float] = deque(known, maxlen=_SAVES)
+        self._waited: deque[float] = deque(known, maxlen=_SAVES)
+        self._is_unwaited = False
         self._disk: deque[float] = deque(maxlen=_SAVES)
         self._step_times: deque[float] = deque(maxlen=_STEPS)
         self._began: float | None = None
@@ -43,8 +46,7 @@ class SavePace:
         self._asked = 0.0
         self.interval_s = terms.min_s
         """From the begin of one save to that of the next; only `auto` counts by it."""
-        if terms.save_s is not None:
-            self._stalls.append(terms.save_s)
+        if known:
             # No save has come since it was chosen: a launch must not make it longer.
             self.interval_s = self._chosen(0.0, (terms.interval_s or terms.min_s) / GROWTH)
 
@@ -72,22 +74,26 @@ class SavePace:
         left_s = self.interval_s if is_due else self.interval_s - (self._asked - self._since)
         return min(max(int(left_s / step_s / 2), 1), NEVER)
 
-    def taken(self, began: float, now: float, stall_s: float | None) -> None:
-        """Note that a save began then, and held training up so long.
+    def taken(
+        self, began: float, now: float, stall_s: float | None, *, is_waited: bool = False
+    ) -> None:
+        """Note that a save began then, and held training up so long; None: it has failed.
 
-        None: that tells nothing of other saves. It failed, or the caller waited for the disk.
+        `is_waited`: the caller waited for the disk. That counts where no save goes without it.
         """
         self._since = began
-        if stall_s is not None:
-            self._stalls.append(stall_s)
-        if self._stalls:
-            more_s = 0.0 if self._began is None else now - self._began
-            self.interval_s = self._chosen(more_s, self.interval_s)
+        if stall_s is None:
+            return
+        (self._waited if is_waited else self._stalls).append(stall_s)
+        self._is_unwaited = self._is_unwaited or not is_waited
+        self.interval_s = self._chosen(now, self.interval_s)
 
     def ended(self, saved: Saved, now: float) -> None:
         """Note how a save ended. After one that failed the next comes soon."""
         if saved.ok:
             self._disk.append(saved.seconds)
+            # The save has made it longer already: only what the disk needs can do so here.
+            self.interval_s = self._chosen(now, self.interval_s / GROWTH)
         elif saved.outcome == "failed":
             self._since = min(self._since, now - self.interval_s + self._terms.min_s)
 
@@ -100,14 +106,19 @@ class SavePace:
             auto=is_auto,
             asks=is_asked,
             interval_s=round(self.interval_s, 3) if is_auto else None,
-            save_s=round(usual_s(self._stalls), 5) if self._stalls else None,
+            save_s=round(usual_s(self._costs), 5) if self._costs else None,
             nodes=self._nodes,
         )
 
-    def _chosen(self, more_s: float, before_s: float) -> float:
+    @property
+    def _costs(self) -> deque[float]:
+        return self._stalls if self._is_unwaited else self._waited
+
+    def _chosen(self, now: float, before_s: float) -> float:
         terms = self._terms
-        mttf_s = terms.mttf_s(more_s, self._nodes)
-        best_s = best_interval_s(usual_s(self._stalls), mttf_s, terms.recovery_s)
+        mttf_s = terms.mttf_s(0.0 if self._began is None else now - self._began, self._nodes)
+        save_s = usual_s(self._costs) if self._costs else 0.0
+        best_s = best_interval_s(save_s, mttf_s, terms.recovery_s)
         disk_s = usual_s(self._disk) if self._disk else 0.0
         return chosen_interval_s(best_s, terms.min_s, terms.max_s, before_s=before_s, disk_s=disk_s)
 

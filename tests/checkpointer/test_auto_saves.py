@@ -88,6 +88,30 @@ def test_a_loop_saves_when_the_formula_says(
     assert said.interval_s == pytest.approx(best_s, rel=0.02)
 
 
+def test_a_loop_that_waits_for_each_save_finds_its_interval_too(
+    make: Make, heartbeats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait is what a save costs such a loop."""
+    clock = ControlledCost(save_s=3.0)
+    monkeypatch.setattr(checkpointer, "time", SimpleNamespace(monotonic=clock.monotonic))
+    training = Training()
+    keep = make({**training.sources, "slow.pt": clock.collect}, snapshot_steps=0)
+    between = []
+    for _ in range(400):
+        step = training.step()
+        clock.now += 10.0
+        if keep.is_save_due(step):
+            between.append(step)
+            taken = keep.save(step, wait=True)
+            assert taken.saved is not None
+            assert taken.saved.ok
+    best_s = best_interval_s(3.0, TERMS.mttf_s(4000.0), TERMS.recovery_s)
+    assert (between[-1] - between[-2]) * 10 + 3 == pytest.approx(best_s, abs=13)
+    said = told(heartbeats)
+    assert said is not None
+    assert (said.auto, said.save_s) == (True, 3.0)
+
+
 def test_it_tells_at_once_that_it_follows(make: Make, heartbeats: Path) -> None:
     """The supervisor must not say that the key has no effect before the first save."""
     training = Training()
@@ -106,12 +130,15 @@ def test_a_loop_that_calls_save_by_itself_says_so(make: Make, heartbeats: Path) 
     keep.save(training.step(), wait=True)
     said = told(heartbeats)
     assert said is not None
-    assert (said.auto, said.save_s) == (False, None)
+    assert said.auto is False
+    waited_s = said.save_s
+    assert waited_s is not None
+    assert waited_s > 0
     keep.save(training.step())
     said = told(heartbeats)
     assert said is not None
     assert said.save_s is not None
-    assert said.save_s > 0
+    assert 0 < said.save_s != waited_s
 
 
 def test_a_heartbeat_directory_that_is_gone_costs_nothing(make: Make, heartbeats: Path) -> None:

@@ -112,6 +112,42 @@ def test_saves_do_not_queue_for_a_slow_disk() -> None:
     assert pace.interval_s == 2400
 
 
+def test_saves_that_are_waited_for_count_where_there_are_no_others() -> None:
+    """A first save that was waited for is forgotten once one goes without; the seed is not kept."""
+    waiting, mixed = SavePace("auto", DAILY), SavePace("auto", DAILY)
+    for _ in range(12):
+        waiting.taken(0.0, 0.0, 5.0, is_waited=True)
+    best_s = best_interval_s(5.0, DAILY.mttf_s(), DAILY.recovery_s)
+    assert waiting.interval_s == pytest.approx(best_s)
+    mixed.taken(0.0, 0.0, 50.0, is_waited=True)
+    mixed.taken(0.0, 0.0, 0.5)
+    mixed.taken(0.0, 0.0, 50.0, is_waited=True)
+    assert mixed.told(is_asked=True).save_s == 0.5
+    seeded = SavePace("auto", SaveTerms(save_s=0.5, interval_s=60.0))
+    for _ in range(4):
+        seeded.taken(0.0, 0.0, 5.0, is_waited=True)
+    assert seeded.told(is_asked=True).save_s == 5.0
+
+
+def test_where_only_the_disk_is_known_it_counts() -> None:
+    """A save at the end of an epoch took the disk ten minutes, and nothing else was timed."""
+    pace = SavePace("auto", DAILY)
+    pace.ended(saved(600.0), 0.0)
+    assert pace.interval_s == 2400
+
+
+def test_a_save_that_failed_makes_it_no_longer() -> None:
+    """Growing comes from saves alone, each of which counts once."""
+    pace = SavePace("auto", DAILY)
+    pace.taken(0.0, 10.0, 10.0)
+    pace.ended(saved(1.0), 11.0)
+    assert pace.interval_s == 120
+    for _ in range(5):
+        pace.taken(0.0, 1.0, None)
+        pace.ended(Saved("failed", 1, Path("c"), "full"), 1.0)
+    assert pace.interval_s == 120
+
+
 def test_after_a_save_that_failed_the_next_one_comes_soon() -> None:
     """Else a full disk for a moment would cost hours of training."""
     clock = Clock(SavePace("auto"))
