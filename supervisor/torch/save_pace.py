@@ -6,6 +6,7 @@ from collections import deque
 
 from supervisor.core.json_form import from_json
 from supervisor.core.rules.save_interval import (
+    DISK_SHARE,
     GROWTH,
     best_interval_s,
     chosen_interval_s,
@@ -44,6 +45,9 @@ class SavePace:
         self._began: float | None = None
         self._since = 0.0
         self._asked = 0.0
+        self._newest = 0.0
+        self._held_s = 0.0
+        self._failed = 0
         self.interval_s = terms.min_s
         """From the begin of one save to that of the next; only `auto` counts by it."""
         if known:
@@ -81,7 +85,8 @@ class SavePace:
 
         `is_waited`: the caller waited for the disk. That counts where no save goes without it.
         """
-        self._since = began
+        self._since = self._newest = began
+        self._held_s = now - began
         if stall_s is None:
             return
         (self._waited if is_waited else self._stalls).append(stall_s)
@@ -89,13 +94,24 @@ class SavePace:
         self.interval_s = self._chosen(now, self.interval_s)
 
     def ended(self, saved: Saved, now: float) -> None:
-        """Note how a save ended. After one that failed the next comes soon."""
+        """Note how a save ended. After one that failed the next comes soon, at first."""
         if saved.ok:
             self._disk.append(saved.seconds)
             # The save has made it longer already: only what the disk needs can do so here.
             self.interval_s = self._chosen(now, self.interval_s / GROWTH)
+            self._failed = 0
         elif saved.outcome == "failed":
-            self._since = min(self._since, now - self.interval_s + self._terms.min_s)
+            self._failed += 1
+            self._since = (
+                now + self._wait_s(max(saved.seconds, now - self._newest)) - self.interval_s
+            )
+
+    def _wait_s(self, failed_s: float) -> float:
+        """How long to wait after some failed saves in a row, the last of which took so long."""
+        terms = self._terms
+        wait_s = max(terms.min_s * 2 ** min(self._failed, 30), failed_s / DISK_SHARE)
+        # The interval is long enough, unless training stood still for the save.
+        return min(wait_s, max(self.interval_s, self._held_s / DISK_SHARE), terms.max_s)
 
     def told(self, *, is_asked: bool) -> SavesTold:
         """What the supervisor is told; `is_asked`: the loop goes by `is_due`."""

@@ -156,8 +156,44 @@ def test_after_a_save_that_failed_the_next_one_comes_soon() -> None:
     began = clock.saves[-1][1]
     clock.now = began + 10
     clock.pace.ended(Saved("failed", 1, Path("c"), "full"), clock.now)
-    clock.train(100, 0.5, 2.0)
-    assert clock.saves[-1][1] - began == pytest.approx(70, abs=1)
+    clock.train(150, 0.5, 2.0)
+    assert clock.saves[-1][1] - began == pytest.approx(130, abs=1)
+
+
+def failing(pace: SavePace, times: int, failed_s: float, *, holds: bool) -> list[float]:
+    """From the end of each failed save to the begin of the next; `holds`: training stood still."""
+    now, waits = 0.0, []
+    pace.is_due(0, now)
+    while len(waits) < times:
+        ended = now
+        while not pace.is_due(0, now):
+            now += 1.0
+        waits.append(now - ended)
+        pace.taken(now, now + failed_s if holds else now, None if holds else 2.0)
+        now += failed_s
+        pace.ended(Saved("failed", 1, Path("c"), "full"), now)
+    return waits[1:]
+
+
+def test_saves_that_fail_come_more_and_more_seldom() -> None:
+    """Twice the shortest interval, then twice as long each time, never longer than the interval."""
+    terms = SaveTerms(max_s=600.0, save_s=100.0, interval_s=600.0)
+    pace = SavePace("auto", terms)
+    assert failing(pace, 7, 1.0, holds=True) == pytest.approx([120, 240, 480, 600, 600, 600], abs=2)
+    pace.ended(saved(1.0), 0.0)
+    pace.ended(Saved("failed", 1, Path("c"), "full"), 0.0)
+    assert failing(pace, 2, 1.0, holds=True) == pytest.approx([240], abs=2)
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_save_that_fails_slowly_is_not_made_again_each_minute(*, holds: bool) -> None:
+    """It holds training up for a fifth of the time at most; else the interval is long enough."""
+    terms = SaveTerms(save_s=2.0, interval_s=3000.0)
+    waits = failing(SavePace("auto", terms), 4, 500.0, holds=holds)
+    assert waits == pytest.approx([2000.0] * 3, abs=2)
+    first = failing(SavePace("auto"), 4, 300.0, holds=holds)
+    assert min(first) >= (1200 if holds else 60) - 2
+    assert max(first) <= 1202
 
 
 def test_what_the_attempt_before_has_learned_counts_from_the_start() -> None:
