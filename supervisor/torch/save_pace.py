@@ -11,6 +11,7 @@ from supervisor.core.rules.save_interval import (
     best_interval_s,
     chosen_interval_s,
     usual_s,
+    within,
 )
 from supervisor.core.save_terms import SAVE_TERMS, SavesTold, SaveTerms
 from supervisor.torch.outcome import Saved
@@ -18,6 +19,7 @@ from supervisor.torch.outcome import Saved
 # The usual one of so many counts: one slow moment of the disk must not change the interval.
 _SAVES = 8
 _STEPS = 9
+_AHEAD_MOST = 100
 NEVER = 1 << 30
 
 
@@ -69,14 +71,16 @@ class SavePace:
     def steps_ahead(self, step: int, *, is_due: bool) -> int:
         """After how many steps to look again. Up to then no save comes, whatever the pace does.
 
-        It is half of the way to the next save, so that a pace that changes is noticed in time.
+        It is half of the way to the next save, so that a pace that changes is noticed in time, and
+        not far: a save may fail, and the first steps may be much quicker than the others.
         """
         if not self.is_auto:
             return self._steps - step % self._steps if self._steps else NEVER
         if not self._step_times or (step_s := usual_s(self._step_times)) <= 0:
             return 1
         left_s = self.interval_s if is_due else self.interval_s - (self._asked - self._since)
-        return min(max(int(left_s / step_s / 2), 1), NEVER)
+        ahead_s = min(left_s / 2, self._terms.min_s)
+        return int(within(ahead_s / step_s, _AHEAD_MOST, least=1))
 
     def taken(
         self, began: float, now: float, stall_s: float | None, *, is_waited: bool = False
@@ -152,9 +156,17 @@ def terms_given() -> SaveTerms | None:
     return SaveTerms() if given is None else given
 
 
+def ranks() -> int:
+    """How many processes train, as torchrun and its like say."""
+    return _count("WORLD_SIZE") or 1
+
+
 def nodes_here() -> int:
     """How many machines train, as torchrun and its like say."""
-    ranks, here = (os.environ.get(name, "") for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
-    if not (ranks.isdecimal() and here.isdecimal()) or int(here) < 1:
-        return 1
-    return max(-(-int(ranks) // int(here)), 1)
+    here = _count("LOCAL_WORLD_SIZE")
+    return -(-ranks() // here) if here else 1
+
+
+def _count(name: str) -> int:
+    text = os.environ.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 10 else 0

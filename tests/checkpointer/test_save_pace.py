@@ -13,6 +13,7 @@ from supervisor.core.save_terms import SAVE_TERMS, SaveTerms
 from supervisor.torch.outcome import Saved
 from supervisor.torch.save_pace import NEVER, SavePace, nodes_here, terms_given
 
+GROWN = SaveTerms(save_s=30.0, interval_s=2000.0)
 DAILY = SaveTerms(failures=100, trained_s=100 * 3600.0, recovery_s=30.0)
 
 
@@ -263,7 +264,32 @@ def test_ranks_that_look_now_and_then_save_at_the_right_time(factor: float) -> N
     # Only in the interval in which the steps became slower a save may come late.
     assert len(late) <= (factor > 1)
     assert all(100 < one < 100 + factor / 2 * 100 for one in late)
-    assert looks < 16 * (len(between) + 1)
+    assert looks < 16 * (len(between) + 1) + 20_000 / 100
+
+
+def test_ranks_look_again_in_time_for_a_save_that_failed() -> None:
+    """It comes again after twice the shortest interval, long before half of the usual one."""
+    pace, last, now, look_at, due = SavePace("auto", GROWN), 0.0, 0.0, 1, []
+    for step in range(1, 4000):
+        now += 1.0
+        is_due = pace.is_due(step, now)
+        if step < look_at:
+            continue
+        look_at = step + pace.steps_ahead(step, is_due=is_due)
+        if is_due:
+            due.append(now - last)
+            last = now
+            pace.taken(now, now, None)
+            pace.ended(Saved("failed", 1, Path("c"), "full"), now)
+    assert due[1:4] == pytest.approx([120, 240, 480], abs=2)
+
+
+def test_quick_first_steps_do_not_postpone_the_next_look() -> None:
+    """Batches that are skipped take a moment each, and the steps after them minutes."""
+    pace = SavePace("auto")
+    for step in range(1, 1000):
+        ahead = pace.steps_ahead(step, is_due=pace.is_due(step, step * 1e-5))
+    assert 1 <= ahead <= 100
 
 
 def test_looking_at_a_number_of_steps() -> None:
