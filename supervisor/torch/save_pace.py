@@ -113,7 +113,7 @@ class SavePace:
     def _wait_s(self, failed_s: float) -> float:
         """How long to wait after some failed saves in a row, the last of which took so long."""
         terms = self._terms
-        wait_s = max(terms.min_s * 2 ** min(self._failed, 30), failed_s / DISK_SHARE)
+        wait_s = max(terms.min_s * 2.0 ** min(self._failed, 30), failed_s / DISK_SHARE)
         # The interval is long enough, unless training stood still for the save.
         return min(wait_s, max(self.interval_s, self._held_s / DISK_SHARE), terms.max_s)
 
