@@ -1,6 +1,9 @@
-"""How long the last attempt trained, if it left no save: the next one has to save before that."""
+"""How long the last attempt trained, and what it saved: the next one has to save before it ends.
 
-from dataclasses import dataclass
+Ends often come regularly: a machine's limit, a leak of memory.
+"""
+
+from dataclasses import dataclass, replace
 
 from supervisor.core.entries.attempt import (
     AttemptEndedEntry,
@@ -9,6 +12,7 @@ from supervisor.core.entries.attempt import (
     FirstStepEntry,
 )
 from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.saves import ProgressEntry
 from supervisor.core.measured_recovery import is_mistake
 from supervisor.core.vocabulary import Failure
 
@@ -21,20 +25,34 @@ class LastTraining:
     """None: no attempt has ended yet, or the last one was completed or saved at its stop."""
     startup_s: float | None = None
     """How long the present attempt took to its first step. None: it has made none."""
+    has_saved: bool = False
+    """Whether a save has become durable since the last first step."""
+
+    def first_interval_s(self, last_s: float | None, min_s: float) -> float | None:
+        """The interval to begin with, after one of `last_s` was chosen; None if none was.
+
+        At most half of the time that was trained, which leaves room for the save itself; the
+        shortest one after a training in which no save became durable.
+        """
+        if last_s is None or self.lasted_s is None:
+            return last_s
+        return min(last_s, max(self.lasted_s / 2, min_s) if self.has_saved else min_s)
 
     def with_entry(self, entry: Entry) -> "LastTraining":
         """The same with one more entry of the ledger; the same object if it tells nothing."""
         match entry:
             case AttemptStartedEntry():
-                return LastTraining(self.lasted_s)
+                return replace(self, startup_s=None)
             case FirstStepEntry():
                 return LastTraining(self.lasted_s, entry.startup_s or 0.0)
+            case ProgressEntry():
+                return replace(self, has_saved=True)
             case AttemptUnwatchedEntry():
-                return LastTraining(0.0)  # nobody saw when it ended
+                return replace(self, lasted_s=0.0)  # nobody saw when it ended
             case AttemptEndedEntry() if entry.saved or entry.failure is Failure.COMPLETED:
                 return LastTraining()
             case AttemptEndedEntry() if not is_mistake(entry):
-                return LastTraining(self._lasted_s(entry))
+                return replace(self, lasted_s=self._lasted_s(entry))
             case _:
                 return self
 

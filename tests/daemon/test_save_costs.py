@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from supervisor.core.entries.attempt import (
     FirstStepEntry,
 )
 from supervisor.core.entries.entry import Entry, Stamped
-from supervisor.core.entries.saves import AutoInterval, SaveIntervalEntry
+from supervisor.core.entries.saves import AutoInterval, ProgressEntry, SaveIntervalEntry
 from supervisor.core.entries.trainer import RecoveryEntry
 from supervisor.core.history import History
 from supervisor.core.json_form import from_json
@@ -237,7 +238,9 @@ def attempt_of(
         now += 1.0
         if pace.is_due(0, now):
             began, now = now, now + save_s
-            saves += now < lives_s
+            if now < lives_s:
+                saves += 1
+                ledger.append(Stamped(ProgressEntry(step=number)))
             pace.taken(began, now, save_s)
             chosen = AutoInterval(save_s=save_s)
             ledger.append(Stamped(SaveIntervalEntry(interval_s=pace.interval_s, auto=chosen)))
@@ -265,21 +268,35 @@ def test_a_run_that_dies_regularly_saves_in_each_attempt(end: Entry) -> None:
         ledger.append(Stamped(end, 1000.0 * number))
 
 
+def test_a_save_that_takes_most_of_an_attempt_is_begun_in_time() -> None:
+    """Saves of 400 s, an end after 600 s each: at most one attempt in a row is lost."""
+    ledger, kept = list[Stamped](), []
+    for number in range(1, 9):
+        kept.append(attempt_of(ledger, number, 400.0, 600.0)[1] > 0)
+        ledger.append(Stamped(replace(DEATH, duration_s=640.0), 1000.0 * number))
+    assert all(one or other for one, other in pairwise(kept))
+
+
 def test_what_an_end_says_of_the_next_interval() -> None:
     """Deaths in the start and mistakes say nothing, an end with a save lifts the bound."""
     chosen = SaveIntervalEntry(interval_s=480.0, auto=AutoInterval(save_s=1.0))
     step, died = FirstStepEntry(startup_s=40.0), replace(DEATH, duration_s=240.0)
     mistake = replace(died, failure=Failure.CONFIGURATION, first_step=False)
     saved = replace(died, stop_requested=StopSource.SIGTERM, saved=True)
+    kept = ProgressEntry(step=5)
+    later = AttemptStartedEntry(attempt=2)
     for entries, interval_s in (
         ((chosen,), 480.0),
-        ((chosen, step, died), 100.0),
-        ((chosen, step, replace(died, duration_s=90.0)), 60.0),
-        ((chosen, step, died, AttemptStartedEntry(attempt=2), replace(died, duration_s=9.0)), 100),
-        ((chosen, step, died, AttemptStartedEntry(attempt=2), mistake), 100.0),
+        ((chosen, step, kept, died), 100.0),
+        ((chosen, step, died, kept), 100.0),
+        ((chosen, step, died), 60.0),
+        ((chosen, step, kept, died, later, step, died), 60.0),
+        ((chosen, step, kept, replace(died, duration_s=90.0)), 60.0),
+        ((chosen, step, kept, died, later, replace(died, duration_s=9.0)), 100),
+        ((chosen, step, kept, died, later, mistake), 100.0),
         ((chosen, mistake), 480.0),
         ((chosen, step, died, step, saved), 480.0),
-        ((chosen, step, replace(died, duration_s=9000.0)), 480.0),
+        ((chosen, step, kept, replace(died, duration_s=9000.0)), 480.0),
     ):
         live = Training(fold([Stamped(entries[0])]))
         for entry in entries[1:]:

@@ -76,15 +76,6 @@ def chosen_interval_s(
     return min(max(best_s, least_s), most_s)
 
 
-def first_interval_s(last_s: float, min_s: float, lasted_s: float | None) -> float:
-    """The interval with which an attempt may begin, after one that has chosen `last_s`.
-
-    `lasted_s`: how long that one trained, if it left no save at its end. Half of it leaves room for
-    the save itself. A run that dies regularly would else never save before it dies.
-    """
-    return last_s if lasted_s is None else min(last_s, max(lasted_s / 2, min_s))
-
-
 def usual_s(times: Iterable[float]) -> float:
     """The usual one of some times, the oldest first: the median, of two middle ones the shorter.
 

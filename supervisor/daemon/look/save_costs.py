@@ -18,7 +18,6 @@ from supervisor.core.rules.save_interval import (
     RECOVERY_S,
     best_interval_s,
     best_steps,
-    first_interval_s,
     mean_time_to_failure_s,
     usual_s,
     within,
@@ -100,14 +99,9 @@ class SaveCosts:
             trained_s=round(_trained_s(state.account), 1),
             recovery_s=round(self.recovery_s(state), 1),
             save_s=self.save_s,
-            interval_s=self._first_interval_s(wanted.interval_min),
+            interval_s=self._last_training.first_interval_s(self._recorded, wanted.interval_min),
         )
         return json.dumps(to_json(terms))
-
-    def _first_interval_s(self, min_s: float) -> float | None:
-        if self._recorded is None:
-            return None
-        return first_interval_s(self._recorded, min_s, self._last_training.lasted_s)
 
     def look(self, attempt: RunningAttempt) -> None:
         """Take in how long the last save took, and what a `Checkpointer` tells."""
