@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.report import OURS, Report, Row
-from supervisor.core.rules.save_interval import DAY_S, best_interval_s
+from supervisor.core.last_training import LastTraining
+from supervisor.core.rules.save_interval import DAY_S, LEAST_S, best_interval_s
 from supervisor.core.save_terms import SaveTerms
 from supervisor.torch.save_pace import SavePace
 
@@ -69,12 +70,13 @@ class FoundByItself:
         """The attempt ended after so long: the next one is told what is known."""
         self._failures += 1
         self._trained_s += attempt_s
+        last = LastTraining(attempt_s, has_saved=self._now > 0)
         terms = SaveTerms(
             failures=self._failures,
             trained_s=self._trained_s,
             recovery_s=self._scenario.recovery_s,
             save_s=self._scenario.save_s,
-            interval_s=self._pace.interval_s,
+            interval_s=last.first_interval_s(self._pace.interval_s, LEAST_S),
         )
         self._pace, self._now = SavePace("auto", terms), 0.0
         self._pace.is_due(0, 0.0)

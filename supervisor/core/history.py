@@ -7,6 +7,7 @@ from supervisor.core.ending import Doubt
 from supervisor.core.entries.saves import SaveIntervalEntry
 from supervisor.core.entries.trainer import DescribedEntry
 from supervisor.core.last_good import LastGood
+from supervisor.core.last_training import LastTraining
 from supervisor.core.learned import Learned
 from supervisor.core.look_facts import HungAt
 from supervisor.core.measured_recovery import Recoveries
@@ -172,6 +173,7 @@ class History:
     deaths: int = 0
     """Attempts that died of a failure, with nobody asking them to stop."""
     recoveries: Recoveries = field(default_factory=Recoveries)
+    last_training: LastTraining = field(default_factory=LastTraining)
     chosen: SaveIntervalEntry | None = None
     """What the trainer chose last for the time between its saves, in `interval: auto`."""
     counters: CountersBySource = field(default_factory=dict, hash=False)

@@ -78,6 +78,9 @@ def fold(ledger: Iterable[Stamped]) -> History:
         recoveries = history.recoveries.with_entry(noted.entry, noted.wall)
         if recoveries is not history.recoveries:
             history = replace(history, recoveries=recoveries)
+        last_training = history.last_training.with_entry(noted.entry)
+        if last_training is not history.last_training:
+            history = replace(history, last_training=last_training)
         first = history.first_attempt_wall
         if first is not None and 0.0 < noted.wall < first:
             # The clock was set back: files of this run may be as old as this entry, but not older.

@@ -26,7 +26,7 @@ from supervisor.torch.pace import Pace
 from supervisor.torch.persisting import Persisting
 from supervisor.torch.place import own_root, settle
 from supervisor.torch.request import SaveRequest, make_request, writer_of
-from supervisor.torch.save_pace import SavePace, nodes_here, terms_given
+from supervisor.torch.save_pace import SavePace, nodes_here, ranks, terms_given
 from supervisor.torch.save_telling import SaveTelling
 from supervisor.torch.sources import Source, StateSources
 from supervisor.torch.streaming import save_directly
@@ -35,6 +35,11 @@ from supervisor.worker import Worker
 _log = logging.getLogger("supervisor.torch")
 # SGD without momentum never gets a state: after so many steps its state is not waited for.
 _STEPS_TO_WAIT = 4
+_DECIDES_ALONE = (
+    "this rank decides by its own clock when to save, and other ranks cannot know; if they take"
+    " part in a save (a state that is gathered), ask a SaveAgreement on each rank, or they wait"
+    " for each other for ever"
+)
 
 
 class Checkpointer:
@@ -67,7 +72,7 @@ class Checkpointer:
         self._pace = Pace(snapshot_steps)
         self._saves = SavePace(save_steps, terms_given(), nodes_here())
         self._telling = SaveTelling()
-        self._is_asked = False
+        self._is_asked = self._is_agreed = False
         self._patience_s = patience_s
         self._is_patient = True
         self._is_owed = False
@@ -117,7 +122,13 @@ class Checkpointer:
         if not self._is_asked:
             self._is_asked = True
             self._telling.tell(self._saves.told(is_asked=True))
+            if self._saves.is_auto and not self._is_agreed and ranks() > 1:
+                _log.warning(_DECIDES_ALONE)
         return is_due
+
+    def join_agreement(self) -> None:
+        """Note that a `SaveAgreement` tells the other ranks when a save is due."""
+        self._is_agreed = True
 
     def steps_to_look(self, step: int, *, is_due: bool) -> int:
         """After how many steps a `SaveAgreement` asks the other ranks again."""
@@ -237,8 +248,9 @@ class Checkpointer:
             stall_s = time.monotonic() - began_s
         if request.is_wanted:
             now = time.monotonic()
-            is_unlike = wait or (saved is not None and not saved.ok)
-            self._saves.taken(began_s, now, None if is_unlike else stall_s)
+            held_s = now - began_s if wait else stall_s
+            is_failed = saved is not None and not saved.ok
+            self._saves.taken(began_s, now, None if is_failed else held_s, is_waited=wait)
             if saved is not None:
                 self._saves.ended(saved, now)
             self._telling.tell(self._saves.told(is_asked=self._is_asked))

@@ -11,9 +11,9 @@ import torch.distributed as dist
 from supervisor.torch import Checkpointer, SaveAgreement
 
 
-def main(rank: int, out: Path) -> None:
+def main(rank: int, out: Path, backend: str) -> None:
     """Train 300 steps; rank 0 is now slow, now quick, and only its clock counts."""
-    dist.init_process_group("gloo", init_method=f"file://{out}.store", rank=rank, world_size=2)
+    dist.init_process_group(backend, init_method=f"file://{out}.store", rank=rank, world_size=2)
     torch.manual_seed(0)
     model = torch.nn.Linear(8, 8)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
@@ -52,4 +52,4 @@ def main(rank: int, out: Path) -> None:
     dist.destroy_process_group()
 
 
-main(int(sys.argv[1]), Path(sys.argv[2]))
+main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

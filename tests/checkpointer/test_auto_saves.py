@@ -16,6 +16,7 @@ from supervisor.core.json_form import from_json, to_json
 from supervisor.core.rules.save_interval import best_interval_s
 from supervisor.core.save_terms import SAVE_TERMS, SAVES_TOLD, SavesTold, SaveTerms
 from supervisor.torch import Checkpointer, SaveAgreement, checkpointer, load
+from supervisor.torch.save_agreement import device_kind
 from tests.checkpointer.conftest import Training, assert_same
 
 Make = Callable[..., Checkpointer]
@@ -88,6 +89,30 @@ def test_a_loop_saves_when_the_formula_says(
     assert said.interval_s == pytest.approx(best_s, rel=0.02)
 
 
+def test_a_loop_that_waits_for_each_save_finds_its_interval_too(
+    make: Make, heartbeats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait is what a save costs such a loop."""
+    clock = ControlledCost(save_s=3.0)
+    monkeypatch.setattr(checkpointer, "time", SimpleNamespace(monotonic=clock.monotonic))
+    training = Training()
+    keep = make({**training.sources, "slow.pt": clock.collect}, snapshot_steps=0)
+    between = []
+    for _ in range(400):
+        step = training.step()
+        clock.now += 10.0
+        if keep.is_save_due(step):
+            between.append(step)
+            taken = keep.save(step, wait=True)
+            assert taken.saved is not None
+            assert taken.saved.ok
+    best_s = best_interval_s(3.0, TERMS.mttf_s(4000.0), TERMS.recovery_s)
+    assert (between[-1] - between[-2]) * 10 + 3 == pytest.approx(best_s, abs=13)
+    said = told(heartbeats)
+    assert said is not None
+    assert (said.auto, said.save_s) == (True, 3.0)
+
+
 def test_it_tells_at_once_that_it_follows(make: Make, heartbeats: Path) -> None:
     """The supervisor must not say that the key has no effect before the first save."""
     training = Training()
@@ -106,12 +131,15 @@ def test_a_loop_that_calls_save_by_itself_says_so(make: Make, heartbeats: Path) 
     keep.save(training.step(), wait=True)
     said = told(heartbeats)
     assert said is not None
-    assert (said.auto, said.save_s) == (False, None)
+    assert said.auto is False
+    waited_s = said.save_s
+    assert waited_s is not None
+    assert waited_s > 0
     keep.save(training.step())
     said = told(heartbeats)
     assert said is not None
     assert said.save_s is not None
-    assert said.save_s > 0
+    assert 0 < said.save_s != waited_s
 
 
 def test_a_heartbeat_directory_that_is_gone_costs_nothing(make: Make, heartbeats: Path) -> None:
@@ -172,13 +200,14 @@ def test_a_resume_with_another_interval_is_bit_equal(
     assert_same(again.state(), alone.state())
 
 
-def test_two_ranks_agree(tmp_path: Path, out: Path) -> None:
+@pytest.mark.parametrize("backend", ["gloo", "cpu:gloo"])
+def test_two_ranks_agree(out: Path, backend: str) -> None:
     """Both save at the same steps, by rank 0's clock, and exchange words at few of all steps."""
     terms = SaveTerms(min_s=0.1, max_s=0.2)
     environ = {**os.environ, "PYTHONPATH": str(ROOT), SAVE_TERMS: json.dumps(to_json(terms))}
     ranks = [
         subprocess.Popen(
-            [sys.executable, str(AGREEING), str(rank), str(out)],
+            [sys.executable, str(AGREEING), str(rank), str(out), backend],
             env={**environ, "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"},
             stdout=subprocess.PIPE,
             text=True,
@@ -202,3 +231,42 @@ def test_an_agreement_of_one(make: Make, out: Path) -> None:
     assert [step for step in range(1, 21) if saves.is_due(step)] == [5, 10, 15, 20]
     with pytest.raises(ValueError, match="first rank"):
         SaveAgreement(None)
+
+
+def test_steps_that_begin_again_are_asked_of_again(make: Make) -> None:
+    """A second stage of a training counts from 1."""
+    saves = SaveAgreement(make(Training().sources, save_steps=5))
+    assert [step for step in (*range(1, 9), *range(1, 13)) if saves.is_due(step)] == [5, 5, 10]
+
+
+@pytest.mark.parametrize(
+    ("backends", "kind"),
+    [("cpu:gloo,cuda:nccl", "cpu"), ("cuda:nccl", "cuda"), ("cpu:gloo", "cpu"), ("xpu:xccl", "xpu"),
+     ("cuda:gloo,cpu:gloo", "cpu")],
+)  # fmt: skip
+def test_words_are_exchanged_on_a_device_that_the_group_takes(backends: str, kind: str) -> None:
+    """The backend's name says it for each kind of device."""
+    assert device_kind(backends) == kind
+
+
+@pytest.mark.parametrize(
+    ("ranks", "save_steps", "agrees", "warned"),
+    [("2", "auto", False, 1), ("2", "auto", True, 0), ("1", "auto", False, 0), ("2", 5, False, 0)],
+)
+def test_a_rank_that_decides_alone_is_warned_of_once(
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    ranks: str,
+    save_steps: int | str,
+    *,
+    agrees: bool,
+    warned: int,
+) -> None:
+    """Other ranks would wait for ever in what gathers a state."""
+    monkeypatch.setenv("WORLD_SIZE", ranks)
+    keep = make(Training().sources, save_steps=save_steps)
+    asked = SaveAgreement(keep).is_due if agrees else keep.is_save_due
+    for step in range(1, 9):
+        asked(step)
+    assert caplog.text.count("SaveAgreement") == warned

@@ -1,6 +1,7 @@
 """When the loop saves: by a number of steps, or by what saves cost and how often a run fails."""
 
 import json
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from supervisor.core.save_terms import SAVE_TERMS, SaveTerms
 from supervisor.torch.outcome import Saved
 from supervisor.torch.save_pace import NEVER, SavePace, nodes_here, terms_given
 
+GROWN = SaveTerms(save_s=30.0, interval_s=2000.0)
 DAILY = SaveTerms(failures=100, trained_s=100 * 3600.0, recovery_s=30.0)
 
 
@@ -111,6 +113,42 @@ def test_saves_do_not_queue_for_a_slow_disk() -> None:
     assert pace.interval_s == 2400
 
 
+def test_saves_that_are_waited_for_count_where_there_are_no_others() -> None:
+    """A first save that was waited for is forgotten once one goes without; the seed is not kept."""
+    waiting, mixed = SavePace("auto", DAILY), SavePace("auto", DAILY)
+    for _ in range(12):
+        waiting.taken(0.0, 0.0, 5.0, is_waited=True)
+    best_s = best_interval_s(5.0, DAILY.mttf_s(), DAILY.recovery_s)
+    assert waiting.interval_s == pytest.approx(best_s)
+    mixed.taken(0.0, 0.0, 50.0, is_waited=True)
+    mixed.taken(0.0, 0.0, 0.5)
+    mixed.taken(0.0, 0.0, 50.0, is_waited=True)
+    assert mixed.told(is_asked=True).save_s == 0.5
+    seeded = SavePace("auto", SaveTerms(save_s=0.5, interval_s=60.0))
+    for _ in range(4):
+        seeded.taken(0.0, 0.0, 5.0, is_waited=True)
+    assert seeded.told(is_asked=True).save_s == 5.0
+
+
+def test_where_only_the_disk_is_known_it_counts() -> None:
+    """A save at the end of an epoch took the disk ten minutes, and nothing else was timed."""
+    pace = SavePace("auto", DAILY)
+    pace.ended(saved(600.0), 0.0)
+    assert pace.interval_s == 2400
+
+
+def test_a_save_that_failed_makes_it_no_longer() -> None:
+    """Growing comes from saves alone, each of which counts once."""
+    pace = SavePace("auto", DAILY)
+    pace.taken(0.0, 10.0, 10.0)
+    pace.ended(saved(1.0), 11.0)
+    assert pace.interval_s == 120
+    for _ in range(5):
+        pace.taken(0.0, 1.0, None)
+        pace.ended(Saved("failed", 1, Path("c"), "full"), 1.0)
+    assert pace.interval_s == 120
+
+
 def test_after_a_save_that_failed_the_next_one_comes_soon() -> None:
     """Else a full disk for a moment would cost hours of training."""
     clock = Clock(SavePace("auto"))
@@ -119,18 +157,57 @@ def test_after_a_save_that_failed_the_next_one_comes_soon() -> None:
     began = clock.saves[-1][1]
     clock.now = began + 10
     clock.pace.ended(Saved("failed", 1, Path("c"), "full"), clock.now)
-    clock.train(100, 0.5, 2.0)
-    assert clock.saves[-1][1] - began == pytest.approx(70, abs=1)
+    clock.train(150, 0.5, 2.0)
+    assert clock.saves[-1][1] - began == pytest.approx(130, abs=1)
+
+
+def failing(pace: SavePace, times: int, failed_s: float, *, holds: bool) -> list[float]:
+    """From the end of each failed save to the begin of the next; `holds`: training stood still."""
+    now, waits = 0.0, []
+    pace.is_due(0, now)
+    while len(waits) < times:
+        ended = now
+        while not pace.is_due(0, now):
+            now += 1.0
+        waits.append(now - ended)
+        pace.taken(now, now + failed_s if holds else now, None if holds else 2.0)
+        now += failed_s
+        pace.ended(Saved("failed", 1, Path("c"), "full"), now)
+    return waits[1:]
+
+
+def test_saves_that_fail_come_more_and_more_seldom() -> None:
+    """Twice the shortest interval, then twice as long each time, never longer than the interval."""
+    terms = SaveTerms(max_s=600.0, save_s=100.0, interval_s=600.0)
+    pace = SavePace("auto", terms)
+    assert failing(pace, 7, 1.0, holds=True) == pytest.approx([120, 240, 480, 600, 600, 600], abs=2)
+    pace.ended(saved(1.0), 0.0)
+    pace.ended(Saved("failed", 1, Path("c"), "full"), 0.0)
+    assert failing(pace, 2, 1.0, holds=True) == pytest.approx([240], abs=2)
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_save_that_fails_slowly_is_not_made_again_each_minute(*, holds: bool) -> None:
+    """It holds training up for a fifth of the time at most; else the interval is long enough."""
+    terms = SaveTerms(save_s=2.0, interval_s=3000.0)
+    waits = failing(SavePace("auto", terms), 4, 500.0, holds=holds)
+    assert waits == pytest.approx([2000.0] * 3, abs=2)
+    first = failing(SavePace("auto"), 4, 300.0, holds=holds)
+    assert min(first) >= (1200 if holds else 60) - 2
+    assert max(first) <= 1202
 
 
 def test_what_the_attempt_before_has_learned_counts_from_the_start() -> None:
-    """The first save comes at the usual time, and growing goes on from there."""
-    terms = SaveTerms(failures=3, trained_s=86_400.0, save_s=2.0, interval_s=480.0)
+    """The first save comes after the interval of before; only that save makes it longer."""
+    terms = SaveTerms(failures=0, trained_s=86_400.0, save_s=2.0, interval_s=480.0)
     pace = SavePace(10, terms)
     best = best_interval_s(2.0, terms.mttf_s(), terms.recovery_s)
     assert pace.is_auto
-    assert pace.interval_s == pytest.approx(min(best, 960.0))
-    assert SavePace("auto", SaveTerms(save_s=2.0)).interval_s == 120
+    assert best > 960
+    assert pace.interval_s == 480
+    pace.taken(0.0, 0.0, 2.0)
+    assert pace.interval_s == 960
+    assert SavePace("auto", SaveTerms(save_s=2.0)).interval_s == 60
 
 
 def test_more_machines_fail_more_often() -> None:
@@ -161,7 +238,7 @@ def test_terms_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terms_given() is None
     monkeypatch.setenv(SAVE_TERMS, json.dumps({**to_json(DAILY), "of_a_later_version": 1}))
     assert terms_given() == DAILY
-    for torn in ("{", "[]", "null", "7"):
+    for torn in ("{", "[]", "null", "7", "[" * 100_000):
         monkeypatch.setenv(SAVE_TERMS, torn)
         assert terms_given() == SaveTerms()
 
@@ -187,7 +264,32 @@ def test_ranks_that_look_now_and_then_save_at_the_right_time(factor: float) -> N
     # Only in the interval in which the steps became slower a save may come late.
     assert len(late) <= (factor > 1)
     assert all(100 < one < 100 + factor / 2 * 100 for one in late)
-    assert looks < 16 * (len(between) + 1)
+    assert looks < 16 * (len(between) + 1) + 20_000 / 100
+
+
+def test_ranks_look_again_in_time_for_a_save_that_failed() -> None:
+    """It comes again after twice the shortest interval, long before half of the usual one."""
+    pace, last, now, look_at, due = SavePace("auto", GROWN), 0.0, 0.0, 1, []
+    for step in range(1, 4000):
+        now += 1.0
+        is_due = pace.is_due(step, now)
+        if step < look_at:
+            continue
+        look_at = step + pace.steps_ahead(step, is_due=is_due)
+        if is_due:
+            due.append(now - last)
+            last = now
+            pace.taken(now, now, None)
+            pace.ended(Saved("failed", 1, Path("c"), "full"), now)
+    assert due[1:4] == pytest.approx([120, 240, 480], abs=2)
+
+
+def test_quick_first_steps_do_not_postpone_the_next_look() -> None:
+    """Batches that are skipped take a moment each, and the steps after them minutes."""
+    pace = SavePace("auto")
+    for step in range(1, 1000):
+        ahead = pace.steps_ahead(step, is_due=pace.is_due(step, step * 1e-5))
+    assert 1 <= ahead <= 100
 
 
 def test_looking_at_a_number_of_steps() -> None:
@@ -195,3 +297,21 @@ def test_looking_at_a_number_of_steps() -> None:
     assert SavePace(7).steps_ahead(3, is_due=False) == 4
     assert SavePace(7).steps_ahead(7, is_due=True) == 7
     assert SavePace(0).steps_ahead(7, is_due=False) == NEVER
+
+
+@pytest.mark.parametrize("absurd", [-1e6, -1.0, 0.0, 1e200, 1e299])
+@pytest.mark.parametrize("name", [field.name for field in fields(SaveTerms)])
+def test_terms_that_cannot_be_end_no_training(
+    name: str, absurd: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stands in the variable, the loop saves now and then, and not at each step."""
+    number = int(absurd) if name == "failures" else absurd
+    monkeypatch.setenv(SAVE_TERMS, json.dumps({"save_s": 2.0, "interval_s": 90.0, name: number}))
+    clock = Clock(SavePace("auto", terms_given()))
+    clock.train(7200, 1.0, 2.0)
+    # A shortest interval of years is what was asked for.
+    assert bool(clock.saves) is not (name == "min_s" and absurd > 1)
+    assert len(clock.saves) < 130
+    assert clock.pace.steps_ahead(clock.step, is_due=False) >= 1
+    clock.pace.ended(Saved("failed", 1, Path("c"), "full"), clock.now)
+    assert (clock.pace.told(is_asked=True).interval_s or 0.0) > 0

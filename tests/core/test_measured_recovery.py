@@ -1,5 +1,7 @@
 """How long a run takes to train again, by its ledger; and what is said of the best interval."""
 
+from dataclasses import replace
+
 import pytest
 
 from supervisor.core.entries.attempt import AttemptEndedEntry, AttemptStartedEntry, FirstStepEntry
@@ -55,6 +57,31 @@ def test_a_failure_in_the_start_is_part_of_the_next_recovery() -> None:
     assert recoveries((0, DEATH), (-500, STEP)).usual_s is None
     asked = StopRequestedEntry(by=StopSource.INTENT)
     assert recoveries((0, asked), (10, DEATH), (30, STEP)).usual_s == 20
+
+
+def test_a_clock_that_was_set_measures_no_recovery() -> None:
+    """An entry without a time says nothing, nor does a recovery of more than a day."""
+    for died, began in ((0.0, 50.0), (1000.0, 0.0), (1000.0, 88_000.0), (1000.0, 999.0)):
+        seen = [Stamped(DEATH, wall=died), Stamped(STEP, wall=began)]
+        assert fold(seen).recoveries == Recoveries()
+        assert fold([*seen, Stamped(DEATH, 2e6), Stamped(STEP, 2e6 + 9)]).recoveries.usual_s == 9
+    assert recoveries((0, DEATH), (86_400, STEP)).usual_s == 86_400
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [Failure.CONFIGURATION, Failure.INCOMPATIBLE_SOFTWARE, Failure.BUILD_FAILED,
+     Failure.ACCESS_DENIED, Failure.CHECKPOINT_MISMATCH],
+)  # fmt: skip
+def test_a_mistake_before_the_first_step_is_no_failure_of_the_training(failure: Failure) -> None:
+    """A wrong key three times over must not have the training save four times as often."""
+    early = AttemptEndedEntry(attempt=1, failure=failure, first_step=False)
+    assert fold([Stamped(early, wall=1000.0)] * 3).deaths == 0
+    assert recoveries((0, early), (60, STEP)).usual_s is None
+    for late in (replace(early, first_step=True), replace(early, step=7)):
+        assert fold([Stamped(late, wall=1000.0)]).deaths == 1
+    crash = replace(early, failure=Failure.EXCEPTION)
+    assert fold([Stamped(crash, wall=1000.0)]).deaths == 1
 
 
 def test_the_interval_that_a_trainer_chose_is_another_than_the_one_that_was_seen() -> None:

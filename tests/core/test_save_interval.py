@@ -1,5 +1,7 @@
 """How often to save: published values, the optimum itself, and when a word is worth it."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from supervisor.core.rules.save_interval import (
     DAY_S,
     NODE_MTTF_S,
     best_interval_s,
+    best_steps,
     daly_interval_s,
     lost_share,
     mean_time_to_failure_s,
@@ -100,3 +103,33 @@ def test_a_step_that_is_longer_than_the_best_interval_is_one_step() -> None:
     assert found is not None
     assert found.best_steps == 1
     assert found.best_s == 1200.0
+
+
+anything = st.floats(-1e299, 1e299) | st.sampled_from([0.0, 5e-324, math.inf, -math.inf, math.nan])
+counts = st.integers(-(10**12), 10**12)
+
+
+@given(
+    save_s=anything, watched_s=anything, recovery_s=anything, failures=counts, nodes=counts,
+    step_s=anything, interval_s=anything,
+)  # fmt: skip
+def test_numbers_that_cannot_be_end_nothing(
+    *,
+    save_s: float,
+    watched_s: float,
+    recovery_s: float,
+    failures: int,
+    nodes: int,
+    step_s: float,
+    interval_s: float,
+) -> None:
+    """Ledger and trainer may say what they want: the answer is a number, and nothing raises."""
+    mttf_s = mean_time_to_failure_s(failures, watched_s, nodes)
+    assert 0 < mttf_s < math.inf
+    for between_s in (mttf_s, watched_s):
+        best_s = best_interval_s(save_s, between_s, recovery_s)
+        assert 0 <= best_s < math.inf
+        steps = best_steps(best_s, step_s)
+        assert steps is None or steps >= 1
+        assert 0 <= lost_share(interval_s, save_s, between_s) <= 1
+        save_advice(interval_s, save_s, between_s, recovery_s, step_s)

@@ -2,29 +2,43 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from supervisor.config.model import RunConfig
-from supervisor.core.entries.attempt import AttemptEndedEntry, FirstStepEntry
-from supervisor.core.entries.entry import Stamped
-from supervisor.core.entries.saves import SaveIntervalEntry
+from supervisor.core.entries.attempt import (
+    AttemptEndedEntry,
+    AttemptStartedEntry,
+    AttemptUnwatchedEntry,
+    FirstStepEntry,
+)
+from supervisor.core.entries.entry import Entry, Stamped
+from supervisor.core.entries.saves import AutoInterval, ProgressEntry, SaveIntervalEntry
 from supervisor.core.entries.trainer import RecoveryEntry
+from supervisor.core.history import History
 from supervisor.core.json_form import from_json
 from supervisor.core.replay import fold
-from supervisor.core.rules.save_interval import best_interval_s, mean_time_to_failure_s
+from supervisor.core.rules.save_interval import (
+    LONGEST_S,
+    best_interval_s,
+    mean_time_to_failure_s,
+)
+from supervisor.core.save_interval_words import save_interval_text
 from supervisor.core.save_terms import SAVE_TERMS, SAVES_TOLD, SaveTerms
 from supervisor.core.states import Account
 from supervisor.core.trainer_description import TrainerDescription
-from supervisor.core.vocabulary import Failure, RunState
+from supervisor.core.vocabulary import Failure, RunState, StopSource
 from supervisor.daemon.act.trainer_environment import environment
 from supervisor.daemon.tell.status import StatusFacts
+from supervisor.torch.save_pace import SavePace
 from tests.daemon.test_recovery_teller import STATE, Training
 
 HOUR = replace(STATE, account=Account(training_s=3600.0))
 AUTO = RunConfig(command=("a",), checkpoints={"interval": "auto", "interval_min": "10s"})  # type: ignore[arg-type]
+RUN = RunConfig(command=("a",), checkpoints={"interval": "auto"})  # type: ignore[arg-type]
 DEATH = AttemptEndedEntry(attempt=1, failure=Failure.EXCEPTION)
 
 
@@ -209,3 +223,114 @@ def test_nothing_is_said_at_the_end_where_the_cost_is_not_known() -> None:
     training.poll(HOUR)
     training.teller.say_last(replace(HOUR, run=RunState.COMPLETED))
     assert training.lines == []
+
+
+def attempt_of(
+    ledger: list[Stamped], number: int, save_s: float, lives_s: float
+) -> tuple[float, int]:
+    """One attempt that trains so long by what the daemon tells it; its interval and its saves."""
+    training = Training(fold(ledger))
+    terms = from_json(SaveTerms, json.loads(str(training.costs.terms(RUN, HOUR))))
+    pace, now, saves = SavePace("auto", terms), 0.0, 0
+    first_s = pace.interval_s
+    ledger += map(Stamped, (AttemptStartedEntry(attempt=number), FirstStepEntry(startup_s=40.0)))
+    while now < lives_s:
+        now += 1.0
+        if pace.is_due(0, now):
+            began, now = now, now + save_s
+            if now < lives_s:
+                saves += 1
+                ledger.append(Stamped(ProgressEntry(step=number)))
+            pace.taken(began, now, save_s)
+            chosen = AutoInterval(save_s=save_s)
+            ledger.append(Stamped(SaveIntervalEntry(interval_s=pace.interval_s, auto=chosen)))
+    return first_s, saves
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        replace(DEATH, duration_s=640.0),
+        replace(DEATH, duration_s=640.0, stop_requested=StopSource.SIGTERM, saved=False),
+        replace(DEATH, duration_s=None),
+        AttemptUnwatchedEntry(how="gone"),
+    ],
+    ids=["killed", "no time to save at a stop", "time unknown", "the machine went"],
+)
+def test_a_run_that_dies_regularly_saves_in_each_attempt(end: Entry) -> None:
+    """Else nothing lasts, and the run is held: saves of 30 s, an end after ten minutes each."""
+    ledger: list[Stamped] = []
+    for number in range(1, 9):
+        before = [one.entry for one in ledger if isinstance(one.entry, SaveIntervalEntry)]
+        first_s, saves = attempt_of(ledger, number, 30.0, 600.0)
+        assert first_s <= (before[-1].interval_s if before else 60.0)
+        assert saves, number
+        ledger.append(Stamped(end, 1000.0 * number))
+
+
+def test_a_save_that_takes_most_of_an_attempt_is_begun_in_time() -> None:
+    """Saves of 400 s, an end after 600 s each: at most one attempt in a row is lost."""
+    ledger, kept = list[Stamped](), []
+    for number in range(1, 9):
+        kept.append(attempt_of(ledger, number, 400.0, 600.0)[1] > 0)
+        ledger.append(Stamped(replace(DEATH, duration_s=640.0), 1000.0 * number))
+    assert all(one or other for one, other in pairwise(kept))
+
+
+def test_what_an_end_says_of_the_next_interval() -> None:
+    """Deaths in the start and mistakes say nothing, an end with a save lifts the bound."""
+    chosen = SaveIntervalEntry(interval_s=480.0, auto=AutoInterval(save_s=1.0))
+    step, died = FirstStepEntry(startup_s=40.0), replace(DEATH, duration_s=240.0)
+    mistake = replace(died, failure=Failure.CONFIGURATION, first_step=False)
+    saved = replace(died, stop_requested=StopSource.SIGTERM, saved=True)
+    kept = ProgressEntry(step=5)
+    later = AttemptStartedEntry(attempt=2)
+    for entries, interval_s in (
+        ((chosen,), 480.0),
+        ((chosen, step, kept, died), 100.0),
+        ((chosen, step, died, kept), 100.0),
+        ((chosen, step, died), 60.0),
+        ((chosen, step, kept, died, later, step, died), 60.0),
+        ((chosen, step, kept, replace(died, duration_s=90.0)), 60.0),
+        ((chosen, step, kept, died, later, replace(died, duration_s=9.0)), 100),
+        ((chosen, step, kept, died, later, mistake), 100.0),
+        ((chosen, mistake), 480.0),
+        ((chosen, step, died, step, saved), 480.0),
+        ((chosen, step, kept, replace(died, duration_s=9000.0)), 480.0),
+    ):
+        live = Training(fold([Stamped(entries[0])]))
+        for entry in entries[1:]:
+            for listener in live.run.journal.listeners:
+                listener(entry)
+        for training in (Training(fold(map(Stamped, entries))), live):
+            assert json.loads(str(training.costs.terms(RUN, HOUR)))["interval_s"] == interval_s
+
+
+@pytest.mark.parametrize("absurd", [-2.0, -1e6, 1e200])
+def test_numbers_that_cannot_be_end_no_daemon(tmp_path: Path, absurd: float) -> None:
+    """Of the ledger, of a heartbeat, of the trainer's file: the next launch has good terms."""
+    past = fold([
+        Stamped(replace(DEATH, last_save_s=absurd), 1000.0),
+        Stamped(SaveIntervalEntry(interval_s=absurd, auto=AutoInterval(save_s=absurd)), 1001.0),
+    ])  # fmt: skip
+    state = replace(HOUR, account=Account(training_s=absurd))
+    for history in (History(), past):
+        training = Training(history, interval="auto", heartbeat_dir=tmp_path)
+        training.look.observed.step = 5
+        training.attempt.step_time.typical_s = absurd
+        training.attempt.last_save_s = absurd
+        text = training.costs.terms(AUTO, state)
+        assert text is not None
+        tells(tmp_path, auto=True, asks=True, interval_s=absurd, save_s=absurd, nodes=int(absurd))
+        training.poll(state)
+        found = facts_of(training, state)
+        if found is not None:
+            assert found.best_s > 0
+            assert save_interval_text(found)
+        for told in (text, training.costs.terms(AUTO, state)):
+            terms = from_json(SaveTerms, json.loads(str(told)))
+            assert terms == terms.sane()
+            assert terms.trained_s >= 0
+            assert terms.save_s is None or 0 < terms.save_s <= 1e6
+            assert 10.0 <= SavePace("auto", terms).interval_s <= LONGEST_S
+        training.teller.say_last(replace(state, run=RunState.COMPLETED))

@@ -28,6 +28,18 @@ GROWTH = 2.0
 """
 DISK_SHARE = 0.25
 """A save is on its way to the disk for at most this share of the time."""
+SAVE_MOST_S = 1e6
+"""A save that is said to hold training up for longer counts as this long: eleven days."""
+# Numbers of files that any process may have written, far beyond what a run can have.
+_MOST_S = 1e12
+_MOST = 1e9
+_MTTF_LEAST_S = 1e-3
+
+
+def within(value: float, most: float, least: float = 0.0) -> float:
+    """The number within bounds. What is no number is the least: ledger and trainer may say so."""
+    # In this order a NaN loses both comparisons.
+    return min(most, max(least, value))
 
 
 def mean_time_to_failure_s(failures: int, watched_s: float, nodes: int = 1) -> float:
@@ -35,23 +47,27 @@ def mean_time_to_failure_s(failures: int, watched_s: float, nodes: int = 1) -> f
 
     `watched_s`: how long the run has trained. Each node may fail by itself.
     """
-    prior_rate = max(nodes, 1) / NODE_MTTF_S
-    return (PRIOR_WEIGHT_S + watched_s) / (failures + PRIOR_WEIGHT_S * prior_rate)
+    prior_rate = within(nodes, _MOST, least=1.0) / NODE_MTTF_S
+    weighed = within(failures, _MOST) + PRIOR_WEIGHT_S * prior_rate
+    return (PRIOR_WEIGHT_S + within(watched_s, _MOST_S)) / weighed
 
 
 def best_interval_s(save_s: float, mttf_s: float, recovery_s: float) -> float:
     """Seconds from the begin of a save to that of the next which lose the least time.
 
     `save_s`: how long training stands still in a save. `recovery_s`: from a failure to the first
-    new step. T = Ts + √(2 (Tf + Tr) Ts + Ts²) (arXiv 2410.18124).
+    new step. T = Ts + √(2 (Tf + Tr) Ts + Ts²) (arXiv 2410.18124). Numbers that cannot be count as
+    the nearest that can.
     """
+    save_s, recovery_s = within(save_s, SAVE_MOST_S), within(recovery_s, DAY_S)
+    mttf_s = _sane_mttf_s(mttf_s)
     return save_s + math.sqrt(2 * (mttf_s + recovery_s) * save_s + save_s**2)
 
 
 def chosen_interval_s(
     best_s: float, min_s: float, max_s: float, *, before_s: float | None, disk_s: float = 0.0
 ) -> float:
-    """The best interval within bounds, after one of `before_s`.
+    """The best interval within bounds, once a save came after one of `before_s`.
 
     `disk_s`: how long the disk takes for a save. The next one would have to wait for it.
     """
@@ -84,8 +100,9 @@ def lost_share(interval_s: float, save_s: float, mttf_s: float) -> float:
 
     The recovery itself costs the same at any interval, and is left out. 1: all of it.
     """
-    if interval_s <= 0:
+    if not interval_s > 0:
         return 1.0
+    save_s, mttf_s = within(save_s, SAVE_MOST_S), _sane_mttf_s(mttf_s)
     return min(save_s / interval_s + interval_s / 2 / mttf_s, 1.0)
 
 
@@ -106,7 +123,7 @@ def save_advice(
     interval_s: float, save_s: float, mttf_s: float, recovery_s: float, step_s: float | None
 ) -> SaveAdvice | None:
     """A better interval, if the present one is far from it and it is worth a word."""
-    if interval_s <= 0 or save_s <= 0:
+    if not (interval_s > 0 and save_s > 0):
         return None
     best_s = best_interval_s(save_s, mttf_s, recovery_s)
     steps = best_steps(best_s, step_s)
@@ -122,7 +139,13 @@ def save_advice(
 
 def best_steps(best_s: float, step_s: float | None) -> int | None:
     """The interval in steps, rounded; None where the time of a step is not known."""
-    return None if not step_s else max(_rounded(best_s / step_s), 1)
+    if step_s is None or not step_s > 0:
+        return None
+    return max(_rounded(within(best_s / step_s, _MOST_S)), 1)
+
+
+def _sane_mttf_s(mttf_s: float) -> float:
+    return within(mttf_s, _MOST_S, least=_MTTF_LEAST_S)
 
 
 def _rounded(number: float) -> int:

@@ -5,7 +5,6 @@ Nothing is decided by it but the interval of a trainer that asks for it (`interv
 
 import json
 from collections import deque
-from dataclasses import replace
 from pathlib import Path
 
 from supervisor.config.model import RunConfig
@@ -15,14 +14,22 @@ from supervisor.core.entries.saves import AutoInterval, SaveIntervalEntry
 from supervisor.core.json_form import from_json, to_json
 from supervisor.core.measured_recovery import is_death
 from supervisor.core.rules.save_interval import (
+    DAY_S,
     RECOVERY_S,
     best_interval_s,
     best_steps,
     mean_time_to_failure_s,
     usual_s,
+    within,
 )
 from supervisor.core.save_interval_status import SaveIntervalStatus
-from supervisor.core.save_terms import SAVES_TOLD, SavesTold, SaveTerms
+from supervisor.core.save_terms import (
+    SAVES_TOLD,
+    SavesTold,
+    SaveTerms,
+    sane_interval_s,
+    sane_save_s,
+)
 from supervisor.core.states import Account, State
 from supervisor.core.vocabulary import Phase
 from supervisor.daemon.attempt import RunningAttempt
@@ -45,11 +52,13 @@ class SaveCosts:
         self._run = run
         self._deaths = history.deaths
         self._recoveries = history.recoveries
-        known, chosen = history.last_save_s, history.chosen
+        self._last_training = history.last_training
+        known, chosen = sane_save_s(history.last_save_s), history.chosen
         self._took_s: deque[float] = deque([known] if known else [], maxlen=_SAVES)
         self._last: tuple[int, float] | None = None
-        self._recorded = None if chosen is None else chosen.interval_s
-        self._told_s = None if chosen is None or chosen.auto is None else chosen.auto.save_s
+        self._recorded = None if chosen is None else sane_interval_s(chosen.interval_s)
+        by = None if chosen is None else chosen.auto
+        self._told_s = None if by is None else sane_save_s(by.save_s)
         self._entries = 0
         self._attempt = 0
         self._seen: tuple[int, int] | None = None
@@ -59,6 +68,7 @@ class SaveCosts:
 
     def _note(self, entry: Entry) -> None:
         self._recoveries = self._recoveries.with_entry(entry, wall_s())
+        self._last_training = self._last_training.with_entry(entry)
         if isinstance(entry, AttemptEndedEntry):
             self._deaths += is_death(entry)
 
@@ -69,7 +79,8 @@ class SaveCosts:
 
     def recovery_s(self, state: State) -> float:
         """From a failure to the first new step: as measured, else about as long as a start."""
-        return self._recoveries.usual_s or state.learned.get(Phase.STARTUP) or RECOVERY_S
+        took_s = self._recoveries.usual_s or state.learned.get(Phase.STARTUP) or RECOVERY_S
+        return within(took_s, DAY_S)
 
     def mttf_s(self, state: State) -> float:
         """The mean time to failure."""
@@ -88,7 +99,7 @@ class SaveCosts:
             trained_s=round(_trained_s(state.account), 1),
             recovery_s=round(self.recovery_s(state), 1),
             save_s=self.save_s,
-            interval_s=self._recorded,
+            interval_s=self._last_training.first_interval_s(self._recorded, wanted.interval_min),
         )
         return json.dumps(to_json(terms))
 
@@ -96,7 +107,7 @@ class SaveCosts:
         """Take in how long the last save took, and what a `Checkpointer` tells."""
         if attempt.number != self._attempt:
             self._attempt, self._seen, self.told, self._entries = attempt.number, None, None, 0
-        took_s = attempt.last_save_s
+        took_s = sane_save_s(attempt.last_save_s)
         if took_s and (attempt.number, took_s) != self._last:
             self._last = attempt.number, took_s
             self._took_s.append(took_s)
@@ -113,7 +124,7 @@ class SaveCosts:
         except (OSError, ValueError, RecursionError):
             return
         if said is not None and said.attempt == self._attempt:
-            self.told = _sane(said)
+            self.told = said.sane()
             self._told_s = self.told.save_s or self._told_s
 
     def record(self, state: State) -> None:
@@ -159,15 +170,5 @@ class SaveCosts:
 
 
 def _trained_s(spent: Account) -> float:
-    return spent.training_s + spent.saving_s + spent.replaying_s + spent.unknown_s
-
-
-def _sane(said: SavesTold) -> SavesTold:
-    """What it tells, without lengths of time and numbers that cannot be."""
-    interval_s, save_s = said.interval_s, said.save_s
-    return replace(
-        said,
-        interval_s=interval_s if interval_s is not None and interval_s > 0 else None,
-        save_s=save_s if save_s is not None and save_s > 0 else None,
-        nodes=min(max(said.nodes, 1), 1_000_000),
-    )
+    trained_s = spent.training_s + spent.saving_s + spent.replaying_s + spent.unknown_s
+    return max(trained_s, 0.0)
