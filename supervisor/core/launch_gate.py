@@ -24,6 +24,10 @@ class LaunchGate:
     """The last pause after a refusal; 0: it has not refused since the last launch."""
     why: tuple[Failure | None, Action | None, str] | None = None
     """Failure, action and reason as they were before the hook was first asked."""
+    missing: str | None = None
+    """Why the run waits for a mount, whatever the hook answers. None: it does not."""
+    ask_at: float | None = None
+    """When the hook is asked again, if that mount does not come before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class AskLaunchHook:
     """An effect: run the hook; answer `LaunchHookEnded`."""
 
     attempt: int
+    unmounted: str | None = None
+    """The mount point that held the checkpoints, if nothing is mounted on it."""
 
 
 @dataclass(frozen=True, slots=True)

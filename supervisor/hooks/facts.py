@@ -28,6 +28,7 @@ FACTS: dict[str, str] = {
     "stop": "who asked the attempt to stop",
     "saved": "whether the stop saved",
     "state": "`held`, `stuck` or `completed`",
+    "unmounted": "for `before_launch`: the mount point that held the checkpoints, if it is bare",
 }
 """Each fact, and what it says. What does not apply, or is not known, is null."""
 

@@ -10,6 +10,7 @@ from supervisor.core.events import (
     Exited,
     IntentChanged,
     MemorySeen,
+    Probed,
     StopAsked,
     Surveyed,
     SurveyFailed,
@@ -17,6 +18,7 @@ from supervisor.core.events import (
 )
 from supervisor.core.launch_gate import AskLaunchHook, GateStage, LaunchHookEnded
 from supervisor.core.policy import Policy
+from supervisor.core.reactions.wait import PROBE_EVERY_S
 from supervisor.core.rules.resumption import initial_state
 from supervisor.core.snapshot_facts import MemorySnapshot
 from supervisor.core.vocabulary import (
@@ -175,11 +177,79 @@ def test_it_may_bring_missing_checkpoints_back(unmounted: str | None) -> None:
     world = World(policy=HOOK)
     world.feed(Begun(Intent.RUN))
     lost = Surveyed(missing="checkpoint-40 is missing", unmounted=unmounted)
-    assert names(world.feed(lost)) == ["AskLaunchHook"]
+    asks = [one for one in world.feed(lost) if isinstance(one, AskLaunchHook)]
+    assert asks == [AskLaunchHook(1, unmounted)]
     assert world.state.failure is None
     world.checkpoints = (checkpoint(40),)
     assert names(passes(world)) == ["Launch"]
     assert world.state.failure is None
+
+
+def unmounted_run() -> World:
+    """A run whose disk is not mounted, and whose hook is asked."""
+    world = World(policy=HOOK)
+    world.feed(Begun(Intent.RUN))
+    assert names(world.feed(LOST)) == ["AskLaunchHook"]
+    return world
+
+
+LOST = Surveyed(missing="checkpoint-40 is missing", unmounted="/scratch")
+BROUGHT = Surveyed(candidates=(checkpoint(20),), exists=True, unmounted="/scratch")
+
+
+def test_what_it_brings_to_a_bare_mount_point_is_not_resumed_from() -> None:
+    """The run waits for the mount as without the hook, and then asks it again."""
+    world = unmounted_run()
+    world.feed(LaunchHookEnded(1))
+    assert names(world.feed(BROUGHT)) == []
+    assert world.state.run is RunState.WAITING
+    assert world.state.failure is Failure.CHECKPOINTS_MISSING
+    assert "nothing is mounted on /scratch" in world.state.reason
+    for _ in range(3):
+        assert names(world.feed(Tick())) == ["Probe"]
+        world.feed(Probed(clear=False, what="/scratch is not mounted"))
+        assert world.state.wake_at == world.now + PROBE_EVERY_S
+        world.now += PROBE_EVERY_S
+    assert names(world.feed(Probed(clear=True, what="/scratch is mounted"))) == [
+        "SurveyCheckpoints"
+    ]
+    world.checkpoints = (checkpoint(40),)
+    assert names(world.survey()) == ["AskLaunchHook"]
+    (launch,) = [one for one in passes(world) if isinstance(one, Launch)]
+    assert launch.checkpoint == checkpoint(40)
+
+
+def test_a_start_that_finds_only_what_the_hook_brought_waits_as_well() -> None:
+    """Nothing is missing any more, but the disk still is. Without the hook it goes on from there."""
+    world, plain = World(policy=HOOK), World()
+    for one in (world, plain):
+        one.feed(Begun(Intent.RUN))
+    assert names(world.feed(BROUGHT)) == ["AskLaunchHook"]
+    world.feed(LaunchHookEnded(1))
+    world.feed(BROUGHT)
+    assert world.state.run is RunState.WAITING
+    assert names(plain.feed(BROUGHT)) == ["Launch"]
+
+
+def test_a_refusal_leaves_the_look_for_the_mount_as_it_is() -> None:
+    """Every five seconds; the hook, which may mount it, is asked again after its own pause."""
+    world = unmounted_run()
+    for pause_s in (10, 20, 40):
+        world.feed(LaunchHookEnded(1, "no route to the server"))
+        assert world.state.run is RunState.WAITING
+        assert world.state.failure is Failure.CHECKPOINTS_MISSING
+        assert world.state.reason.endswith("no route to the server")
+        began, effects = world.now, names(world.feed(Tick()))
+        while effects == ["Probe"]:
+            world.feed(Probed(clear=False, what="/scratch is not mounted"))
+            world.now += PROBE_EVERY_S
+            effects = names(world.feed(Tick()))
+        assert effects == ["SurveyCheckpoints"]
+        assert world.now - began == pause_s
+        assert names(world.feed(LOST)) == ["AskLaunchHook"]
+    world.feed(LaunchHookEnded(1, "no route to the server"))
+    world.feed(Tick())
+    assert SurveyCheckpoints() in world.feed(Probed(clear=True, what="/scratch is mounted"))
 
 
 def test_the_run_is_held_if_it_did_not_bring_them() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from supervisor.core.effects import Effect, Record, Say, SurveyCheckpoints
+from supervisor.core.events import Surveyed
 from supervisor.core.launch_gate import AskLaunchHook, GateStage, LaunchGate, LaunchHookEnded
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.reactions.records import plain_decision
@@ -32,6 +33,7 @@ def is_asked_first(state: State, decision: Decision) -> bool:
 def ask_first(
     state: State,
     last: State,
+    survey: Surveyed,
     decision: Decision,
     effects: Sequence[Effect],
     incidents: Sequence[Effect],
@@ -45,10 +47,11 @@ def ask_first(
         says = (Say(f"attempt {state.attempt}: {decision.reason}; {RUNS}, then the next attempt"),)
     told = state if decision.verdict is Verdict.LAUNCH else last
     before = state.gate.why or (told.failure, told.action, told.reason)
-    gate = LaunchGate(GateStage.ASKED, state.gate.waited_s, before)
+    missing = decision.reason if decision.verdict is Verdict.WAIT else None
+    gate = LaunchGate(GateStage.ASKED, state.gate.waited_s, before, missing)
     state = replace(state, gate=gate, failure=told.failure, action=told.action, reason=RUNS)
     state = replace(state, stop=None, kill=None)
-    ask = AskLaunchHook(state.attempt + 1)
+    ask = AskLaunchHook(state.attempt + 1, survey.unmounted)
     return Reaction("ask first", state, (*effects, *says, ask, *incidents))
 
 
@@ -69,6 +72,8 @@ def on_launch_hook_ended(state: State, event: LaunchHookEnded, now: float) -> Re
         )
         return Reaction("passed", state, (SurveyCheckpoints(),))
     wait_s = min(LONGEST_WAIT_S, gate.waited_s * 2.0 or FIRST_WAIT_S)
+    if gate.missing is not None:
+        return _wait_for_mount(state, event.refused, gate.missing, now, wait_s)
     state = replace(
         state,
         gate=LaunchGate(GateStage.CLOSED, wait_s, gate.why),
@@ -81,6 +86,20 @@ def on_launch_hook_ended(state: State, event: LaunchHookEnded, now: float) -> Re
         RunState.WAITING, Failure.LAUNCH_REFUSED, Action.WAIT, event.refused, wait_s
     )
     line = f"waiting: {event.refused}; it is asked again in {wait_s:.0f} s"
+    return Reaction("refused", state, (Record(entry), Say(line)))
+
+
+def _wait_for_mount(
+    state: State, refused: str, missing: str, now: float, wait_s: float
+) -> Reaction:
+    """Look for the mount as often as without the hook; ask the hook again after its own pause."""
+    failure, reason = Failure.CHECKPOINTS_MISSING, f"{missing}; {refused}"
+    gate = LaunchGate(GateStage.CLOSED, wait_s, state.gate.why, ask_at=now + wait_s)
+    state = replace(
+        state, gate=gate, failure=failure, action=Action.WAIT, reason=reason, wake_at=now
+    )
+    entry = plain_decision(RunState.WAITING, failure, Action.WAIT, reason, 0.0)
+    line = f"waiting: {reason}; it is asked again once that is mounted, or in {wait_s:.0f} s"
     return Reaction("refused", state, (Record(entry), Say(line)))
 
 

@@ -83,7 +83,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
     )
     if asks:
         background = () if state.rollback else _rescue(event, decision)
-        return ask_first(state, before, decision, [*effects, *background], incidents)
+        return ask_first(state, before, event, decision, [*effects, *background], incidents)
     state = replace(state, gate=closed(state.gate))
     if launches:
         # Incidents come last: to collect their evidence takes longer than all else between a death

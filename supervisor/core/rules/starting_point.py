@@ -81,16 +81,26 @@ def held_anyway(state: State, survey: Surveyed, wait: Decision) -> Decision:
 
 
 def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None:
-    """What to do where valid checkpoints are on record and none is on the disk; else None."""
+    """What to do where valid checkpoints are on record and none is on the disk; else None.
+
+    What lies below a bare mount point does not end the wait for the mount if there is a hook
+    `before_launch`: the hook may have brought it.
+    """
     on_disk = any(candidate.tier != Tier.MEMORY for candidate in survey.candidates)
-    if survey.missing is None or on_disk or state.begin_again:
+    is_missing = survey.missing is not None and not on_disk
+    is_brought = survey.unmounted is not None and state.policy.has_launch_hook
+    if state.begin_again or not (is_missing or is_brought):
         return None
     if survey.unmounted is not None:
         # Wait even if memory holds a snapshot: the next save would land under the mount point.
-        why = (
-            f"{survey.missing}; nothing is mounted on {survey.unmounted} (mount it, or"
-            f" {_from_nothing_line(state)})"
-        )
+        why = f"nothing is mounted on {survey.unmounted}"
+        if is_missing:
+            why = f"{survey.missing}; {why} (mount it, or {_from_nothing_line(state)})"
+        else:
+            why += (
+                ", which held this run's checkpoints (mount it; or, to go on with what is below it,"
+                " start the run once without the hook before_launch)"
+            )
         return replace(
             decision,
             verdict=Verdict.WAIT,

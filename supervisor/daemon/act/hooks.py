@@ -9,7 +9,7 @@ from supervisor.config.hook_section import HookName, deadline_s
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.telling import HookFailedEntry
 from supervisor.core.events import Event
-from supervisor.core.launch_gate import LaunchHookEnded
+from supervisor.core.launch_gate import AskLaunchHook, LaunchHookEnded
 from supervisor.core.reactions.launch_hook import is_asked
 from supervisor.core.states import State
 from supervisor.daemon.run import Run
@@ -76,11 +76,12 @@ class Hooks:
             if hook in self._given and before.get(hook) is not one:
                 self._waiting[hook] = one
 
-    def ask(self, attempt: int, state: State, emit: Callable[[Event], None]) -> None:
+    def ask(self, order: AskLaunchHook, state: State, emit: Callable[[Event], None]) -> None:
         """Run `before_launch` for this attempt; its end becomes an event."""
         self._end(_LAUNCH)
-        self._attempt = attempt
-        one = HookOccasion(_LAUNCH, f"attempt {attempt}", {"attempt": attempt})
+        attempt = self._attempt = order.attempt
+        facts: dict[str, Fact] = {"attempt": attempt, "unmounted": order.unmounted}
+        one = HookOccasion(_LAUNCH, f"attempt {attempt}", facts)
         refused = self._start(one, state)
         if refused is not None:
             emit(LaunchHookEnded(attempt, f"the hook before_launch {refused}"))

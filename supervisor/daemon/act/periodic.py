@@ -194,7 +194,7 @@ class PeriodicWork:
         entries += [
             CheckpointRemovedEntry(path=path, why="gone", keys=_GONE) for path in answer.gone
         ]
-        entries += notes_of(answer.survey, self._run.surveyor.recorded)
+        entries += notes_of(answer.survey, self._run.surveyor.recorded, alive=state.alive)
         if entries:
             self._run.journal.record(*entries)
         # A checkpoint without our manifest counts only once it was left alone for a while.
