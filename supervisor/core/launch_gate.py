@@ -37,6 +37,8 @@ class AskLaunchHook:
     attempt: int
     unmounted: str | None = None
     """The mount point that held the checkpoints, if nothing is mounted on it."""
+    from_nothing: bool = False
+    """`run --from-nothing`: the attempt resumes from no checkpoint, whatever the hook brings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The hook `before_launch`: when it is asked, what a refusal leads to, and what ends the wait."""
 
+from dataclasses import replace
+
 import pytest
 
 from supervisor.core.effects import Exit, Launch, Record, Rescue, SetAside, SurveyCheckpoints
@@ -220,7 +222,7 @@ def test_what_it_brings_to_a_bare_mount_point_is_not_resumed_from() -> None:
 
 
 def test_a_start_that_finds_only_what_the_hook_brought_waits_as_well() -> None:
-    """Nothing is missing any more, but the disk still is. Without the hook it goes on from there."""
+    """Nothing is missing any more, but the disk is. Without the hook it goes on from there."""
     world, plain = World(policy=HOOK), World()
     for one in (world, plain):
         one.feed(Begun(Intent.RUN))
@@ -250,6 +252,43 @@ def test_a_refusal_leaves_the_look_for_the_mount_as_it_is() -> None:
     world.feed(LaunchHookEnded(1, "no route to the server"))
     world.feed(Tick())
     assert SurveyCheckpoints() in world.feed(Probed(clear=True, what="/scratch is mounted"))
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_from_nothing_is_not_overruled_by_what_it_brings(refuses: bool) -> None:
+    """`run --from-nothing` begins from nothing; what the hook has brought is set aside."""
+    world = World(policy=HOOK)
+    world.state = replace(world.state, begin_again=True)
+    world.feed(Begun(Intent.RUN))
+    asks = [one for one in world.survey() if isinstance(one, AskLaunchHook)]
+    assert asks == [AskLaunchHook(1, from_nothing=True)]
+    world.checkpoints = (checkpoint(40), checkpoint(20))
+    if refuses:
+        refuse(world)
+        ask_again(world)
+    effects = passes(world)
+    (launch,) = [one for one in effects if isinstance(one, Launch)]
+    (aside,) = [one for one in effects if isinstance(one, SetAside)]
+    assert launch.checkpoint is None
+    assert aside.later == (checkpoint(40).path, checkpoint(20).path)
+    assert world.state.budget.progress_step is None
+    # It counts for one launch: the next one goes on from what this attempt saved.
+    world.checkpoints = (checkpoint(5),)
+    world.end(step=7)
+    (launch,) = [one for one in passes(world) if isinstance(one, Launch)]
+    assert launch.checkpoint == checkpoint(5)
+
+
+def test_from_nothing_with_a_newer_snapshot_in_memory_is_as_without_the_hook() -> None:
+    """The option is no word against older checkpoints on the disk then."""
+    world = World(policy=HOOK, checkpoints=(snapshot(50), checkpoint(40)))
+    world.state = replace(world.state, begin_again=True)
+    world.feed(Begun(Intent.RUN))
+    world.survey()
+    effects = passes(world)
+    (launch,) = [one for one in effects if isinstance(one, Launch)]
+    assert launch.checkpoint == snapshot(50)
+    assert not any(isinstance(one, SetAside) for one in effects)
 
 
 def test_the_run_is_held_if_it_did_not_bring_them() -> None:

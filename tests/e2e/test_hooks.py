@@ -214,6 +214,33 @@ def test_what_before_launch_brings_to_an_empty_disk_is_resumed_from(
     assert not run.entries("hook_failed")
 
 
+def test_from_nothing_stands_whatever_before_launch_brings(run: Supervised, tmp_path: Path) -> None:
+    """The run begins from nothing, and what was brought is set aside, not trained over."""
+    copy, facts = tmp_path / "copy", tmp_path / "facts"
+    run.configure(hold=15)
+    process = run.start()
+    run.wait_step(15)
+    process.send_signal(signal.SIGTERM)
+    assert run.finish() == 75
+    copy.mkdir()
+    for path in run.run_dir.glob("checkpoint-*"):
+        path.rename(copy / path.name)
+    script = f"echo from_nothing=$SUPERVISOR_HOOK_FROM_NOTHING >> {facts}"
+    script += f"; cp -a {copy}/checkpoint-15 $SUPERVISOR_HOOK_CHECKPOINT_DIR/"
+    run.configure(
+        hooks={"before_launch": sh(script)}, env={"FAULTS": json.dumps({"2": [12, "raise"]})}
+    )
+    assert run.run("--from-nothing") == 0
+    sources = [entry["checkpoint"] for entry in run.entries("attempt_started")]
+    assert sources[:2] == [None, None]
+    assert facts.read_text().splitlines() == ["from_nothing=1", "from_nothing="]
+    (aside,) = [one for one in run.entries("checkpoint_removed") if one["why"] == "superseded"]
+    assert aside["path"] == str(run.run_dir / "checkpoint-15")
+    assert "goes on without checkpoints that are set aside: checkpoint-15" in words(
+        run.command("events").stdout
+    )
+
+
 def test_a_run_whose_checkpoints_the_hook_does_not_bring_is_held(
     run: Supervised, tmp_path: Path
 ) -> None:

@@ -248,6 +248,8 @@ def _told(entry: Entry) -> str | None:
             return _pointer_set(entry)
         case saves.GoingBackEntry():
             names = ", ".join(_base(path) for path in entry.later)
+            if entry.step is None:
+                return f"The run goes on without checkpoints that are set aside: {names}."
             return f"The run goes back to step {entry.step}; set aside: {names}."
         case decision.DecisionEntry():
             return _decision(entry)

@@ -10,7 +10,7 @@ from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.reactions.records import plain_decision
 from supervisor.core.rules.decision import Decision, Verdict
 from supervisor.core.states import State
-from supervisor.core.vocabulary import Action, Failure, RunState
+from supervisor.core.vocabulary import Action, Failure, RunState, Tier
 
 FIRST_WAIT_S = 10.0
 LONGEST_WAIT_S = 600.0
@@ -51,8 +51,23 @@ def ask_first(
     gate = LaunchGate(GateStage.ASKED, state.gate.waited_s, before, missing)
     state = replace(state, gate=gate, failure=told.failure, action=told.action, reason=RUNS)
     state = replace(state, stop=None, kill=None)
-    ask = AskLaunchHook(state.attempt + 1, survey.unmounted)
+    ask = AskLaunchHook(state.attempt + 1, survey.unmounted, from_nothing=state.begin_again)
     return Reaction("ask first", state, (*effects, *says, ask, *incidents))
+
+
+def without_brought(state: State, survey: Surveyed) -> tuple[Surveyed, tuple[str, ...]]:
+    """What a run that was told to begin from nothing does not resume from, taken out of a survey.
+
+    `--from-nothing` is refused where there is a valid checkpoint on the disk, so what is there now
+    was brought by the hook, or came with a disk. It is set aside as the attempt is launched.
+    """
+    if not (state.begin_again and state.policy.has_launch_hook):
+        return survey, ()
+    if any(one.tier == Tier.MEMORY for one in survey.candidates):
+        return survey, ()  # older ones on the disk beside it are no reason to refuse the option
+    brought = tuple(one.path for one in survey.candidates)
+    exists = survey.exists and (bool(survey.invalid) or not brought)
+    return replace(survey, candidates=(), exists=exists), brought
 
 
 def on_launch_hook_ended(state: State, event: LaunchHookEnded, now: float) -> Reaction:

@@ -80,7 +80,11 @@ class Hooks:
         """Run `before_launch` for this attempt; its end becomes an event."""
         self._end(_LAUNCH)
         attempt = self._attempt = order.attempt
-        facts: dict[str, Fact] = {"attempt": attempt, "unmounted": order.unmounted}
+        facts: dict[str, Fact] = {
+            "attempt": attempt,
+            "unmounted": order.unmounted,
+            "from_nothing": order.from_nothing,
+        }
         one = HookOccasion(_LAUNCH, f"attempt {attempt}", facts)
         refused = self._start(one, state)
         if refused is not None:
