@@ -304,6 +304,34 @@ def test_the_run_is_held_if_it_did_not_bring_them() -> None:
     assert world.state.gate.stage is GateStage.CLOSED
 
 
+def test_it_may_bring_a_checkpoint_where_none_is_valid() -> None:
+    """The damaged ones are set aside once it has; else the run is held for them."""
+    brought, held = World(policy=HOOK, exists=True), World(policy=HOOK, exists=True)
+    damaged = (("/run/checkpoint-40", "is cut short"),)
+    for world in (brought, held):
+        world.feed(Begun(Intent.RUN))
+        assert names(world.survey(invalid=damaged)) == ["AskLaunchHook"]
+        world.feed(LaunchHookEnded(1))
+    brought.checkpoints = (checkpoint(20),)
+    assert names(brought.survey(invalid=damaged)) == ["SetAside", "Launch"]
+    held.survey(invalid=damaged)
+    assert held.state.run is RunState.HELD
+    assert held.state.failure is Failure.CHECKPOINT_CORRUPT
+
+
+def test_a_spent_budget_is_no_reason_to_ask_it() -> None:
+    """Also if the attempts died of a damaged checkpoint: it must not lift that hold."""
+    world = World(policy=Policy(has_launch_hook=True, max_failures=1), exists=True)
+    world.feed(Begun(Intent.RUN))
+    world.checkpoints = (checkpoint(20),)
+    world.survey()
+    passes(world)
+    world.checkpoints = ()
+    world.end(failure="checkpoint_corrupt", action="restart", step=20)
+    assert world.state.run is RunState.HELD
+    assert world.kinds().count("AskLaunchHook") == 1
+
+
 def test_it_is_not_asked_where_nothing_is_launched() -> None:
     """A run that pauses, that is finished, that a person holds, or that has to be decided on."""
     paused, finished, held, undecided = asked(), asked(), asked(), World(policy=HOOK)

@@ -20,14 +20,11 @@ RUNS = "the hook before_launch runs"
 def is_asked_first(state: State, decision: Decision) -> bool:
     """Whether the hook has to be asked before this decision is carried out.
 
-    It may bring checkpoints back that are missing. So it is asked before the run is held for that.
+    It may bring checkpoints where none is valid. So it is asked before the run is held for that.
     """
     if not state.policy.has_launch_hook or state.gate.stage is GateStage.OPEN:
         return False
-    is_missing = decision.failure is Failure.CHECKPOINTS_MISSING
-    return decision.verdict is Verdict.LAUNCH or (
-        is_missing and decision.verdict in (Verdict.HOLD, Verdict.WAIT)
-    )
+    return decision.verdict is Verdict.LAUNCH or decision.may_be_brought
 
 
 def ask_first(

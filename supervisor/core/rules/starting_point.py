@@ -108,11 +108,12 @@ def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None
             action=Action.WAIT,
             reason=why,
             wait_s=0.0,
+            may_be_brought=True,
         )
     if survey.candidates:
         return None
     why = f"{survey.missing}; put them back, or {_from_nothing_line(state)}"
-    return _hold(decision, Failure.CHECKPOINTS_MISSING, why)
+    return replace(_hold(decision, Failure.CHECKPOINTS_MISSING, why), may_be_brought=True)
 
 
 def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decision:
@@ -129,13 +130,12 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
         if survey.ended is not None:
             why = f"{survey.ended}. If the run is not done, {_from_nothing_line(state)}"
             return _hold(decision, Failure.CHECKPOINT_CORRUPT, why)
-        return _hold(
-            decision,
-            Failure.CHECKPOINT_CORRUPT,
+        why = (
             "checkpoints exist but none is valid; restore one, or in"
             f" {state.policy.config_path} write `resume: {{if_none_valid: fresh}}` to start again"
-            " from nothing",
+            " from nothing"
         )
+        return replace(_hold(decision, Failure.CHECKPOINT_CORRUPT, why), may_be_brought=True)
     is_unseen = survey.unseen is not None and state.attempt > 0
     if is_unseen and not policy.trainer_finds_checkpoints and not state.begin_again:
         # Both causes at once: seen, its checkpoints would hold the run again.
