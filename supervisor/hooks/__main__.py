@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from supervisor.hooks.hook_child import HookOrder
-from supervisor.hooks.kept_output import KeptOutput
+from supervisor.hooks.kept_output import KeptOutput, last_lines
 from supervisor.hooks.secrets import without_secrets
 from supervisor.system.anonymous_file import anonymous_file
 from supervisor.system.clock import monotonic_s, rfc3339, wall_s
@@ -42,8 +42,8 @@ def main() -> None:
     output = KeptOutput(Path(order.log), heading)
     said = _run(order, output, signals)
     ending = str(said["refused"] or "exit code 0")
-    lines = output.finish(ending)
-    said["lines"] = [without_secrets(line, os.environ, order.secrets) for line in lines]
+    printed = without_secrets(output.finish(ending), os.environ, order.secrets)
+    said["lines"] = last_lines(printed)
     said["log_error"] = output.error
     print(json.dumps(said), flush=True)
 
