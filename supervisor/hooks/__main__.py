@@ -21,6 +21,7 @@ from supervisor.hooks.secrets import without_secrets
 from supervisor.system.anonymous_file import anonymous_file
 from supervisor.system.clock import monotonic_s, rfc3339, wall_s
 from supervisor.system.descendants import end_descendants
+from supervisor.system.oom_score import share_the_oom_killer
 from supervisor.system.prctl import become_subreaper, die_with_parent
 from supervisor.system.self_pipe import SelfPipe
 
@@ -55,7 +56,7 @@ def _run(order: HookOrder, output: KeptOutput, signals: SelfPipe) -> dict[str, o
             hook = subprocess.Popen(
                 order.command, stdin=facts, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 bufsize=0, env={**os.environ, **order.variables}, process_group=0,
-                preexec_fn=_die_with_this_process,
+                preexec_fn=_before_the_exec,
             )  # fmt: skip
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
@@ -79,7 +80,8 @@ def _run(order: HookOrder, output: KeptOutput, signals: SelfPipe) -> dict[str, o
     }
 
 
-def _die_with_this_process() -> None:
+def _before_the_exec() -> None:
+    share_the_oom_killer()
     die_with_parent(signal.SIGKILL, _OWN_PID)
 
 

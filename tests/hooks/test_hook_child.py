@@ -273,6 +273,21 @@ def test_the_lines_of_a_secret_are_told_as_little(
     assert result.lines == ("[PEM_KEY] }", "at [UPLOAD_TOKEN].")
 
 
+def test_a_protection_from_the_oom_killer_is_not_the_hooks(tmp_path: Path) -> None:
+    """Else the kernel would kill the trainer for the memory that a hook takes."""
+    score = Path("/proc/self/oom_score_adj")
+    before = score.read_text()
+    try:
+        score.write_text("-500")
+    except PermissionError:
+        pytest.skip("may not lower oom_score_adj here")
+    try:
+        result = carried_out(tmp_path, *sh("cat /proc/self/oom_score_adj; exit 1"))
+    finally:
+        score.write_text(before)
+    assert result.lines == ("0",)
+
+
 def test_its_files_have_the_users_mode(tmp_path: Path) -> None:
     """The daemon keeps others out of its files, and a checkpoint that a hook brings is a user's."""
     made = tmp_path / "made"
