@@ -21,6 +21,7 @@ from supervisor.core.events import (
 from supervisor.core.launch_gate import AskLaunchHook, GateStage, LaunchHookEnded
 from supervisor.core.policy import Policy
 from supervisor.core.reactions.wait import PROBE_EVERY_S
+from supervisor.core.rules.checkpoint_choice import may_go_back
 from supervisor.core.rules.resumption import initial_state
 from supervisor.core.snapshot_facts import MemorySnapshot
 from supervisor.core.vocabulary import (
@@ -161,6 +162,37 @@ def test_a_rollback_is_not_forgotten_while_the_hook_is_asked() -> None:
     (launch,) = [one for one in effects if isinstance(one, Launch)]
     assert launch.checkpoint == checkpoint(20)
     assert any(isinstance(one, SetAside) for one in effects)
+
+
+def test_no_checkpoint_is_pruned_while_the_next_launch_may_go_back() -> None:
+    """While the hook runs, after it has refused, and at a stop meanwhile, if a rollback is due."""
+    world = asked()
+    assert may_go_back(world.state)
+    passes(world)
+    assert not may_go_back(world.state)
+    world.checkpoints = (checkpoint(40), checkpoint(20))
+    world.end(step=50)
+    assert may_go_back(world.state)
+    refuse(world)
+    assert may_go_back(world.state)
+    ask_again(world)
+    assert may_go_back(world.state)
+    passes(world)
+    assert not may_go_back(world.state)
+    world.end(step=50, action="rollback")
+    world.feed(StopAsked(StopSource.SIGTERM))
+    assert world.state.run is RunState.PREEMPTED
+    assert may_go_back(world.state)
+
+
+def test_a_rollback_after_a_pause_keeps_its_checkpoint_as_well() -> None:
+    """Also without a hook, and if an earlier daemon had decided on it."""
+    world = World()
+    world.begin()
+    world.state = replace(world.state, rollback=True)
+    assert may_go_back(world.state)
+    world.state = replace(world.state, rollback=False, back_to=20)
+    assert may_go_back(world.state)
 
 
 def test_nothing_is_set_aside_before_the_hook_has_passed() -> None:

@@ -322,6 +322,24 @@ def test_a_checkpoint_that_is_being_copied_is_not_pruned(run: Supervised, tmp_pa
     assert not failures(run)
 
 
+def test_what_a_rollback_goes_back_to_is_not_pruned_while_the_hook_runs(
+    run: Supervised, tmp_path: Path
+) -> None:
+    """Checkpoints are looked at meanwhile, and `keep: 1` leaves only the newest."""
+    seen = tmp_path / "seen"
+    look = f"ls -d {run.run_dir}/checkpoint-* >> {seen}; echo >> {seen}"
+    run.configure(
+        hooks={"before_launch": sh(f"test $SUPERVISOR_HOOK_ATTEMPT = 1 || {{ {look}; sleep 4; }}")},
+        restart={"backoff": "0.1s", "exit_codes": {3: "rollback"}},
+        checkpoints={"keep": 1},
+        env={"FAULTS": json.dumps({"1": [22, "exit3"]})},
+    )
+    assert run.run() == 0
+    steps = [int(line.rpartition("-")[2]) for line in seen.read_text().split()]
+    assert max(steps) == 20
+    assert run.entries("attempt_started")[1]["checkpoint"]["step"] == min(steps)
+
+
 def test_a_failing_hook_is_told_once_for_each_kind(run: Supervised, tmp_path: Path) -> None:
     """With its last words, in the events, the status and the terminal; never with a secret."""
     run.environ["UPLOAD_TOKEN"] = "hunter2hunter2"
