@@ -287,6 +287,19 @@ def test_the_grace_of_a_stop_bounds_the_wait(run: Supervised, pids: Path) -> Non
     assert not any(map(lives, numbers(pids)))
 
 
+def test_the_grace_bounds_the_wait_however_the_run_ends(run: Supervised, pids: Path) -> None:
+    """A stop may find the training finished."""
+    hook = sh(f"echo $$ >> {pids}; sleep 1000")
+    run.configure(hooks={"finished": hook}, grace="4s", hold=25, finish={"step": 25})
+    process = run.start()
+    run.wait_step(25)
+    process.send_signal(signal.SIGTERM)
+    assert run.finish() == 0
+    assert run.status["state"] == "completed"
+    assert "and with it the hook finished" in run.text
+    assert not any(map(lives, numbers(pids)))
+
+
 def test_the_newest_checkpoint_replaces_those_that_wait(run: Supervised, tmp_path: Path) -> None:
     """While the first is copied all others are proven: only the last one follows."""
     gate, steps = tmp_path / "copied", tmp_path / "steps"

@@ -1,7 +1,7 @@
 """At the end of a supervisor: waits for its hooks, as long as the end leaves time for them."""
 
 from supervisor.core.states import State
-from supervisor.core.vocabulary import Intent, RunState
+from supervisor.core.vocabulary import Intent, RunState, StopSource
 from supervisor.daemon.act.hooks import Hooks
 from supervisor.daemon.launcher_link import LauncherLink
 from supervisor.daemon.look.operator_intent import OperatorIntent
@@ -37,7 +37,7 @@ class LastHooks:
     def finish(self, state: State, *, is_end: bool) -> None:
         """Run what is due, and wait for it: at the run's end, not at a reload."""
         began = monotonic_s()
-        until = _until(state, self._run.config.grace, began) if is_end else began
+        until = hooks_end_at(state, self._run.config.grace, began) if is_end else began
         is_told = False
         while is_end and self._hooks.unfinished and monotonic_s() < until:
             self._hooks.poll(state, lambda event: None)
@@ -65,13 +65,16 @@ class LastHooks:
         return self._link.is_lost or self._intent.changed() is Intent.STOP
 
 
-def _until(state: State, grace_s: float, now: float) -> float:
+def hooks_end_at(state: State, grace_s: float, now: float) -> float:
     """Until when hooks may run on, by CLOCK_MONOTONIC; each has its own deadline besides."""
     limit = float("inf")
     if state.job is not None and state.job.until is not None:
         left_s = max(state.job.until - now, 0.0)
         limit = now + left_s - min(_RESERVE_S, left_s / 2)
-    if state.run not in (RunState.PREEMPTED, RunState.STOPPED):
-        return limit
-    # Whoever asked for the stop waits for the grace, and no longer.
-    return min(limit, state.stop.until if state.stop is not None else now + grace_s)
+    stop = state.stop
+    is_withdrawn = stop is not None and stop.by is StopSource.INTENT and stop.besides is None
+    if stop is not None and not (is_withdrawn and state.intent is Intent.RUN):
+        # Whoever asked for the stop waits for the grace, and no longer, however the run has ended.
+        return min(limit, stop.until)
+    is_stopped = state.run in (RunState.PREEMPTED, RunState.STOPPED)
+    return min(limit, now + grace_s) if is_stopped else limit
