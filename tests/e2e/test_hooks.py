@@ -376,6 +376,31 @@ def test_a_failing_hook_is_told_once_for_each_kind(run: Supervised, tmp_path: Pa
         assert "hunter2" not in path.read_text()
 
 
+@pytest.mark.parametrize(("passes", "is_over"), [("-gt 1", True), ("-le 1", False)])
+def test_a_warning_is_of_the_last_time_also_after_a_reload(
+    run: Supervised, passes: str, is_over: bool
+) -> None:
+    """A failure that is over is not warned of again, and one that is not over still is."""
+    faults = json.dumps({"1": [5, "raise"], "2": [12, "raise"]})
+    hook = sh(f"test $SUPERVISOR_HOOK_ATTEMPT {passes} || exit 4")
+    run.configure(hooks={"attempt_ended": hook}, env={"FAULTS": faults}, hold=25)
+    run.start()
+    run.wait_step(25, 3)
+
+    def warned() -> bool:
+        return any("attempt_ended failed" in line for line in run.status.get("warnings", ()))
+
+    log = run.paths.hook_logs / "attempt_ended.log"
+    run.wait(lambda: log.read_text().count("\n== exit code") == 2 and failures(run))
+    run.wait(lambda: warned() is not is_over)
+    daemon = run.status["pids"]["daemon"]
+    run.command("reload")
+    run.wait(lambda: run.status.get("pids", {}).get("daemon") not in (None, daemon))
+    assert warned() is not is_over
+    run.let_go()
+    assert run.finish() == 0
+
+
 def test_a_hook_that_prints_100_mb_costs_the_run_nothing(run: Supervised) -> None:
     """Its file stays small."""
     script = "yes 0123456789abcde | head -c 104857600"

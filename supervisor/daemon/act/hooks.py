@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from supervisor.config.hook_section import HookName, deadline_s
 from supervisor.core.entries.entry import Entry
@@ -37,18 +38,21 @@ class Hooks:
         self._attempt = 0
         # Whoever removes the directory in memory has hooks run twice, not lost.
         self._record = run.runtime.root / "hooks.json"
-        self._done: dict[str, str] = {}
+        self._done: dict[str, Any] = {}
         self._failing: dict[str, str] = {}
         if not self._given:
             return
         for noted in iterate_entries(run.paths.ledger):
             self._occasions.note(noted.entry)
+        failing: dict[str, str] | None = None
         with suppress(OSError, ValueError):
             self._done = dict(json.loads(self._record.read_bytes()))
+            failing = self._done.pop("failing", None)
         for hook, one in self._occasions.last.items():
             if hook in self._given and self._done.get(hook) != one.key:
                 self._waiting[hook] = one
-        self._failing = dict(self._occasions.failures)
+        # The ledger has only the first failure of a kind, which may be over.
+        self._failing = dict(self._occasions.failures if failing is None else failing)
         self._umask = procfs.umask(os.getppid())
         run.journal.listeners.append(self._note)
 
@@ -160,17 +164,19 @@ class Hooks:
     def _ended(self, one: HookOccasion, result: HookResult) -> None:
         hook, log = one.hook, self._run.paths.hook_logs / f"{one.hook}.log"
         self._done[hook] = one.key
+        problem = _problem(result)
+        reason = f"the hook {hook} failed ({problem}); {log} has what it printed"
+        self._failing.pop(hook, None)
+        if problem is not None:
+            self._failing[hook] = reason
         try:
-            replace_file(self._record, json.dumps(self._done).encode(), sync=False)
+            told = {**self._done, "failing": self._failing}
+            replace_file(self._record, json.dumps(told).encode(), sync=False)
         except OSError as error:
             self._run.journal.log.warning("hook_not_noted", hook=hook, error=str(error))
-        problem = _problem(result)
         if problem is None:
-            self._failing.pop(hook, None)
             return
-        reason = f"the hook {hook} failed ({problem}); {log} has what it printed"
         self._run.journal.log.warning("hook_failed", hook=hook, of=one.key, reason=reason)
-        self._failing[hook] = reason
         if hook in self._occasions.failures:
             return
         self._run.journal.record(HookFailedEntry(hook=hook, reason=reason))
