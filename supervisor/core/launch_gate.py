@@ -5,6 +5,10 @@ from enum import StrEnum
 
 from supervisor.core.vocabulary import Action, Failure
 
+# The longest pause after a refusal. Pauses of ten minutes in all come before the first one, at
+# which people are told.
+LONGEST_WAIT_S = 600.0
+
 
 class GateStage(StrEnum):
     """How far the hook is with the next launch."""

@@ -5,7 +5,13 @@ from dataclasses import replace
 
 from supervisor.core.effects import Effect, Record, Say, SurveyCheckpoints
 from supervisor.core.events import Surveyed
-from supervisor.core.launch_gate import AskLaunchHook, GateStage, LaunchGate, LaunchHookEnded
+from supervisor.core.launch_gate import (
+    LONGEST_WAIT_S,
+    AskLaunchHook,
+    GateStage,
+    LaunchGate,
+    LaunchHookEnded,
+)
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.reactions.records import plain_decision
 from supervisor.core.rules.decision import Decision, Verdict
@@ -13,7 +19,6 @@ from supervisor.core.states import State
 from supervisor.core.vocabulary import Action, Failure, RunState, Tier
 
 FIRST_WAIT_S = 10.0
-LONGEST_WAIT_S = 600.0
 RUNS = "the hook before_launch runs"
 
 
