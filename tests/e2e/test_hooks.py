@@ -116,6 +116,25 @@ def test_a_held_run_runs_its_hook_before_the_supervisor_ends(
     assert len(notes(tmp_path / "held")) == 1
 
 
+def test_a_resume_ends_the_wait_for_the_hooks_of_a_held_run(run: Supervised, pids: Path) -> None:
+    """The supervisor says that it waits, also in the status; then the run can be started."""
+    hook = sh(f"echo $$ >> {pids}; sleep 1000")
+    run.configure(hooks={"held": hook}, command=sh("exit 1"), restart={"max_failures": 1})
+    run.start()
+    line = "waiting for the hook held; a signal ends it, and so does `supervisor resume`"
+    run.wait(lambda: line in words(run.text))
+    run.wait(lambda: any(line in one for one in run.status["warnings"]))
+    assert line in words(run.command("status").stdout)
+    assert run.raw("run", str(run.config)).returncode == 69
+    said = words(run.command("resume").stdout)
+    assert "its supervisor, which waits for hooks, ends now, and the run may start again" in said
+    assert run.finish() == 1
+    assert not any(map(lives, numbers(pids)))
+    assert not any(line in one for one in run.status["warnings"])
+    run.configure()
+    assert run.run() == 0
+
+
 def test_before_launch_may_refuse_and_is_asked_again(run: Supervised, tmp_path: Path) -> None:
     """It refuses twice: told, waited for, ended by `resume` or by time; then the run finishes."""
     count = tmp_path / "count"

@@ -40,6 +40,8 @@ class Hooks:
         self._record = run.runtime.root / "hooks.json"
         self._done: dict[str, Any] = {}
         self._failing: dict[str, str] = {}
+        self.awaited: str | None = None
+        """The sentence on hooks that the supervisor waits for at its end, while it does."""
         if not self._given:
             return
         for noted in iterate_entries(run.paths.ledger):
@@ -58,8 +60,8 @@ class Hooks:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What failed the last time that it was run."""
-        return tuple(self._failing.values())
+        """What failed the last time that it was run, and what is waited for at the end."""
+        return (*self._failing.values(), *filter(None, (self.awaited,)))
 
     @property
     def unfinished(self) -> tuple[HookName, ...]:
