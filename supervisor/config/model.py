@@ -162,4 +162,6 @@ class RunConfig(Section):
             unset["metrics"] = True
         if self.notify == NotifyConfig():
             unset["notify"] = True
+        if self.hooks == HooksConfig():
+            unset["hooks"] = True
         return self.model_dump_json(exclude=unset, indent=2)

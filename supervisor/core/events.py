@@ -64,7 +64,7 @@ class Surveyed:
     missing: str | None = None
     """Valid checkpoints of this run that are on record and not on the disk, and since when."""
     unmounted: str | None = None
-    """The mount point that held the missing checkpoints, if nothing is mounted on it now."""
+    """The mount point that held this run's checkpoints, if nothing is mounted on it now."""
     torn_first: str | None = None
     """The only checkpoint there: the run's first save, cut off by the end of its attempt."""
     ended: str | None = None

@@ -5,6 +5,10 @@ from enum import StrEnum
 
 from supervisor.core.vocabulary import Action, Failure
 
+# The longest pause after a refusal. Pauses of ten minutes in all come before the first one, at
+# which people are told.
+LONGEST_WAIT_S = 600.0
+
 
 class GateStage(StrEnum):
     """How far the hook is with the next launch."""
@@ -24,6 +28,10 @@ class LaunchGate:
     """The last pause after a refusal; 0: it has not refused since the last launch."""
     why: tuple[Failure | None, Action | None, str] | None = None
     """Failure, action and reason as they were before the hook was first asked."""
+    missing: str | None = None
+    """Why the run waits for a mount, whatever the hook answers. None: it does not."""
+    ask_at: float | None = None
+    """When the hook is asked again, if that mount does not come before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,10 @@ class AskLaunchHook:
     """An effect: run the hook; answer `LaunchHookEnded`."""
 
     attempt: int
+    unmounted: str | None = None
+    """The mount point that held the checkpoints, if nothing is mounted on it."""
+    from_nothing: bool = False
+    """`run --from-nothing`: the attempt resumes from no checkpoint, whatever the hook brings."""
 
 
 @dataclass(frozen=True, slots=True)

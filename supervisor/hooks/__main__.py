@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import IO
 
 from supervisor.hooks.hook_child import HookOrder
-from supervisor.hooks.kept_output import KeptOutput
+from supervisor.hooks.kept_output import KeptOutput, last_lines
 from supervisor.hooks.secrets import without_secrets
 from supervisor.system.anonymous_file import anonymous_file
 from supervisor.system.clock import monotonic_s, rfc3339, wall_s
 from supervisor.system.descendants import end_descendants
+from supervisor.system.oom_score import share_the_oom_killer
 from supervisor.system.prctl import become_subreaper, die_with_parent
 from supervisor.system.self_pipe import SelfPipe
 
@@ -42,8 +43,8 @@ def main() -> None:
     output = KeptOutput(Path(order.log), heading)
     said = _run(order, output, signals)
     ending = str(said["refused"] or "exit code 0")
-    lines = output.finish(ending)
-    said["lines"] = [without_secrets(line, os.environ, order.secrets) for line in lines]
+    printed = without_secrets(output.finish(ending), os.environ, order.secrets)
+    said["lines"] = last_lines(printed)
     said["log_error"] = output.error
     print(json.dumps(said), flush=True)
 
@@ -55,7 +56,7 @@ def _run(order: HookOrder, output: KeptOutput, signals: SelfPipe) -> dict[str, o
             hook = subprocess.Popen(
                 order.command, stdin=facts, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 bufsize=0, env={**os.environ, **order.variables}, process_group=0,
-                preexec_fn=_die_with_this_process,
+                preexec_fn=_before_the_exec,
             )  # fmt: skip
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
@@ -79,7 +80,8 @@ def _run(order: HookOrder, output: KeptOutput, signals: SelfPipe) -> dict[str, o
     }
 
 
-def _die_with_this_process() -> None:
+def _before_the_exec() -> None:
+    share_the_oom_killer()
     die_with_parent(signal.SIGKILL, _OWN_PID)
 
 

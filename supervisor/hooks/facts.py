@@ -28,6 +28,8 @@ FACTS: dict[str, str] = {
     "stop": "who asked the attempt to stop",
     "saved": "whether the stop saved",
     "state": "`held`, `stuck` or `completed`",
+    "from_nothing": "for `before_launch`: `run --from-nothing` was given; the variable is `1`",
+    "unmounted": "for `before_launch`: the mount point that held the checkpoints, if it is bare",
 }
 """Each fact, and what it says. What does not apply, or is not known, is null."""
 
@@ -40,7 +42,9 @@ def as_json(given: Mapping[str, Fact]) -> bytes:
 
 def as_variables(given: Mapping[str, Fact]) -> dict[str, str]:
     """All facts as environment variables; empty for what does not apply, or is not known."""
-    return {PREFIX + name.upper(): _text(given.get(name)) for name in FACTS}
+    told = {PREFIX + name.upper(): _text(given.get(name)) for name in FACTS}
+    # A script tests this one: `false` would be no empty word.
+    return {**told, PREFIX + "FROM_NOTHING": "1" if given.get("from_nothing") else ""}
 
 
 def _text(fact: Fact) -> str:

@@ -8,6 +8,8 @@ FIRST_BYTES = LAST_BYTES = 64 << 10
 # The outputs of so many bytes stay, and as many of those before them.
 FILE_BYTES = 1 << 20
 _LINES, _LINE_CHARACTERS = 3, 300
+# Of these the last lines are told. A secret that is cut in two would not be found in them.
+_TAIL_BYTES = 16 << 10
 
 
 class KeptOutput:
@@ -21,6 +23,7 @@ class KeptOutput:
         self._last: deque[bytes] = deque()
         self._last_bytes = self._cut = 0
         self._tail = b""
+        self._is_tail_cut = False
         try:
             self._fd = _open(path)
         except OSError as error:
@@ -29,7 +32,8 @@ class KeptOutput:
 
     def take(self, data: bytes) -> None:
         """Take in more of the output."""
-        self._tail = (self._tail + data)[-_LINES * 4 * _LINE_CHARACTERS :]
+        self._is_tail_cut |= len(self._tail) + len(data) > _TAIL_BYTES
+        self._tail = (self._tail + data)[-_TAIL_BYTES:]
         first, rest = data[: self._left], data[self._left :]
         self._left -= len(first)
         self._write(first)
@@ -42,8 +46,8 @@ class KeptOutput:
             self._last_bytes -= gone
             self._cut += gone
 
-    def finish(self, ending: str) -> tuple[str, ...]:
-        """Write the last part, and how the hook ended; returns the last lines."""
+    def finish(self, ending: str) -> str:
+        """Write the last part, and how the hook ended; returns the last whole lines as one text."""
         if self._cut:
             self._write(f"\n[{self._cut} bytes are left out]\n".encode())
         for part in self._last:
@@ -52,9 +56,8 @@ class KeptOutput:
         self._write(f"{end}== {ending}\n".encode("utf-8", "surrogateescape"))
         if self._fd >= 0:
             os.close(self._fd)
-        lines = self._tail.decode("utf-8", "replace").splitlines()
-        whole = [line.strip() for line in lines if line.strip()]
-        return tuple(line[:_LINE_CHARACTERS] for line in whole[-_LINES:])
+        lines = self._tail.decode("utf-8", "replace").splitlines(keepends=True)
+        return "".join(lines[1:] if self._is_tail_cut else lines)
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -63,6 +66,12 @@ class KeptOutput:
                 view = view[os.write(self._fd, view) :]
         except OSError as error:
             self.error = error.strerror
+
+
+def last_lines(text: str) -> tuple[str, ...]:
+    """The last few lines of a text, each cut to a length that can be told."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return tuple(line[:_LINE_CHARACTERS] for line in lines[-_LINES:])
 
 
 def _open(path: Path) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from supervisor.core.save_interval_words import WORTH_S, save_interval_text
 from supervisor.core.status import Status
-from supervisor.notify.occasions import SAVES_AGAIN, Occasion
+from supervisor.notify.occasions import ASKED_AGAIN, SAVES_AGAIN, Occasion
 
 _TITLES = {
     "held": "held, it needs you",
@@ -54,7 +54,10 @@ def message(occasions: Sequence[Occasion], status: Status) -> Notice:
         lines.append(f"What to do: {_short(newest.advice.sentence)}")
         if newest.advice.command:
             lines.append(f"  {newest.advice.command}")
-    if newest.event in ("held", "stuck"):
+    if newest.done == ASKED_AGAIN:
+        lines.append(f"To look: supervisor status {_word(status.run_dir)}")
+        lines.append(f"To have it asked at once: supervisor resume {_word(status.run_dir)}")
+    elif newest.event in ("held", "stuck"):
         lines.append(f"To look: supervisor status {_word(status.run_dir)}")
         lines.append("To go on:")
         lines.append(f"  supervisor resume {_word(status.run_dir)}")
@@ -79,6 +82,8 @@ def _word(path: str | None) -> str:
 
 
 def _title(occasion: Occasion) -> str:
+    if occasion.done == ASKED_AGAIN:
+        return "is not launched, it needs you"
     return "saves again" if occasion.what == SAVES_AGAIN else _TITLES[occasion.event]
 
 

@@ -21,6 +21,7 @@ from supervisor.core.entries.run import (
 )
 from supervisor.core.entries.saves import ProgressEntry, SaveFailedEntry
 from supervisor.core.failures import Nature
+from supervisor.core.launch_gate import LONGEST_WAIT_S
 from supervisor.core.vocabulary import Failure, RunState
 
 EVENTS = (
@@ -29,6 +30,7 @@ EVENTS = (
 )  # fmt: skip
 TRAINS_AGAIN = "it trains again"
 SAVES_AGAIN = "it saves again"
+ASKED_AGAIN = f"The hook is asked again every {LONGEST_WAIT_S / 60:.0f} min."
 _REQUEUE_FAILED = frozenset({"forbidden", "no_batch", "unknown"})
 _ENDS = {
     RunState.HELD: ("held", "Nothing is launched until a person resumes the run."),
@@ -65,6 +67,8 @@ class Occasions:
     def __init__(self) -> None:
         self.first_attempt: float | None = None
         """When the run's first attempt started."""
+        self.is_refused = False
+        """The hook `before_launch` has refused the next launch for so long that this was told."""
         self._counts: Counter[str] = Counter()
         self._failures: list[str] = []
         self._failed_saves: list[str] = []
@@ -109,6 +113,7 @@ class Occasions:
     def _on_start(self, entry: AttemptStartedEntry, wall: float) -> list[Occasion]:
         if self.first_attempt is None:
             self.first_attempt = wall
+        self.is_refused = False
         ended, self._ended, self._trains = self._ended, None, True
         if ended is None or ended.failure is None or ended.failure.nature is Nature.ORDINARY:
             return []
@@ -129,7 +134,11 @@ class Occasions:
         return [self._made("recovered", wall, what, after=after)] if after else []
 
     def _on_decision(self, entry: DecisionEntry, wall: float) -> list[Occasion]:
-        if not isinstance(entry.state, RunState) or entry.state not in _ENDS:
+        if not isinstance(entry.state, RunState):
+            return []
+        if entry.failure is Failure.LAUNCH_REFUSED and entry.state is RunState.WAITING:
+            return self._on_refusal(entry, wall)
+        if entry.state not in _ENDS:
             return []
         event, done = _ENDS[entry.state]
         ended = self._ended
@@ -140,6 +149,13 @@ class Occasions:
         if entry.holds:
             return [self._failed(event, wall, what, done, evidence, advice)]
         return [self._made(event, wall, what, done)]
+
+    def _on_refusal(self, entry: DecisionEntry, wall: float) -> list[Occasion]:
+        """A hook that refuses for long needs a person as a held run does. It is told once."""
+        if self.is_refused or (entry.wait_s or 0.0) < LONGEST_WAIT_S:
+            return []
+        self.is_refused = True
+        return [self._failed("held", wall, entry.reason or "its hook refuses it", ASKED_AGAIN)]
 
     def _on_daemons(self, entry: Entry, wall: float) -> list[Occasion]:
         match entry:

@@ -19,6 +19,7 @@ class Survey:
     `use` nor `ignore`. `torn_first`: the name of the run's only checkpoint, if it is a first save
     that was cut off. `mount`: the mount point that holds the directory. `sightings`: the answer to
     the request's `search`. `clock_ahead_s`: the answer to `reads_clock`; None if it is not known.
+    `unmounted`: the mount point that held the directory, if nothing is mounted on it now.
     """
 
     entries: tuple[CheckpointEntry, ...] = ()
@@ -30,6 +31,13 @@ class Survey:
     mount: str | None = None
     sightings: Sightings | None = None
     clock_ahead_s: float | None = None
+    unmounted: str | None = None
+
+    @property
+    def bare_mount(self) -> str | None:
+        """The mount point that held the run's checkpoints, if nothing is mounted on it now."""
+        missing = None if self.missing is None else self.missing.unmounted
+        return missing or self.unmounted
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; `newest_valid` becomes an index into `entries`."""
@@ -44,6 +52,7 @@ class Survey:
             "mount": self.mount,
             "sightings": None if self.sightings is None else self.sightings.to_json(),
             "clock_ahead_s": self.clock_ahead_s,
+            "unmounted": self.unmounted,
         }
 
     @classmethod

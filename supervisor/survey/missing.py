@@ -112,8 +112,21 @@ def _is_in(folder: Path, directory: Path) -> bool:
 
 def _unmounted(request: SurveyRequest, lost: Sequence[Known]) -> str | None:
     """The mount point that held them, if nothing is mounted on it now."""
-    mount = request.mount
-    if mount is None or mount == "/" or os.path.lexists(lost[0].path):
+    return None if os.path.lexists(lost[0].path) else _bare(request.mount)
+
+
+def find_unmounted(request: SurveyRequest, directory: Path) -> str | None:
+    """The mount point on record that holds a directory, if nothing is mounted on it now.
+
+    It may hold checkpoints all the same, below the mount point.
+    """
+    mount = _bare(request.mount)
+    is_below = mount is not None and Path(os.path.realpath(directory)).is_relative_to(mount)
+    return mount if is_below else None
+
+
+def _bare(mount: str | None) -> str | None:
+    if mount is None or mount == "/":
         return None
     points = mount_points()
     return mount if points and Path(mount) not in points else None

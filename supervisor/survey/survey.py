@@ -21,7 +21,7 @@ from supervisor.survey.answer import Survey
 from supervisor.survey.candidates import Candidate
 from supervisor.survey.elsewhere.sightings import look_in_time
 from supervisor.survey.file_clock import clock_ahead_s
-from supervisor.survey.missing import find_missing
+from supervisor.survey.missing import find_missing, find_unmounted
 from supervisor.survey.own_run import is_own_run
 from supervisor.survey.places import joined, newest_place, read_places
 from supervisor.survey.request import SurveyRequest
@@ -68,6 +68,7 @@ def survey(request: SurveyRequest, looked: OnRead | None = None) -> Survey:
         missing=missing,
         torn_first=find_torn_first(request, entries),
         mount=None if mount is None else str(mount),
+        unmounted=find_unmounted(request, place),
         sightings=None if search is None else look_in_time(search),
         clock_ahead_s=clock_ahead_s(place) if request.reads_clock else None,
         undecided=tuple(

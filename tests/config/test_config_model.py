@@ -1,5 +1,6 @@
 """The values of a valid configuration, for the daemon and for editors."""
 
+import json
 from pathlib import Path
 from typing import get_args
 
@@ -79,6 +80,16 @@ def test_the_daemon_reads_back_the_same(tmp_path: Path, keep: str) -> None:
     again = RunConfig.model_validate_json(config.to_json())
     assert again == config
     assert again.checkpoints.keep_set is config.checkpoints.keep_set is bool(keep)
+
+
+@pytest.mark.parametrize("key", ["hooks", "notify", "metrics"])
+def test_a_section_that_was_not_written_is_left_out(tmp_path: Path, key: str) -> None:
+    """A daemon of the version before, which knows no such key, can read it after a downgrade."""
+    texts = {"hooks": "finished: [a]", "notify": "to: ['json://h']", "metrics": "textfile: d"}
+    assert key not in json.loads(load(tmp_path, "command: [a]\n").to_json())
+    said = load(tmp_path, f"command: [a]\n{key}: {{{texts[key]}}}\n")
+    assert key in json.loads(said.to_json())
+    assert RunConfig.model_validate_json(said.to_json()) == said
 
 
 def test_relative_paths_start_where_run_is_called(tmp_path: Path) -> None:

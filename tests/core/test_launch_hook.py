@@ -1,5 +1,7 @@
 """The hook `before_launch`: when it is asked, what a refusal leads to, and what ends the wait."""
 
+from dataclasses import replace
+
 import pytest
 
 from supervisor.core.effects import Exit, Launch, Record, Rescue, SetAside, SurveyCheckpoints
@@ -10,6 +12,7 @@ from supervisor.core.events import (
     Exited,
     IntentChanged,
     MemorySeen,
+    Probed,
     StopAsked,
     Surveyed,
     SurveyFailed,
@@ -17,6 +20,8 @@ from supervisor.core.events import (
 )
 from supervisor.core.launch_gate import AskLaunchHook, GateStage, LaunchHookEnded
 from supervisor.core.policy import Policy
+from supervisor.core.reactions.wait import PROBE_EVERY_S
+from supervisor.core.rules.checkpoint_choice import may_go_back
 from supervisor.core.rules.resumption import initial_state
 from supervisor.core.snapshot_facts import MemorySnapshot
 from supervisor.core.vocabulary import (
@@ -159,6 +164,37 @@ def test_a_rollback_is_not_forgotten_while_the_hook_is_asked() -> None:
     assert any(isinstance(one, SetAside) for one in effects)
 
 
+def test_no_checkpoint_is_pruned_while_the_next_launch_may_go_back() -> None:
+    """While the hook runs, after it has refused, and at a stop meanwhile, if a rollback is due."""
+    world = asked()
+    assert may_go_back(world.state)
+    passes(world)
+    assert not may_go_back(world.state)
+    world.checkpoints = (checkpoint(40), checkpoint(20))
+    world.end(step=50)
+    assert may_go_back(world.state)
+    refuse(world)
+    assert may_go_back(world.state)
+    ask_again(world)
+    assert may_go_back(world.state)
+    passes(world)
+    assert not may_go_back(world.state)
+    world.end(step=50, action="rollback")
+    world.feed(StopAsked(StopSource.SIGTERM))
+    assert world.state.run is RunState.PREEMPTED
+    assert may_go_back(world.state)
+
+
+def test_a_rollback_after_a_pause_keeps_its_checkpoint_as_well() -> None:
+    """Also without a hook, and if an earlier daemon had decided on it."""
+    world = World()
+    world.begin()
+    world.state = replace(world.state, rollback=True)
+    assert may_go_back(world.state)
+    world.state = replace(world.state, rollback=False, back_to=20)
+    assert may_go_back(world.state)
+
+
 def test_nothing_is_set_aside_before_the_hook_has_passed() -> None:
     """A hook that refuses for hours leaves the checkpoints where they are."""
     world = World(policy=HOOK)
@@ -175,11 +211,116 @@ def test_it_may_bring_missing_checkpoints_back(unmounted: str | None) -> None:
     world = World(policy=HOOK)
     world.feed(Begun(Intent.RUN))
     lost = Surveyed(missing="checkpoint-40 is missing", unmounted=unmounted)
-    assert names(world.feed(lost)) == ["AskLaunchHook"]
+    asks = [one for one in world.feed(lost) if isinstance(one, AskLaunchHook)]
+    assert asks == [AskLaunchHook(1, unmounted)]
     assert world.state.failure is None
     world.checkpoints = (checkpoint(40),)
     assert names(passes(world)) == ["Launch"]
     assert world.state.failure is None
+
+
+def unmounted_run() -> World:
+    """A run whose disk is not mounted, and whose hook is asked."""
+    world = World(policy=HOOK)
+    world.feed(Begun(Intent.RUN))
+    assert names(world.feed(LOST)) == ["AskLaunchHook"]
+    return world
+
+
+LOST = Surveyed(missing="checkpoint-40 is missing", unmounted="/scratch")
+BROUGHT = Surveyed(candidates=(checkpoint(20),), exists=True, unmounted="/scratch")
+
+
+def test_what_it_brings_to_a_bare_mount_point_is_not_resumed_from() -> None:
+    """The run waits for the mount as without the hook, and then asks it again."""
+    world = unmounted_run()
+    world.feed(LaunchHookEnded(1))
+    assert names(world.feed(BROUGHT)) == []
+    assert world.state.run is RunState.WAITING
+    assert world.state.failure is Failure.CHECKPOINTS_MISSING
+    assert "nothing is mounted on /scratch" in world.state.reason
+    for _ in range(3):
+        assert names(world.feed(Tick())) == ["Probe"]
+        world.feed(Probed(clear=False, what="/scratch is not mounted"))
+        assert world.state.wake_at == world.now + PROBE_EVERY_S
+        world.now += PROBE_EVERY_S
+    assert names(world.feed(Probed(clear=True, what="/scratch is mounted"))) == [
+        "SurveyCheckpoints"
+    ]
+    world.checkpoints = (checkpoint(40),)
+    assert names(world.survey()) == ["AskLaunchHook"]
+    (launch,) = [one for one in passes(world) if isinstance(one, Launch)]
+    assert launch.checkpoint == checkpoint(40)
+
+
+def test_a_start_that_finds_only_what_the_hook_brought_waits_as_well() -> None:
+    """Nothing is missing any more, but the disk is. Without the hook it goes on from there."""
+    world, plain = World(policy=HOOK), World()
+    for one in (world, plain):
+        one.feed(Begun(Intent.RUN))
+    assert names(world.feed(BROUGHT)) == ["AskLaunchHook"]
+    world.feed(LaunchHookEnded(1))
+    world.feed(BROUGHT)
+    assert world.state.run is RunState.WAITING
+    assert names(plain.feed(BROUGHT)) == ["Launch"]
+
+
+def test_a_refusal_leaves_the_look_for_the_mount_as_it_is() -> None:
+    """Every five seconds; the hook, which may mount it, is asked again after its own pause."""
+    world = unmounted_run()
+    for pause_s in (10, 20, 40):
+        world.feed(LaunchHookEnded(1, "no route to the server"))
+        assert world.state.run is RunState.WAITING
+        assert world.state.failure is Failure.CHECKPOINTS_MISSING
+        assert world.state.reason.endswith("no route to the server")
+        began, effects = world.now, names(world.feed(Tick()))
+        while effects == ["Probe"]:
+            world.feed(Probed(clear=False, what="/scratch is not mounted"))
+            world.now += PROBE_EVERY_S
+            effects = names(world.feed(Tick()))
+        assert effects == ["SurveyCheckpoints"]
+        assert world.now - began == pause_s
+        assert names(world.feed(LOST)) == ["AskLaunchHook"]
+    world.feed(LaunchHookEnded(1, "no route to the server"))
+    world.feed(Tick())
+    assert SurveyCheckpoints() in world.feed(Probed(clear=True, what="/scratch is mounted"))
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_from_nothing_is_not_overruled_by_what_it_brings(refuses: bool) -> None:
+    """`run --from-nothing` begins from nothing; what the hook has brought is set aside."""
+    world = World(policy=HOOK)
+    world.state = replace(world.state, begin_again=True)
+    world.feed(Begun(Intent.RUN))
+    asks = [one for one in world.survey() if isinstance(one, AskLaunchHook)]
+    assert asks == [AskLaunchHook(1, from_nothing=True)]
+    world.checkpoints = (checkpoint(40), checkpoint(20))
+    if refuses:
+        refuse(world)
+        ask_again(world)
+    effects = passes(world)
+    (launch,) = [one for one in effects if isinstance(one, Launch)]
+    (aside,) = [one for one in effects if isinstance(one, SetAside)]
+    assert launch.checkpoint is None
+    assert aside.later == (checkpoint(40).path, checkpoint(20).path)
+    assert world.state.budget.progress_step is None
+    # It counts for one launch: the next one goes on from what this attempt saved.
+    world.checkpoints = (checkpoint(5),)
+    world.end(step=7)
+    (launch,) = [one for one in passes(world) if isinstance(one, Launch)]
+    assert launch.checkpoint == checkpoint(5)
+
+
+def test_from_nothing_with_a_newer_snapshot_in_memory_is_as_without_the_hook() -> None:
+    """The option is no word against older checkpoints on the disk then."""
+    world = World(policy=HOOK, checkpoints=(snapshot(50), checkpoint(40)))
+    world.state = replace(world.state, begin_again=True)
+    world.feed(Begun(Intent.RUN))
+    world.survey()
+    effects = passes(world)
+    (launch,) = [one for one in effects if isinstance(one, Launch)]
+    assert launch.checkpoint == snapshot(50)
+    assert not any(isinstance(one, SetAside) for one in effects)
 
 
 def test_the_run_is_held_if_it_did_not_bring_them() -> None:
@@ -193,6 +334,34 @@ def test_the_run_is_held_if_it_did_not_bring_them() -> None:
     assert world.state.run is RunState.HELD
     assert world.state.failure is Failure.CHECKPOINTS_MISSING
     assert world.state.gate.stage is GateStage.CLOSED
+
+
+def test_it_may_bring_a_checkpoint_where_none_is_valid() -> None:
+    """The damaged ones are set aside once it has; else the run is held for them."""
+    brought, held = World(policy=HOOK, exists=True), World(policy=HOOK, exists=True)
+    damaged = (("/run/checkpoint-40", "is cut short"),)
+    for world in (brought, held):
+        world.feed(Begun(Intent.RUN))
+        assert names(world.survey(invalid=damaged)) == ["AskLaunchHook"]
+        world.feed(LaunchHookEnded(1))
+    brought.checkpoints = (checkpoint(20),)
+    assert names(brought.survey(invalid=damaged)) == ["SetAside", "Launch"]
+    held.survey(invalid=damaged)
+    assert held.state.run is RunState.HELD
+    assert held.state.failure is Failure.CHECKPOINT_CORRUPT
+
+
+def test_a_spent_budget_is_no_reason_to_ask_it() -> None:
+    """Also if the attempts died of a damaged checkpoint: it must not lift that hold."""
+    world = World(policy=Policy(has_launch_hook=True, max_failures=1), exists=True)
+    world.feed(Begun(Intent.RUN))
+    world.checkpoints = (checkpoint(20),)
+    world.survey()
+    passes(world)
+    world.checkpoints = ()
+    world.end(failure="checkpoint_corrupt", action="restart", step=20)
+    assert world.state.run is RunState.HELD
+    assert world.kinds().count("AskLaunchHook") == 1
 
 
 def test_it_is_not_asked_where_nothing_is_launched() -> None:

@@ -102,6 +102,28 @@ def test_a_ping_under_way_is_the_last_one_if_it_says_the_same(hook: Webhook) -> 
     assert hook.pings[-1] == "/uuid/fail"
 
 
+def test_a_launch_that_is_refused_for_long_is_no_ping_of_health(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`/fail` once, then silence; a launch, and a stop, are as ever."""
+    said: list[Any] = []
+
+    def no_process(order: Any) -> None:
+        said.append(order["suffix"])
+        raise OSError(11, "no processes")
+
+    monkeypatch.setattr("supervisor.daemon.tell.pinger.start", no_process)
+    pinger = Pinger("http://x", 300.0)
+    waiting, asked = (Status(state=one) for one in (RunState.WAITING, RunState.LAUNCHING))
+    pinger.poll(waiting, 0.0)
+    for n, status in enumerate((waiting, asked, waiting), start=1):
+        pinger.poll(status, n * 1000.0, is_refused=True)
+    assert said == ["", "/fail"]
+    pinger.poll(RUNNING, 5000.0)
+    pinger.poll(Status(state=RunState.PREEMPTED), 5001.0, is_last=True, is_refused=True)
+    assert said == ["", "/fail", "", ""]
+
+
 def test_a_ping_says_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run without a step says none."""
     said: list[Any] = []

@@ -116,6 +116,25 @@ def test_a_held_run_runs_its_hook_before_the_supervisor_ends(
     assert len(notes(tmp_path / "held")) == 1
 
 
+def test_a_resume_ends_the_wait_for_the_hooks_of_a_held_run(run: Supervised, pids: Path) -> None:
+    """The supervisor says that it waits, also in the status; then the run can be started."""
+    hook = sh(f"echo $$ >> {pids}; sleep 1000")
+    run.configure(hooks={"held": hook}, command=sh("exit 1"), restart={"max_failures": 1})
+    run.start()
+    line = "waiting for the hook held; a signal ends it, and so does `supervisor resume`"
+    run.wait(lambda: line in words(run.text))
+    run.wait(lambda: any(line in one for one in run.status["warnings"]))
+    assert line in words(run.command("status").stdout)
+    assert run.raw("run", str(run.config)).returncode == 69
+    said = words(run.command("resume").stdout)
+    assert "its supervisor, which waits for hooks, ends now, and the run may start again" in said
+    assert run.finish() == 1
+    assert not any(map(lives, numbers(pids)))
+    assert not any(line in one for one in run.status["warnings"])
+    run.configure()
+    assert run.run() == 0
+
+
 def test_before_launch_may_refuse_and_is_asked_again(run: Supervised, tmp_path: Path) -> None:
     """It refuses twice: told, waited for, ended by `resume` or by time; then the run finishes."""
     count = tmp_path / "count"
@@ -214,6 +233,32 @@ def test_what_before_launch_brings_to_an_empty_disk_is_resumed_from(
     assert not run.entries("hook_failed")
 
 
+def test_from_nothing_stands_whatever_before_launch_brings(run: Supervised, tmp_path: Path) -> None:
+    """The run begins from nothing, and what was brought is set aside, not trained over."""
+    copy, facts = tmp_path / "copy", tmp_path / "facts"
+    run.configure(hold=15)
+    process = run.start()
+    run.wait_step(15)
+    process.send_signal(signal.SIGTERM)
+    assert run.finish() == 75
+    copy.mkdir()
+    for path in run.run_dir.glob("checkpoint-*"):
+        path.rename(copy / path.name)
+    script = f"echo from_nothing=$SUPERVISOR_HOOK_FROM_NOTHING >> {facts}"
+    script += f"; cp -a {copy}/checkpoint-15 $SUPERVISOR_HOOK_CHECKPOINT_DIR/"
+    run.configure(
+        hooks={"before_launch": sh(script)}, env={"FAULTS": json.dumps({"2": [12, "raise"]})}
+    )
+    assert run.run("--from-nothing") == 0
+    sources = [entry["checkpoint"] for entry in run.entries("attempt_started")]
+    assert sources[:2] == [None, None]
+    assert facts.read_text().splitlines() == ["from_nothing=1", "from_nothing="]
+    (aside,) = [one for one in run.entries("checkpoint_removed") if one["why"] == "superseded"]
+    assert aside["path"] == str(run.run_dir / "checkpoint-15")
+    events = words(run.command("events").stdout)
+    assert "The run goes on without them; set aside: checkpoint-15." in events
+
+
 def test_a_run_whose_checkpoints_the_hook_does_not_bring_is_held(
     run: Supervised, tmp_path: Path
 ) -> None:
@@ -260,6 +305,19 @@ def test_the_grace_of_a_stop_bounds_the_wait(run: Supervised, pids: Path) -> Non
     assert not any(map(lives, numbers(pids)))
 
 
+def test_the_grace_bounds_the_wait_however_the_run_ends(run: Supervised, pids: Path) -> None:
+    """A stop may find the training finished."""
+    hook = sh(f"echo $$ >> {pids}; sleep 1000")
+    run.configure(hooks={"finished": hook}, grace="4s", hold=25, finish={"step": 25})
+    process = run.start()
+    run.wait_step(25)
+    process.send_signal(signal.SIGTERM)
+    assert run.finish() == 0
+    assert run.status["state"] == "completed"
+    assert "and with it the hook finished" in run.text
+    assert not any(map(lives, numbers(pids)))
+
+
 def test_the_newest_checkpoint_replaces_those_that_wait(run: Supervised, tmp_path: Path) -> None:
     """While the first is copied all others are proven: only the last one follows."""
     gate, steps = tmp_path / "copied", tmp_path / "steps"
@@ -295,6 +353,24 @@ def test_a_checkpoint_that_is_being_copied_is_not_pruned(run: Supervised, tmp_pa
     assert not failures(run)
 
 
+def test_what_a_rollback_goes_back_to_is_not_pruned_while_the_hook_runs(
+    run: Supervised, tmp_path: Path
+) -> None:
+    """Checkpoints are looked at meanwhile, and `keep: 1` leaves only the newest."""
+    seen = tmp_path / "seen"
+    look = f"ls -d {run.run_dir}/checkpoint-* >> {seen}; echo >> {seen}"
+    run.configure(
+        hooks={"before_launch": sh(f"test $SUPERVISOR_HOOK_ATTEMPT = 1 || {{ {look}; sleep 4; }}")},
+        restart={"backoff": "0.1s", "exit_codes": {3: "rollback"}},
+        checkpoints={"keep": 1},
+        env={"FAULTS": json.dumps({"1": [22, "exit3"]})},
+    )
+    assert run.run() == 0
+    steps = [int(line.rpartition("-")[2]) for line in seen.read_text().split()]
+    assert max(steps) == 20
+    assert run.entries("attempt_started")[1]["checkpoint"]["step"] == min(steps)
+
+
 def test_a_failing_hook_is_told_once_for_each_kind(run: Supervised, tmp_path: Path) -> None:
     """With its last words, in the events, the status and the terminal; never with a secret."""
     run.environ["UPLOAD_TOKEN"] = "hunter2hunter2"
@@ -316,6 +392,31 @@ def test_a_failing_hook_is_told_once_for_each_kind(run: Supervised, tmp_path: Pa
     assert log.stat().st_mode & 0o777 == 0o600
     for path in (run.paths.ledger, run.paths.status, run.paths.log, run.output):
         assert "hunter2" not in path.read_text()
+
+
+@pytest.mark.parametrize(("passes", "is_over"), [("-gt 1", True), ("-le 1", False)])
+def test_a_warning_is_of_the_last_time_also_after_a_reload(
+    run: Supervised, passes: str, is_over: bool
+) -> None:
+    """A failure that is over is not warned of again, and one that is not over still is."""
+    faults = json.dumps({"1": [5, "raise"], "2": [12, "raise"]})
+    hook = sh(f"test $SUPERVISOR_HOOK_ATTEMPT {passes} || exit 4")
+    run.configure(hooks={"attempt_ended": hook}, env={"FAULTS": faults}, hold=25)
+    run.start()
+    run.wait_step(25, 3)
+
+    def warned() -> bool:
+        return any("attempt_ended failed" in line for line in run.status.get("warnings", ()))
+
+    log = run.paths.hook_logs / "attempt_ended.log"
+    run.wait(lambda: log.read_text().count("\n== exit code") == 2 and failures(run))
+    run.wait(lambda: warned() is not is_over)
+    daemon = run.status["pids"]["daemon"]
+    run.command("reload")
+    run.wait(lambda: run.status.get("pids", {}).get("daemon") not in (None, daemon))
+    assert warned() is not is_over
+    run.let_go()
+    assert run.finish() == 0
 
 
 def test_a_hook_that_prints_100_mb_costs_the_run_nothing(run: Supervised) -> None:

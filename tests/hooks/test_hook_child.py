@@ -240,6 +240,54 @@ def test_no_secret_is_in_what_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     )
 
 
+SECRET = "s3cr3t-ABCDEFGHIJKLMNOPQRSTUVWXYZ-0123456789"
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ("e" * 290, " bad"),  # at the end of what is told of a line
+        ("", "y" * ((16 << 10) - 40) + "\nbad"),  # where the kept output begins
+        ("https://user:" + "p" * 290, "@host/ failed"),
+    ],
+)
+def test_no_part_of_a_secret_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: str, end: str
+) -> None:
+    """Wherever the output and its lines are cut."""
+    monkeypatch.setenv("API_TOKEN", SECRET)
+    code = f"import sys; sys.stdout.write({begin!r} + {SECRET!r} + {end!r}); sys.exit(1)"
+    said = " ".join(carried_out(tmp_path, sys.executable, "-c", code).lines)
+    assert said
+    assert not any(SECRET[at : at + 6] in said for at in range(len(SECRET) - 6))
+    assert "pppp" not in said
+
+
+def test_the_lines_of_a_secret_are_told_as_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key in PEM is printed line by line; a value from a file ends with a line feed."""
+    monkeypatch.setenv("PEM_KEY", "-----BEGIN-----\nMIIsecretline1\n  MIIsecretline2\n}\n")
+    monkeypatch.setenv("UPLOAD_TOKEN", "hunter2hunter2\n")
+    result = carried_out(tmp_path, *sh("echo MIIsecretline2 }; echo at hunter2hunter2.; exit 1"))
+    assert result.lines == ("[PEM_KEY] }", "at [UPLOAD_TOKEN].")
+
+
+def test_a_protection_from_the_oom_killer_is_not_the_hooks(tmp_path: Path) -> None:
+    """Else the kernel would kill the trainer for the memory that a hook takes."""
+    score = Path("/proc/self/oom_score_adj")
+    before = score.read_text()
+    try:
+        score.write_text("-500")
+    except PermissionError:
+        pytest.skip("may not lower oom_score_adj here")
+    try:
+        result = carried_out(tmp_path, *sh("cat /proc/self/oom_score_adj; exit 1"))
+    finally:
+        score.write_text(before)
+    assert result.lines == ("0",)
+
+
 def test_its_files_have_the_users_mode(tmp_path: Path) -> None:
     """The daemon keeps others out of its files, and a checkpoint that a hook brings is a user's."""
     made = tmp_path / "made"

@@ -6,7 +6,7 @@ from supervisor.core.ending import Advice
 from supervisor.core.save_interval_status import SaveIntervalStatus
 from supervisor.core.status import CheckpointStatus, GoodputStatus, Status
 from supervisor.notify.message import message, trial
-from supervisor.notify.occasions import SAVES_AGAIN, Occasion
+from supervisor.notify.occasions import ASKED_AGAIN, SAVES_AGAIN, Occasion
 
 STATUS = Status(
     run="gpt", host="node1", run_dir="/runs/gpt", step=1200, total=5000, attempt=3,
@@ -30,6 +30,14 @@ def test_it_says_everything() -> None:
         "To go on:\n  supervisor resume /runs/gpt\n  supervisor run '/c f.yaml'\n",
     ):  # fmt: skip
         assert part in said.body
+
+
+def test_a_launch_that_is_refused_needs_no_second_supervisor() -> None:
+    """The one that waits goes on by itself."""
+    said = message([Occasion("held", 1, 0.0, "no GPU", ASKED_AGAIN)], STATUS)
+    assert said.title == "gpt on node1: is not launched, it needs you"
+    assert "To have it asked at once: supervisor resume /runs/gpt\n" in said.body
+    assert "supervisor run" not in said.body
 
 
 def test_a_burst_is_counted() -> None:

@@ -24,7 +24,14 @@ from supervisor.core.entries.run import (
 )
 from supervisor.core.entries.saves import ProgressEntry, SaveFailedEntry
 from supervisor.core.vocabulary import Failure, RunState
-from supervisor.notify.occasions import EVENTS, SAVES_AGAIN, TRAINS_AGAIN, Occasion, Occasions
+from supervisor.notify.occasions import (
+    ASKED_AGAIN,
+    EVENTS,
+    SAVES_AGAIN,
+    TRAINS_AGAIN,
+    Occasion,
+    Occasions,
+)
 from supervisor.notify.outbox import YOUNG_S, Outbox
 
 OLD = YOUNG_S + 1
@@ -54,6 +61,22 @@ def names(*entries: Entry) -> list[str]:
 def decided(state: RunState) -> DecisionEntry:
     """A decision of which the reason is the state."""
     return DecisionEntry(state=state, reason=str(state), failure=Failure.SEGFAULT)
+
+
+def refused(wait_s: float) -> DecisionEntry:
+    """A launch that the hook refuses, with the pause after it."""
+    return DecisionEntry(
+        state=RunState.WAITING, failure=Failure.LAUNCH_REFUSED, reason="no GPU", wait_s=wait_s
+    )
+
+
+def test_a_hook_that_refuses_for_long_is_told_as_a_hold_once() -> None:
+    """A refusal or two clear by themselves. The next launch ends it, and is a recovery."""
+    assert names(START, refused(10.0), refused(320.0)) == []
+    long = (refused(320.0), refused(600.0), refused(600.0))
+    (one,) = found(START, *long)
+    assert (one.event, one.what, one.done) == ("held", "no GPU", ASKED_AGAIN)
+    assert names(*long, AGAIN, STEP, *long) == ["held-1", "recovered-1", "held-2"]
 
 
 def test_the_events_are_those_of_the_configuration() -> None:

@@ -10,7 +10,7 @@ from supervisor.cli.show.terminal import echo, json_text
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.write_intent import say_intent
 from supervisor.config.load import refuse_broken
-from supervisor.core.vocabulary import Failure, Intent
+from supervisor.core.vocabulary import TERMINAL, Failure, Intent
 
 
 @click.command("resume", short_help="Take back `stop` or `hold`, or let a held run go on.")
@@ -39,9 +39,14 @@ def resume_command(target: str | None, as_json: bool) -> None:
             f"{record.name}: for the rest of this run the supervisor trusts the trainer to resume"
             " from its checkpoints, whatever steps it shows"
         )
-    if record.live:
-        echo(f"{record.name}: the run goes on")
-    elif history.finished:
+    if history.finished:
         echo(f"{record.name}: the run is finished; to train on: supervisor run {config} --again")
+    elif record.live and before.status.state in TERMINAL:
+        echo(
+            f"{record.name}: its supervisor, which waits for hooks, ends now, and the run may start"
+            f" again; to start it then: supervisor run {config}"
+        )
+    elif record.live:
+        echo(f"{record.name}: the run goes on")
     else:
         echo(f"{record.name}: the run may start again; to start it: supervisor run {config}")

@@ -248,7 +248,8 @@ def _told(entry: Entry) -> str | None:
             return _pointer_set(entry)
         case saves.GoingBackEntry():
             names = ", ".join(_base(path) for path in entry.later)
-            return f"The run goes back to step {entry.step}; set aside: {names}."
+            where = "on without them" if entry.step is None else f"back to step {entry.step}"
+            return f"The run goes {where}; set aside: {names}."
         case decision.DecisionEntry():
             return _decision(entry)
         case run.IncidentEntry():

@@ -8,7 +8,12 @@ from supervisor.core.entries.saves import GoingBackEntry, ProgressEntry
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.launch_gate import LaunchGate
 from supervisor.core.reactions.hold import MENDED, hold
-from supervisor.core.reactions.launch_hook import ask_first, closed, is_asked_first
+from supervisor.core.reactions.launch_hook import (
+    ask_first,
+    closed,
+    is_asked_first,
+    without_brought,
+)
 from supervisor.core.reactions.operator import unread
 from supervisor.core.reactions.own_save import end_after_save
 from supervisor.core.reactions.persist_snapshot import (
@@ -35,6 +40,7 @@ SURVEY_RETRY_S = 15.0
 
 def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
     """The checkpoints are known: decide, where a decision waits for them."""
+    event, brought = without_brought(state, event)
     newest = newest_durable(event.candidates)
     if not (event.deciding and state.surveying):
         budget = with_progress(state.budget, event.candidates, ahead=is_ahead(state))
@@ -46,6 +52,8 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
             return replace(made, effects=(*notes, *made.effects))
         return Reaction("news", state, notes)
     decision = decide(state, event, now, rollback=state.rollback)
+    if brought and decision.verdict is Verdict.LAUNCH:
+        decision = replace(decision, later=brought)
     ahead = ahead_of_disk(event.candidates)
     if ahead is not None and event.unmounted is None and waits_first(state, decision, ahead):
         return wait_for_rescue(state, ahead, event.invalid, now)
@@ -83,7 +91,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
     )
     if asks:
         background = () if state.rollback else _rescue(event, decision)
-        return ask_first(state, before, decision, [*effects, *background], incidents)
+        return ask_first(state, before, event, decision, [*effects, *background], incidents)
     state = replace(state, gate=closed(state.gate))
     if launches:
         # Incidents come last: to collect their evidence takes longer than all else between a death

@@ -16,7 +16,8 @@ PROBE_ANSWER_S = 180.0
 
 def look_again(state: State, now: float) -> Reaction:
     """The pause is over: have the cause looked at, or the hook asked again."""
-    if state.failure is Failure.LAUNCH_REFUSED:
+    ask_at = state.gate.ask_at
+    if state.failure is Failure.LAUNCH_REFUSED or (ask_at is not None and now >= ask_at):
         state = replace(state, surveying=True, wake_at=None)
         return Reaction("ask again", state, (SurveyCheckpoints(),))
     is_full = state.failure is Failure.DISK_FULL

@@ -2,7 +2,24 @@
 
 from collections.abc import Sequence
 
+from supervisor.core.launch_gate import GateStage
 from supervisor.core.states import Checkpoint, State
+from supervisor.core.vocabulary import RunState
+
+
+def may_go_back(state: State) -> bool:
+    """Whether the next launch may need a checkpoint beyond `checkpoints.keep`: none is pruned then.
+
+    A launch is prepared, or the hook `before_launch` keeps it back: it runs, has refused, or has
+    just let it pass.
+    """
+    has_refused = state.run is RunState.WAITING and state.gate.waited_s > 0.0
+    is_behind_hook = has_refused or (
+        state.run is RunState.LAUNCHING
+        and not state.alive
+        and state.gate.stage is not GateStage.CLOSED
+    )
+    return state.surveying or state.rollback or state.back_to is not None or is_behind_hook
 
 
 def newest_but_left(candidates: Sequence[Checkpoint], back_to: int | None) -> Checkpoint:

@@ -41,5 +41,7 @@ class Decision:
     """The directory that the run waits for room in. None: the checkpoint directory."""
     ended_training: bool | None = None
     """The failure came in training: after a first step and before the last one."""
+    may_be_brought: bool = False
+    """A checkpoint is missing that the hook `before_launch` may bring."""
     exit_rule: ExitRule | None = None
     """What `restart.exit_codes` says of the end. None: it says nothing, or was not asked."""

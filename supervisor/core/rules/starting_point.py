@@ -81,16 +81,26 @@ def held_anyway(state: State, survey: Surveyed, wait: Decision) -> Decision:
 
 
 def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None:
-    """What to do where valid checkpoints are on record and none is on the disk; else None."""
+    """What to do where valid checkpoints are on record and none is on the disk; else None.
+
+    What lies below a bare mount point does not end the wait for the mount if there is a hook
+    `before_launch`: the hook may have brought it.
+    """
     on_disk = any(candidate.tier != Tier.MEMORY for candidate in survey.candidates)
-    if survey.missing is None or on_disk or state.begin_again:
+    is_missing = survey.missing is not None and not on_disk
+    is_brought = survey.unmounted is not None and state.policy.has_launch_hook
+    if state.begin_again or not (is_missing or is_brought):
         return None
     if survey.unmounted is not None:
         # Wait even if memory holds a snapshot: the next save would land under the mount point.
-        why = (
-            f"{survey.missing}; nothing is mounted on {survey.unmounted} (mount it, or"
-            f" {_from_nothing_line(state)})"
-        )
+        why = f"nothing is mounted on {survey.unmounted}"
+        if is_missing:
+            why = f"{survey.missing}; {why} (mount it, or {_from_nothing_line(state)})"
+        else:
+            why += (
+                ", which held this run's checkpoints (mount it; or, to go on with what is below it,"
+                " start the run once without the hook before_launch)"
+            )
         return replace(
             decision,
             verdict=Verdict.WAIT,
@@ -98,11 +108,12 @@ def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None
             action=Action.WAIT,
             reason=why,
             wait_s=0.0,
+            may_be_brought=True,
         )
     if survey.candidates:
         return None
     why = f"{survey.missing}; put them back, or {_from_nothing_line(state)}"
-    return _hold(decision, Failure.CHECKPOINTS_MISSING, why)
+    return replace(_hold(decision, Failure.CHECKPOINTS_MISSING, why), may_be_brought=True)
 
 
 def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decision:
@@ -119,13 +130,12 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
         if survey.ended is not None:
             why = f"{survey.ended}. If the run is not done, {_from_nothing_line(state)}"
             return _hold(decision, Failure.CHECKPOINT_CORRUPT, why)
-        return _hold(
-            decision,
-            Failure.CHECKPOINT_CORRUPT,
+        why = (
             "checkpoints exist but none is valid; restore one, or in"
             f" {state.policy.config_path} write `resume: {{if_none_valid: fresh}}` to start again"
-            " from nothing",
+            " from nothing"
         )
+        return replace(_hold(decision, Failure.CHECKPOINT_CORRUPT, why), may_be_brought=True)
     is_unseen = survey.unseen is not None and state.attempt > 0
     if is_unseen and not policy.trainer_finds_checkpoints and not state.begin_again:
         # Both causes at once: seen, its checkpoints would hold the run again.

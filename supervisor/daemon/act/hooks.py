@@ -4,12 +4,13 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from supervisor.config.hook_section import HookName, deadline_s
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.telling import HookFailedEntry
 from supervisor.core.events import Event
-from supervisor.core.launch_gate import LaunchHookEnded
+from supervisor.core.launch_gate import AskLaunchHook, LaunchHookEnded
 from supervisor.core.reactions.launch_hook import is_asked
 from supervisor.core.states import State
 from supervisor.daemon.run import Run
@@ -37,25 +38,30 @@ class Hooks:
         self._attempt = 0
         # Whoever removes the directory in memory has hooks run twice, not lost.
         self._record = run.runtime.root / "hooks.json"
-        self._done: dict[str, str] = {}
+        self._done: dict[str, Any] = {}
         self._failing: dict[str, str] = {}
+        self.awaited: str | None = None
+        """The sentence on hooks that the supervisor waits for at its end, while it does."""
         if not self._given:
             return
         for noted in iterate_entries(run.paths.ledger):
             self._occasions.note(noted.entry)
+        failing: dict[str, str] | None = None
         with suppress(OSError, ValueError):
             self._done = dict(json.loads(self._record.read_bytes()))
+            failing = self._done.pop("failing", None)
         for hook, one in self._occasions.last.items():
             if hook in self._given and self._done.get(hook) != one.key:
                 self._waiting[hook] = one
-        self._failing = dict(self._occasions.failures)
+        # The ledger has only the first failure of a kind, which may be over.
+        self._failing = dict(self._occasions.failures if failing is None else failing)
         self._umask = procfs.umask(os.getppid())
         run.journal.listeners.append(self._note)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What failed the last time that it was run."""
-        return tuple(self._failing.values())
+        """What failed the last time that it was run, and what is waited for at the end."""
+        return (*self._failing.values(), *filter(None, (self.awaited,)))
 
     @property
     def unfinished(self) -> tuple[HookName, ...]:
@@ -76,11 +82,16 @@ class Hooks:
             if hook in self._given and before.get(hook) is not one:
                 self._waiting[hook] = one
 
-    def ask(self, attempt: int, state: State, emit: Callable[[Event], None]) -> None:
+    def ask(self, order: AskLaunchHook, state: State, emit: Callable[[Event], None]) -> None:
         """Run `before_launch` for this attempt; its end becomes an event."""
         self._end(_LAUNCH)
-        self._attempt = attempt
-        one = HookOccasion(_LAUNCH, f"attempt {attempt}", {"attempt": attempt})
+        attempt = self._attempt = order.attempt
+        facts: dict[str, Fact] = {
+            "attempt": attempt,
+            "unmounted": order.unmounted,
+            "from_nothing": order.from_nothing,
+        }
+        one = HookOccasion(_LAUNCH, f"attempt {attempt}", facts)
         refused = self._start(one, state)
         if refused is not None:
             emit(LaunchHookEnded(attempt, f"the hook before_launch {refused}"))
@@ -155,17 +166,19 @@ class Hooks:
     def _ended(self, one: HookOccasion, result: HookResult) -> None:
         hook, log = one.hook, self._run.paths.hook_logs / f"{one.hook}.log"
         self._done[hook] = one.key
+        problem = _problem(result)
+        reason = f"the hook {hook} failed ({problem}); {log} has what it printed"
+        self._failing.pop(hook, None)
+        if problem is not None:
+            self._failing[hook] = reason
         try:
-            replace_file(self._record, json.dumps(self._done).encode(), sync=False)
+            told = {**self._done, "failing": self._failing}
+            replace_file(self._record, json.dumps(told).encode(), sync=False)
         except OSError as error:
             self._run.journal.log.warning("hook_not_noted", hook=hook, error=str(error))
-        problem = _problem(result)
         if problem is None:
-            self._failing.pop(hook, None)
             return
-        reason = f"the hook {hook} failed ({problem}); {log} has what it printed"
         self._run.journal.log.warning("hook_failed", hook=hook, of=one.key, reason=reason)
-        self._failing[hook] = reason
         if hook in self._occasions.failures:
             return
         self._run.journal.record(HookFailedEntry(hook=hook, reason=reason))

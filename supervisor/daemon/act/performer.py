@@ -75,8 +75,8 @@ class Performer:
                 self.survey(deciding=True, after_stop=state.stop is not None)
             case SetAside():
                 set_aside(effect, self.run, self._parts.snapshots)
-            case AskLaunchHook(attempt):
-                self._parts.hooks.ask(attempt, state, self._emit)
+            case AskLaunchHook():
+                self._parts.hooks.ask(effect, state, self._emit)
             case Launch():
                 self.doubt, self._next_doubt = self._next_doubt, None
                 self._launch(effect, state)

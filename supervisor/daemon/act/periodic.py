@@ -11,6 +11,7 @@ from supervisor.checkpoint.pins import pinned
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.saves import CheckpointRemovedEntry
 from supervisor.core.events import Event, Surveyed, SurveyFailed
+from supervisor.core.rules.checkpoint_choice import may_go_back
 from supervisor.core.states import State
 from supervisor.core.status import Status
 from supervisor.core.vocabulary import RunState, Tier
@@ -194,7 +195,7 @@ class PeriodicWork:
         entries += [
             CheckpointRemovedEntry(path=path, why="gone", keys=_GONE) for path in answer.gone
         ]
-        entries += notes_of(answer.survey, self._run.surveyor.recorded)
+        entries += notes_of(answer.survey, self._run.surveyor.recorded, alive=state.alive)
         if entries:
             self._run.journal.record(*entries)
         # A checkpoint without our manifest counts only once it was left alone for a while.
@@ -204,8 +205,7 @@ class PeriodicWork:
         again_s = self._missing.note(answer.survey, self._facts, alive=state.alive)
         if again_s is not None:
             self._again_at = min(self._again_at or float("inf"), monotonic_s() + again_s)
-        # Nothing is pruned during a decision: a rollback may need checkpoints beyond `keep`.
-        self._unpruned = answer.survey if state.surveying else None
+        self._unpruned = answer.survey if may_go_back(state) else None
         if self._unpruned is None and state.resume_doubt is None:
             self._pruner.prune(answer.survey, pinned(self._run.paths.pins))
 
@@ -294,7 +294,7 @@ class PeriodicWork:
         """Prune what was kept for a decision."""
         # The last pruning can begin only once the one under way has ended, and no daemon follows.
         self._pruner.finish(_REMOVAL_S)
-        is_doubted = state.resume_doubt is not None
+        is_doubted = state.resume_doubt is not None or may_go_back(state)
         if self._unpruned is not None and state.run in _PRUNED_AT_END and not is_doubted:
             self._pruner.prune(self._unpruned, pinned(self._run.paths.pins))
             self._pruner.finish(_REMOVAL_S)

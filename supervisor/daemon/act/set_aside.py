@@ -22,7 +22,8 @@ _WALK_S = 2.0
 def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
     """Move each checkpoint and record it. One that cannot be moved is reported, and stays."""
     moves = [(path, INVALID, reason) for path, reason in effect.invalid]
-    reason = f"the run goes on from step {effect.after_step}"
+    step = effect.after_step
+    reason = "the run goes on without it" if step is None else f"the run goes on from step {step}"
     moves += [(path, SUPERSEDED, reason) for path in effect.later]
     # The launch claims the directory as well, but it comes after these moves. In a directory that
     # is still marked by a finished run, nothing may be moved before it is taken over.

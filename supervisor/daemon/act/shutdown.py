@@ -29,9 +29,8 @@ def shut_down(
     if is_end:
         parts.changes.finish()
     house.finish(state)
-    LastHooks(parts.hooks, run, link, service, intent).finish(state, is_end=is_end)
-    if is_end and parts.hooks.warnings:
-        house.tell_last(state)
+    last_hooks = LastHooks(parts.hooks, run, link, service, intent, lambda: house.tell_last(state))
+    last_hooks.finish(state, is_end=is_end)
     service.ended(state)
     return left
 

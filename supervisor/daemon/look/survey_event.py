@@ -27,7 +27,7 @@ def survey_event(survey: Survey, named: Collection[str], *, deciding: bool) -> S
         ),
         undecided=tuple(str(path) for path in survey.undecided),
         missing=None if survey.missing is None else survey.missing.sentence,
-        unmounted=None if survey.missing is None else survey.missing.unmounted,
+        unmounted=survey.bare_mount,
         torn_first=survey.torn_first,
         ended=None if ended is None else f"{ended}: {ENDED}",
         how_to_resume=how_to_resume(chosen[0].path, chosen[0].hashes) if chosen else None,

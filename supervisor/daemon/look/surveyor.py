@@ -255,7 +255,7 @@ class Surveyor:
                 str(e.path): f"{e.name}: {e.reason}" for e in survey.entries if e.valid and e.reason
             }
             missing = survey.missing
-            self.unmounted = None if missing is None else missing.unmounted
+            self.unmounted = survey.bare_mount
             # Missing checkpoints may come back unchanged, with their mount: they stay remembered.
             gone = tuple(p for p in self._memory if p not in there) if missing is None else ()
             gone = tuple(p for p in gone if not self._is_elsewhere(p))

@@ -88,11 +88,12 @@ def record_unsettled(journal: Journal, survey: Survey | None) -> None:
     )
 
 
-def notes_of(survey: Survey, recorded: Recorded) -> list[Entry]:
+def notes_of(survey: Survey, recorded: Recorded, *, alive: bool) -> list[Entry]:
     """What a survey adds to the ledger besides verdicts: that checkpoints exist, and where.
 
     A verdict comes only once a checkpoint was left alone for a while. Its disk may be gone before
-    that. Empty where the survey says nothing new.
+    that. Empty where the survey says nothing new. `alive`: an attempt runs. Without one, what lies
+    below a bare mount point is no reason to forget the mount.
     """
     there = [
         entry
@@ -104,7 +105,8 @@ def notes_of(survey: Survey, recorded: Recorded) -> list[Entry]:
     if not there:
         return []
     notes: list[Entry] = []
-    if survey.mount is not None and survey.mount != recorded.mount:
+    is_known = survey.mount is not None and (alive or survey.unmounted is None)
+    if is_known and survey.mount != recorded.mount:
         place = str(there[0].path.parent)
         notes.append(CheckpointPlaceEntry(directory=place, mount=survey.mount))
     if not recorded.known() and there[0].valid is None:

@@ -94,7 +94,8 @@ class Notifier:
     def poll(self, status: Status, *, is_last: bool = False) -> None:
         """Take in what is new, and have sent what is due. Returns at once."""
         now = monotonic_s()
-        self._pinger.poll(status, now, is_last=is_last)
+        is_refused = self._noticed.occasions.is_refused
+        self._pinger.poll(status, now, is_last=is_last, is_refused=is_refused)
         self._tell(status, now, is_last=is_last)
 
     def finish(self) -> None:

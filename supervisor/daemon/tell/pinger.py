@@ -10,6 +10,7 @@ from supervisor.notify.delivery import DEADLINE_S, NO_ANSWER, start
 from supervisor.system.child_end import end_child
 
 _FAILED = frozenset({RunState.HELD, RunState.STUCK, RunState.KILLING})
+_UNLAUNCHED = frozenset({RunState.WAITING, RunState.LAUNCHING})
 
 
 class Pinger:
@@ -37,12 +38,17 @@ class Pinger:
         """Whether a child process is at work."""
         return self._child is not None
 
-    def poll(self, status: Status, now: float, *, is_last: bool = False) -> None:
-        """Ping if it is time; take the answer of the last ping. Returns at once."""
+    def poll(
+        self, status: Status, now: float, *, is_last: bool = False, is_refused: bool = False
+    ) -> None:
+        """Ping if it is time; take the answer of the last ping. Returns at once.
+
+        `is_refused`: the next launch is refused for so long that a person has to look.
+        """
         if self._address is None:
             return
         self.take(now)
-        has_failed = status.state in _FAILED
+        has_failed = status.state in _FAILED or (is_refused and status.state in _UNLAUNCHED)
         suffix = "/fail" if has_failed else ""
         is_news = has_failed and not self._was_failed
         if is_last and self._child is not None and self._suffix == suffix:

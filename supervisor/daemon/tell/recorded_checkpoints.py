@@ -47,6 +47,7 @@ class Recorded:
                 self._note_start(entry.checkpoint, wall)
             case BeginAgainEntry():
                 self._known.clear()
+                self.mount = None
 
     def _note_verdict(self, entry: CheckpointVerdictEntry, wall: float) -> None:
         path = entry.path

@@ -8,6 +8,7 @@ import socket
 
 from supervisor.system import cgroup, prctl
 from supervisor.system.json_lines import JsonLines
+from supervisor.system.oom_score import share_the_oom_killer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from typing import NamedTuple, NoReturn
 else:
     from supervisor.system.named_tuple import NamedTuple
-
-_OOM_SCORE_ADJ = "/proc/self/oom_score_adj"
 
 
 class Spawned(NamedTuple):
@@ -106,19 +105,6 @@ def _reset_signals(ignored: Sequence[int]) -> None:
             signal.signal(number, signal.SIG_IGN if is_ignored else signal.SIG_DFL)
 
 
-def _share_the_oom_killer() -> None:
-    # A service's protection is for the supervisor; inherited by the trainer, it would make the
-    # kernel kill everything else first.
-    try:
-        with open(_OOM_SCORE_ADJ, encoding="ascii") as file:
-            score = int(file.read())
-        if score < 0:
-            with open(_OOM_SCORE_ADJ, "w", encoding="ascii") as file:
-                file.write("0")
-    except OSError:
-        return  # a /proc mounted read-only: the score stays what the container gave
-
-
 def _become(program: Program, launcher_pid: int, report_fd: int) -> NoReturn:
     """Run in the child: become the program, or report why not. Never returns."""
     try:
@@ -131,7 +117,7 @@ def _become(program: Program, launcher_pid: int, report_fd: int) -> NoReturn:
         if program.death_signal:
             prctl.die_with_parent(program.death_signal, launcher_pid)
         if program.oom_eligible:
-            _share_the_oom_killer()
+            share_the_oom_killer()
         if program.stdin_fd >= 0:
             os.dup2(program.stdin_fd, 0)
         elif program.null_stdin:
