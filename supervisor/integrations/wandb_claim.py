@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 
 from ..worker.environment import number_of
 
@@ -77,7 +78,7 @@ class RunIdClaim:
     def _write(self, *, several: bool) -> None:
         if self._record is None:
             return
-        staged = f"{self._record}.tmp-{os.getpid()}"
+        staged = f"{self._record}.tmp-{os.getpid()}-{threading.get_ident()}"
         with open(staged, "w", encoding="ascii") as file:
             os.chmod(staged, 0o600)
             json.dump({"program": self._program, "several": several}, file)
