@@ -65,12 +65,13 @@ class InitCall:
         self.args, self.kwargs = args, kwargs
         self._claim: RunIdClaim | None = None
         self._added: dict[str, str] = {}
-        self._before = module.__dict__.get("run")
+        self._before: Any = None
         try:
             self._ours = wandb_settings.ours(os.environ)
             if not self._ours:
                 return
             self._asked = wandb_settings.AskedSettings(init, args, kwargs)
+            self._before = _run_under_way(module)
             self._add(self._wanted())
         except TypeError:
             return  # the call fails, in W&B's own words
@@ -95,9 +96,11 @@ class InitCall:
             is_first = (number_of("SUPERVISOR_ATTEMPT") or 1) <= 1
             return () if is_first else tuple(name for name in ours if name == WANDB_RESUME)
         if WANDB_RUN_ID not in ours:
-            return ours
+            return () if asked.by_default("id") is None else ours
         if resume not in (None, "allow", "must"):
             return ()  # "never" and "auto" have to do with W&B's own ids
+        if resume is None and WANDB_RESUME not in ours:
+            return ()  # the id alone would have W&B write the run anew
         directory = os.environ.get("SUPERVISOR_HEARTBEAT")
         if not directory or self._returns_previous():
             return ()
@@ -160,3 +163,13 @@ class InitCall:
                 wandb_run.follow(run)
         except Exception as error:
             hook.tell(f"a W&B run is not followed: {type(error).__name__}: {error}")
+
+
+def _run_under_way(module: ModuleType) -> Any:
+    """The run that W&B would return again: of this process, and not finished."""
+    library = wandb_settings.library_state()
+    if hasattr(library, "most_recent_active_run"):
+        return library.most_recent_active_run
+    run = module.__dict__.get("run")  # W&B until 0.18; a forked child has its parent's
+    is_own = getattr(run, "_init_pid", None) == os.getpid()
+    return run if is_own and not getattr(run, "_is_finished", True) else None

@@ -249,6 +249,8 @@ def test_the_users_own_variables_are_never_touched(scripts: Scripts) -> None:
         "wandb.setup(wandb.Settings(run_id='mine'))",
         "wandb.setup(); wandb.setup(wandb.Settings(mode='shared'))",
         "os.environ |= {'WANDB_RESUME': 'must', 'WANDB_FORK_FROM': 'old?_step=3'}",
+        "wandb.setup(); os.environ['WANDB_RESUME'] = 'ignored'",
+        "wandb.setup(); os.environ['WANDB_RUN_ID'] = 'ignored'",
         "wandb.setup(); os.environ['WANDB_RUN_ID'] = 'ignored'; s = wandb.Settings(run_id='mine')",
     ],
 )
@@ -358,12 +360,58 @@ def test_a_second_run_is_not_merged_into_the_first(scripts: Scripts, asked: str,
     assert scripts.told(2) == []
 
 
+@pytest.mark.parametrize("reinit", ["finish_previous", "create_new"])
+@pytest.mark.parametrize("where", ["environ['WANDB_REINIT'] = ", "setup"])
+def test_reinit_counts_wherever_it_stands(scripts: Scripts, where: str, reinit: str) -> None:
+    """The second run does not get the id of the first."""
+    wish = f"import os; os.{where}'{reinit}'\n"
+    if where == "setup":
+        wish = f"import wandb; wandb.setup(wandb.Settings(reinit='{reinit}'))\n"
+    assert scripts.says(wish + TWICE.format("", "")) == "ours allow\nown2 None"
+    (told,) = scripts.told()
+    assert "several W&B runs" in told
+
+
+@pytest.mark.parametrize("first", ["pass", "run.finish()", "run = None"])
+def test_a_forked_child_has_a_run_of_its_own(scripts: Scripts, first: str) -> None:
+    """It cannot go on in its parent's run: W&B refuses an id that is in use."""
+    code = f"""
+    import os, wandb
+    run = wandb.init() if {first!r} != "run = None" else None
+    {first}
+    child = os.fork()
+    if not child:
+        for _ in range(2):
+            print(wandb.init().id, flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    print(wandb.init().id)
+    """
+    said = scripts.says(textwrap.dedent(code)).split()
+    if first == "run = None":
+        assert said == ["ours", "ours", "own1"]
+    else:
+        assert said == ["own2", "own2", "ours" if first == "pass" else "own2"]
+    assert len(scripts.told()) == 1
+
+
 def test_a_run_that_is_returned_again_is_no_second_one(scripts: Scripts) -> None:
     """Nor is one that the script goes on with by its id."""
     code = TWICE.format("", "") + "run.finish(); print(wandb.init(id='ours', resume='must').resume)"
     for attempt in (1, 2):
         assert scripts.says(code, attempt=attempt) == "ours allow\nours allow\nmust"
         assert scripts.told(attempt) == []
+
+
+def test_a_run_beside_the_global_one_is_returned_again(scripts: Scripts) -> None:
+    """W&B has no global run then, and returns the last one that is not finished."""
+    code = """
+    import wandb
+    run = wandb.init(reinit="create_new")
+    print(run.id, wandb.init() is run)
+    """
+    assert scripts.says(textwrap.dedent(code)) == "ours True"
+    assert scripts.told() == []
 
 
 def test_another_program_has_a_run_of_its_own(scripts: Scripts) -> None:
