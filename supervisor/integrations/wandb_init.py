@@ -53,7 +53,11 @@ def patch(module: ModuleType) -> None:
         return run
 
     setattr(followed, _PATCHED, True)
-    module.init = followed  # type: ignore[attr-defined]
+    # Also where pickle looks for it, and where `from wandb.sdk import init` does.
+    for name in (module.__name__, "wandb.sdk", str(getattr(init, "__module__", None))):
+        place = getattr(sys.modules.get(name), "__dict__", {})
+        if place.get("init") is init:
+            place["init"] = followed
 
 
 class InitCall:

@@ -323,6 +323,26 @@ def test_a_version_that_does_not_fit(scripts: Scripts) -> None:
     assert "this version of W&B" in told
 
 
+@pytest.mark.parametrize("python", PYTHONS)
+def test_init_can_be_sent_to_another_process(scripts: Scripts, python: str) -> None:
+    """pickle finds it where W&B has it, and each place has the one that is followed."""
+    code = """
+    import multiprocessing, pickle, wandb.sdk.wandb_init
+    if __name__ == "__main__":
+        places = wandb, wandb.sdk, wandb.sdk.wandb_init
+        assert {place.init for place in places} == {pickle.loads(pickle.dumps(wandb.init))}
+        print(wandb.init.__module__, wandb.init.__qualname__)
+        child = multiprocessing.get_context("spawn").Process(target=wandb.init)
+        child.start()
+        child.join()
+        print(child.exitcode, wandb.sdk.init().id)
+    """
+    said = scripts.says(textwrap.dedent(code), python=python)
+    assert said == "wandb.sdk.wandb_init init\n0 own1"
+    (told,) = scripts.told()
+    assert "several W&B runs" in told
+
+
 def test_an_agent_of_a_sweep_has_chosen_the_run(scripts: Scripts) -> None:
     """`wandb.agent` sets the variables in its own process, for each of its runs."""
     code = """
