@@ -536,6 +536,10 @@ run = wandb.init({})
 training = Training("huggingface", "5.24", "out", None)
 from _train_supervisor.integrations import wandb_run
 {}
+import threading
+for thread in threading.enumerate():
+    if thread.name == "train-supervisor-wandb":
+        thread.join()  # `wandb.init` does not wait for it
 wandb_run.training_begins()
 wandb_run.training_begins()
 print(run.summary)
@@ -563,9 +567,11 @@ def test_a_run_that_is_not_the_global_one(scripts: Scripts) -> None:
     """With `reinit="create_new"` there is no `wandb.run`; after its end nothing more is said."""
     scripts.before(2, lost_steps=7)
     code = """
-    import wandb
+    import time, wandb
     from _train_supervisor.integrations import wandb_run
     run = wandb.init(reinit="create_new")
+    while not run.summary:
+        time.sleep(0.01)
     {}
     wandb_run.training_begins()
     wandb_run.mark_preempting()
@@ -627,6 +633,49 @@ def test_a_summary_that_fails(scripts: Scripts) -> None:
     assert scripts.says(code, code_is=75) == "7\n1"
     (sentence,) = scripts.told()
     assert "the summary: AttributeError" in sentence
+
+
+SLOW = """
+import threading, time
+import wandb
+import wandb.sdk.wandb_init as library
+gate = threading.Event()
+class Summary(dict):
+    def update(self, more):
+        gate.wait()
+        {}
+        super().update(more)
+class Run(library.Run):
+    __module__ = "wandb"
+    def __init__(self, *words):
+        super().__init__(*words)
+        self.summary = Summary()
+library.Run = Run
+run = wandb.init()
+print(run.summary)
+gate.set()
+while any(thread.name == "train-supervisor-wandb" for thread in threading.enumerate()):
+    time.sleep(0.01)
+from _train_supervisor.integrations import wandb_run
+wandb_run.training_begins()
+print(run.summary)
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "then", "told"),
+    [
+        ("", "{'supervisor/attempt': 1}", []),
+        ("raise OSError('gone')", "{}", ["W&B has not taken the summary: OSError: gone"]),
+    ],
+)
+def test_init_never_waits_for_the_summary(
+    scripts: Scripts, fault: str, then: str, told: list[str]
+) -> None:
+    """It has returned before W&B takes the summary; an error is told when the training begins."""
+    scripts.before(1)
+    assert scripts.says(SLOW.format(fault)) == f"{{}}\n{then}"
+    assert scripts.told() == told
 
 
 EXIT = """
