@@ -74,11 +74,12 @@ class InitCall:
             self._ours = wandb_settings.ours(os.environ)
             if not self._ours:
                 return
-            self._asked = wandb_settings.AskedSettings(init, args, kwargs)
+            try:
+                self._asked = wandb_settings.AskedSettings(init, args, kwargs)
+            except Exception:
+                return  # whatever is wrong there, `wandb.init` says it in its own words
             self._before = _run_under_way(module)
             self._add(self._wanted())
-        except TypeError:
-            return  # the call fails, in W&B's own words
         except Exception as error:
             hook.tell(f"wandb.init is not followed: {type(error).__name__}: {error}")
 

@@ -52,7 +52,13 @@ def _without_ours(load: Any) -> Any:
     def loaded(self: Any, environ: Any, *args: Any, **kwargs: Any) -> Any:
         left_out = ours(environ)
         theirs = {name: value for name, value in environ.items() if name not in left_out}
-        return load(self, theirs, *args, **kwargs)
+        try:
+            return load(self, theirs, *args, **kwargs)
+        except BaseException as error:
+            if error.__traceback__ is not None:
+                # No frame of this file in what the user reads.
+                error.__traceback__ = error.__traceback__.tb_next
+            raise
 
     setattr(loaded, _PATCHED, True)
     return loaded
@@ -62,7 +68,7 @@ class AskedSettings:
     """What a call asks for: by an argument, its `settings`, W&B's settings, the environment."""
 
     def __init__(self, init: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Raises TypeError if `init` does not take these arguments."""
+        """Raises what `wandb.init` would: by these arguments, or as it loads its settings."""
         self.given = inspect.signature(init).bind_partial(*args, **kwargs)
         self.settings = self.given.arguments.get("settings")
         self._global = _global_settings()

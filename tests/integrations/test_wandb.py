@@ -467,6 +467,25 @@ def test_a_call_that_fails(scripts: Scripts) -> None:
     assert said == "['<module>', 'init'] no such project\nours allow"
 
 
+def test_an_environment_that_wandb_refuses(scripts: Scripts) -> None:
+    """It is said by W&B alone, each time as without us."""
+    code = """
+    import os, traceback, wandb
+    os.environ |= {"WANDB_RESUME": "must", "WANDB_FORK_FROM": "old?_step=3"}
+    for _ in range(2):
+        try:
+            print(wandb.init().resume)
+        except ValueError as error:
+            print([frame.name for frame in traceback.extract_tb(error.__traceback__)], error)
+    try:
+        wandb.init(project="a", nonsense=1)
+    except TypeError as error:
+        print(error)
+    """
+    assert scripts.says(textwrap.dedent(code)) == scripts.says_alone(textwrap.dedent(code))
+    assert scripts.told() == []
+
+
 def test_a_full_disk(scripts: Scripts) -> None:
     """Where the claim cannot be noted, the call is as the variables have it, and that is told."""
     said = scripts.says(CALL.format(""), SUPERVISOR_HEARTBEAT="/nonexistent")
