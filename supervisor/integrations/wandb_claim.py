@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 
 from ..worker.environment import number_of
 
@@ -77,12 +78,11 @@ class RunIdClaim:
     def _write(self, *, several: bool) -> None:
         if self._record is None:
             return
-        staged = f"{self._record}.tmp-{os.getpid()}"
+        staged = f"{self._record}.tmp-{os.getpid()}-{threading.get_ident()}"
         with open(staged, "w", encoding="ascii") as file:
             os.chmod(staged, 0o600)
             json.dump({"program": self._program, "several": several}, file)
-            file.flush()
-            os.fsync(file.fileno())
+        # No fsync: `wandb.init` waits here, and a record that a power cut empties says nothing.
         os.replace(staged, self._record)
 
 

@@ -27,27 +27,36 @@ _MOST_BYTES = 1 << 16
 _followed: weakref.ref[Any] | None = None
 _told: weakref.ref[Any] | None = None
 _marked: weakref.ref[Any] | None = None
+_unheard: list[_Word] = []
 
 
 def follow(run: Any) -> None:
-    """Tell this run, too, if W&B has no global one: it has the supervisor's run id."""
+    """Tell this run, too, if W&B has no global one: it has the supervisor's run id.
+
+    `wandb.init` does not wait for it: an error is told when the training begins.
+    """
     global _followed
     if _is_wandbs(run):
         _followed = weakref.ref(run)
-        training_begins()
+        _begin(patience_s=0.0)
 
 
 def training_begins() -> None:
     """Put the attempt and what was lost so far into the run's summary, once for each run."""
+    _begin(patience_s=_PATIENCE_S)
+
+
+def _begin(*, patience_s: float) -> None:
     global _told
     try:
+        _hear()
         run = _run_of_script()
         if run is None or _is(run, _told) or not hook.is_wanted("wandb"):
             return
         _told = weakref.ref(run)
         summary = _summary()
         if summary:
-            _say("the summary", lambda: run.summary.update(summary))
+            _say(_Word("the summary", lambda: run.summary.update(summary)), patience_s)
     except Exception as error:
         hook.tell(f"the W&B run has no summary of the restarts: {type(error).__name__}: {error}")
 
@@ -56,11 +65,12 @@ def mark_preempting() -> None:
     """Tell W&B that the run is preempted, once for each run."""
     global _marked
     try:
+        _hear()
         run = _run_of_script()
         if run is None or _is(run, _marked) or not hook.is_wanted("wandb"):
             return
         _marked = weakref.ref(run)
-        _say("mark_preempting", run.mark_preempting)
+        _say(_Word("mark_preempting", run.mark_preempting), _PATIENCE_S)
     except Exception as error:
         hook.tell(f"the W&B run is not marked as preempted: {type(error).__name__}: {error}")
 
@@ -101,20 +111,36 @@ def _summary() -> dict[str, Any]:
     return {f"supervisor/{key}": said[key] for key in keys if said.get(key) is not None}
 
 
-def _say(what: str, word: Callable[[], Any]) -> None:
-    """Call it in a thread, and wait for a moment."""
-    failed: list[str] = []
+class _Word(threading.Thread):
+    """One call to W&B, in a thread of its own."""
 
-    def call() -> None:
+    def __init__(self, what: str, call: Callable[[], Any]) -> None:
+        super().__init__(name="train-supervisor-wandb", daemon=True)
+        self.what, self._call, self.failed = what, call, ""
+
+    def run(self) -> None:
         try:
-            word()
+            self._call()
         except Exception as error:
-            failed.append(f"{type(error).__name__}: {error}")
+            self.failed = f"{type(error).__name__}: {error}"
 
-    thread = threading.Thread(target=call, name="train-supervisor-wandb", daemon=True)
-    thread.start()
-    thread.join(_PATIENCE_S)
-    if thread.is_alive():
-        hook.tell(f"W&B has not taken {what} within {_PATIENCE_S:g} s; the training goes on")
-    elif failed:
-        hook.tell(f"W&B has not taken {what}: {failed[0]}")
+
+def _say(word: _Word, patience_s: float) -> None:
+    """Call it, and wait for a moment, or hear of it later."""
+    word.start()
+    if not patience_s:
+        _unheard.append(word)
+        return
+    word.join(patience_s)
+    if word.is_alive():
+        hook.tell(f"W&B has not taken {word.what} within {patience_s:g} s; the training goes on")
+    elif word.failed:
+        hook.tell(f"W&B has not taken {word.what}: {word.failed}")
+
+
+def _hear() -> None:
+    """Tell which words that nobody has waited for have failed."""
+    for word in [one for one in _unheard if not one.is_alive()]:
+        _unheard.remove(word)
+        if word.failed:
+            hook.tell(f"W&B has not taken {word.what}: {word.failed}")

@@ -7,11 +7,13 @@ from typing import Any, cast
 
 import pytest
 
+from supervisor.config.model import RunConfig
 from supervisor.core.entries.attempt import AttemptEndedEntry, AttemptStartedEntry, Source
 from supervisor.core.entries.decision import BeginAgainEntry
 from supervisor.core.failures import Failure
 from supervisor.core.states import Checkpoint
 from supervisor.daemon.act.tracker_environment import wandb_variables
+from supervisor.daemon.act.trainer_environment import environment
 from supervisor.daemon.run import Run
 from supervisor.daemon.tell.attempts_before import tell_attempts_before
 from supervisor.daemon.tell.tally import Tally
@@ -44,6 +46,37 @@ BOTH = {
 def test_wandbs_variables(given: dict[str, str], added: dict[str, str]) -> None:
     """They are added where they fit what the user has set, and listed."""
     assert wandb_variables(given, "id") == added
+
+
+OUTER = {**BOTH, "WANDB_RUN_ID": "outer", "SUPERVISOR_RUN_ID": "outer"}
+
+
+@pytest.mark.parametrize(
+    ("given", "added", "taken_out"),
+    [
+        ({}, BOTH, set()),
+        ({"WANDB_RUN_ID": "mine"}, BOTH | {"WANDB_RUN_ID": "mine"}, set()),
+        ({"WANDB_RESUME": "must"}, {"WANDB_RESUME": "must"}, {"WANDB_RUN_ID"}),
+        ({"WANDB_FORK_FROM": "old?_step=3"}, {}, {"WANDB_RUN_ID", "WANDB_RESUME"}),
+    ],
+)
+def test_a_run_inside_a_run(
+    given: dict[str, str], added: dict[str, str], taken_out: set[str]
+) -> None:
+    """The outer supervisor's values are not the user's: the inner run has its own, or none."""
+    inherited = {**OUTER, **given}
+    overlay, unset = environment(
+        RunConfig(command=("python", "x.py")), inherited, run_dir=Path("/r"), run_id="id",
+        attempt=1, heartbeat_dir=Path("/h"), snapshot_dir=None, checkpoint=None,
+    )  # fmt: skip
+    after = {name: value for name, value in (inherited | overlay).items() if name not in unset}
+    names = ("WANDB_RUN_ID", "WANDB_RESUME")
+    assert {name: after[name] for name in names if name in after} == {
+        name: value for name, value in added.items() if name in names
+    }
+    assert taken_out <= set(unset)
+    listed = {name for name in names if name in added and name not in given}
+    assert set(filter(None, after.get("SUPERVISOR_WANDB", "").split(","))) == listed
 
 
 def started(attempt: int, step: int | None, **more: Any) -> AttemptStartedEntry:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from tests.integrations.trainers import SCRIPTS, trainers_python
 
 pytestmark = [pytest.mark.trainers, pytest.mark.timeout(900)]
 OFFLINE = {"WANDB_MODE": "offline", "WANDB_SILENT": "true"}
+OURS = {
+    "SUPERVISOR_RUN_ID": "ours", "WANDB_RUN_ID": "ours", "WANDB_RESUME": "allow",
+    "SUPERVISOR_WANDB": "WANDB_RUN_ID,WANDB_RESUME", "LOCAL_RANK": "0",
+}  # fmt: skip
 CAUSAL_LM = (
     "--output_dir", "out", "--max_steps", "20", "--logging_steps", "1", "--save_steps", "5",
     "--seed", "3", "--per_device_train_batch_size", "2", "--use_cpu",
@@ -61,20 +66,87 @@ def test_no_call_of_init_fails_by_our_variables(installation: Installation, firs
 
     `first`: W&B has read the environment before the first call.
     """
-    ours = {
-        "SUPERVISOR_RUN_ID": "ours", "WANDB_RUN_ID": "ours", "WANDB_RESUME": "allow",
-        "SUPERVISOR_WANDB": "WANDB_RUN_ID,WANDB_RESUME", "LOCAL_RANK": "0",
-    }  # fmt: skip
     script = installation.write("calls.py", CALL_EACH.replace("ids = []", f"ids = []\n{first}"))
     done = installation.run(
         str(script), json.dumps([asked for asked, _ in CALLS]), python=trainers_python("wandb"),
-        environment=installation.environment(hook=True, **ours, **OFFLINE),
+        environment=installation.environment(hook=True, **OURS, **OFFLINE),
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     for (asked, run_id), (found, resume) in zip(CALLS, json.loads(done.stdout), strict=True):
         known = found if found in {"old", "mine", "ours"} else None
         assert (asked, known) == (asked, run_id)
         assert (resume == "allow") == (known == "ours"), asked
+
+
+FORKS = """
+run = begin()
+child = multiprocessing.get_context("fork").Process(target=begin)
+child.start()
+child.join()
+print(child.exitcode)
+begin()
+"""
+SPAWNS = """
+pickle.dumps(wandb.init)
+child = multiprocessing.get_context("spawn").Process(target=wandb.init)
+child.start()
+child.join()
+print(child.exitcode)
+"""
+THREADS = """
+threads = [threading.Thread(target=begin, kwargs={"reinit": "create_new"}) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+KEEPS = """
+settings = wandb.Settings()
+begin(settings=settings)
+print(settings.run_id, settings.resume)
+"""
+WISHES = (
+    ("os.environ['WANDB_RESUME_FROM'] = 'old?_step=3'; begin()", "old None"),
+    ("os.environ['WANDB_RESUME'] = 'never'; begin()", "new never"),
+    ("wandb.setup(wandb.Settings(resume_from='old?_step=3')); begin()", "old None"),
+    ("wandb.setup(wandb.Settings(fork_from='old?_step=3')); begin()", "new None"),
+    ("os.environ['WANDB_REINIT'] = 'finish_previous'; begin(); begin()", "ours allow new None"),
+    ("wandb.setup(wandb.Settings(reinit='create_new')); begin(); begin()", "ours allow new None"),
+    ("begin(reinit='create_new'); begin(); begin()", "ours allow ours allow ours allow"),
+    ("wandb.init(mode='disabled'); begin()", "ours allow"),
+    (FORKS, "ours allow new None 0 ours allow"),
+    (SPAWNS, "0"),
+    (KEEPS, "ours allow None None"),
+    ("wandb.sdk.init(); begin()", "ours allow"),
+)
+WISH = """
+import multiprocessing, os, pickle, threading, wandb
+def begin(**asked):
+    run = wandb.init(**asked)
+    known = run.id if run.id in ("ours", "old") else "new"
+    print(f"{known} {run.settings.resume}\\n", end="", flush=True)
+if __name__ == "__main__":
+"""
+
+
+def wished(installation: Installation, wish: str) -> str:
+    """What a script with this wish prints under the hook."""
+    script = installation.write("wish.py", WISH + textwrap.indent(wish.strip(), "    "))
+    done = installation.run(
+        str(script), python=trainers_python("wandb"),
+        environment=installation.environment(hook=True, **OURS, **OFFLINE),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize(("wish", "said"), WISHES)
+def test_a_wish_of_the_script_counts(installation: Installation, wish: str, said: str) -> None:
+    """In the environment, in `wandb.setup`, in a child, in threads: as W&B has it."""
+    assert wished(installation, wish).split() == said.split()
+
+
+def test_threads_begin_runs_at_once(installation: Installation) -> None:
+    """One of them has our id."""
+    assert sorted(wished(installation, THREADS).splitlines()) == ["new None"] * 3 + ["ours allow"]
 
 
 def logged(run: CommandRun) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from supervisor.core.rules.warm_launch import LaunchMode
 from supervisor.core.save_terms import SAVE_TERMS
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Phase
-from supervisor.daemon.act.tracker_environment import wandb_variables
+from supervisor.daemon.act.tracker_environment import variables_of_outer_run, wandb_variables
 from supervisor.worker.adapters import INTEGRATE, OWN_WANDB, RESUME_ARGS, STARTUP
 
 
@@ -106,8 +106,8 @@ def environment(
     # A trainer that prints its environment would put the addresses into train.log.
     secret = config.notify.variables
     unset = ["SUPERVISOR_CONFIG", *(name for name in secret if name not in overlay)]
-    if OWN_WANDB not in wandb:
-        unset.append(OWN_WANDB)
+    outers = (OWN_WANDB, *variables_of_outer_run(given))
+    unset.extend(name for name in outers if name not in overlay)
     wanted = config.integrate
     overlay[INTEGRATE] = wanted if isinstance(wanted, str) else ",".join(wanted)
     folders = python_path(given.get("PYTHONPATH", ""), has_hook=wanted != "none")
