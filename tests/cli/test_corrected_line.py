@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from supervisor.cli.start.untrained import is_untrained
 from supervisor.config.load import load_config
 from supervisor.core.entries.attempt import AttemptEndedEntry, FirstStepEntry
 from supervisor.core.entries.entry import Entry, UnknownEntry
@@ -21,6 +23,7 @@ from supervisor.rundir.intent import write_intent
 from supervisor.rundir.ledger import LedgerWriter, read_ledger
 from supervisor.rundir.lock import RunLock
 from supervisor.rundir.paths import RunPaths
+from supervisor.slurm.submission import remember
 from tests.cli.conftest import make_environment
 
 if TYPE_CHECKING:
@@ -113,6 +116,11 @@ def _edit(paths: RunPaths) -> None:
     config.write_text(config.read_text().replace("\ncommand: [", "\ncommand:  [ "))
 
 
+def _edit_words(paths: RunPaths) -> None:
+    config = paths.run_dir / "config.yaml"
+    config.write_text(config.read_text().replace("--lrr, '3'", "--lr, '7'"))
+
+
 @pytest.mark.parametrize(
     "keep",
     [
@@ -145,6 +153,38 @@ def test_what_is_worth_keeping_keeps_the_name(
     assert ((paths.run_dir / "config.yaml").read_bytes(), paths.ledger.read_bytes()) == before
     if isinstance(kept, RunLock):
         os.close(kept.fd)
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a run that is held, since its first line had a mistyped option."""
+    folder = tmp_path_factory.mktemp("held")
+    (folder / "train.py").write_text(SCRIPT)
+    line = [sys.executable, "-m", "supervisor", *WORDS, "--lrr", "3"]
+    done = subprocess.run(
+        line, cwd=folder, env=make_environment(folder), capture_output=True, timeout=90, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        _edit_words,
+        lambda paths: remember(paths.submission, "17", None),
+        lambda paths: paths.submission.write_text("{"),
+    ],
+    ids=["words", "job", "job unreadable"],
+)
+def test_what_is_not_known_to_be_worthless_keeps_the_name(
+    held: Path, tmp_path: Path, keep: Callable[[RunPaths], object]
+) -> None:
+    """A person's edit, and a job in the queue."""
+    run_dir = shutil.copytree(held, tmp_path / "copy") / "runs" / "train"
+    assert is_untrained(load_config(run_dir / "config.yaml").config)
+    keep(RunPaths(run_dir))
+    assert not is_untrained(load_config(run_dir / "config.yaml").config)
 
 
 def test_a_run_that_ended_well_keeps_the_name(command: Command, tmp_path: Path) -> None:

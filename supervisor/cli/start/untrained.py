@@ -3,6 +3,7 @@
 All that is not known to be worthless counts as worth keeping. It writes nothing.
 """
 
+import os
 from pathlib import Path
 
 from supervisor.checkpoint.pins import pinned
@@ -39,8 +40,9 @@ _SAYS_NOTHING = (
 def is_untrained(config: RunConfig) -> bool:
     """Whether each attempt of the run failed for its configuration, before a step or a save.
 
-    Also true where the run has made no attempt. False where a supervisor has the run, or an
-    operator's `stop` or `hold` is in force. `config`: as loaded. Never raises.
+    Also true where the run has made no attempt. False where a supervisor has the run, a SLURM job
+    was submitted for it, or an operator's `stop` or `hold` is in force. `config`: as loaded. Never
+    raises.
     """
     resolved = config.resolved(Path.cwd())
     assert resolved.run_dir is not None
@@ -48,8 +50,19 @@ def is_untrained(config: RunConfig) -> bool:
     try:
         if is_held(paths) or read_intent(paths.intent).intent is not Intent.RUN:
             return False
+        # A file that cannot be read may name a job that waits in the queue, too.
+        if os.path.lexists(paths.submission):
+            return False
         history, ledger = read_history(paths)
         if history.last_attempt_open or not all(_is_worthless(one.entry) for one in ledger):
+            return False
+        # A person has edited the file since the last attempt.
+        ran = [
+            one.entry.command
+            for one in ledger
+            if isinstance(one.entry, attempt.AttemptStartedEntry)
+        ]
+        if ran and tuple(ran[-1]) != tuple(resolved.command):
             return False
         if pinned(paths.pins) or next(iter(recorded_times(paths.run_dir)), None) is not None:
             return False
