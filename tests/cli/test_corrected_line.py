@@ -121,6 +121,32 @@ def _edit_words(paths: RunPaths) -> None:
     config.write_text(config.read_text().replace("--lrr, '3'", "--lr, '7'"))
 
 
+def _damage(paths: RunPaths) -> None:
+    paths.ledger.write_bytes(
+        paths.ledger.read_bytes().replace(b"daemon_started", b"daemon_stirred")
+    )
+
+
+def _forget(paths: RunPaths, *last: str) -> None:
+    """Cut the ledger off after the entries of these kinds."""
+    lines = paths.ledger.read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if any(f'"type":"{one}"'.encode() in line for one in last)]
+    paths.ledger.write_bytes(b"".join(kept))
+
+
+def _show(**fields: object) -> Callable[[RunPaths], object]:
+    def write(paths: RunPaths) -> None:
+        paths.status.write_text(json.dumps({**json.loads(paths.status.read_bytes()), **fields}))
+
+    return write
+
+
+def _lose_all_but_the_state(paths: RunPaths) -> None:
+    paths.ledger.unlink()
+    paths.status.unlink()
+    paths.train_log.unlink()
+
+
 @pytest.mark.parametrize(
     "keep",
     [
@@ -174,13 +200,25 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _edit_words,
         lambda paths: remember(paths.submission, "17", None),
         lambda paths: paths.submission.write_text("{"),
+        _damage,
+        lambda paths: os.truncate(paths.ledger, 40),
+        lambda paths: paths.ledger.write_bytes(b""),
+        _lose_all_but_the_state,
+        lambda paths: _forget(paths, "run_created", "supervisor_started", "daemon_started"),
+        _show(step=90000),
+        _show(checkpoint={"path": "/x/step-1.pt"}),
+        lambda paths: paths.status.write_text("{"),
+        lambda paths: (paths.run_dir / "result.pt").write_bytes(b"weights"),
+        lambda paths: (paths.run_dir / "out").mkdir(),
+        lambda paths: paths.set_aside.mkdir(),
     ],
-    ids=["words", "job", "job unreadable"],
-)
+    ids=["words", "job", "job unreadable", "damaged", "cut", "empty", "state alone", "rolled back",
+         "step", "checkpoint", "status damaged", "result", "folder", "set aside"],
+)  # fmt: skip
 def test_what_is_not_known_to_be_worthless_keeps_the_name(
     held: Path, tmp_path: Path, keep: Callable[[RunPaths], object]
 ) -> None:
-    """A person's edit, and a job in the queue."""
+    """A person's edit, a job in the queue, a record that is not whole, a file that is not ours."""
     run_dir = shutil.copytree(held, tmp_path / "copy") / "runs" / "train"
     assert is_untrained(load_config(run_dir / "config.yaml").config)
     keep(RunPaths(run_dir))
