@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from supervisor.cli.start.start_lock import StartLock
-from supervisor.errors import SupervisorError
 from supervisor.rundir.lock import is_held
 from supervisor.rundir.paths import RunPaths
 from tests.cli.conftest import Command, make_environment
@@ -144,10 +145,9 @@ def test_two_starts_at_the_same_moment(tmp_path: Path) -> None:
 
 
 def test_the_lock_of_a_start(tmp_path: Path) -> None:
-    """A second one gives up after its patience, and has it once the first is released."""
+    """A second one goes on without it after its patience, and has it once the first is released."""
     lock = StartLock.acquire(tmp_path)
-    with pytest.raises(SupervisorError, match="has been starting here"):
-        StartLock.acquire(tmp_path, 0.0)
+    assert StartLock.acquire(tmp_path, 0.0).fd is None
     lock.release()
     lock = StartLock.acquire(tmp_path, 0.0)
     other = os.open(tmp_path, os.O_RDONLY)
@@ -156,3 +156,30 @@ def test_the_lock_of_a_start(tmp_path: Path) -> None:
     os.close(other)
     lock.release()
     assert StartLock.acquire(tmp_path / "none").fd is None
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_pending_stop_ends_the_wait_for_the_lock(tmp_path: Path, stop: signal.Signals) -> None:
+    """Its patience would be longer than this test may run."""
+    lock = StartLock.acquire(tmp_path)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {stop})
+    try:
+        signal.pthread_kill(threading.get_ident(), stop)
+        assert StartLock.acquire(tmp_path, 3600.0).fd is None
+        assert signal.sigtimedwait({stop}, 0) is not None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        lock.release()
+
+
+def test_a_start_under_the_flock_of_its_directory(tmp_path: Path) -> None:
+    """As cron and make have it: the lock is theirs for as long as the run lives."""
+    (tmp_path / "train.py").write_text("print('trained')\n")
+    line = ["flock", ".", sys.executable, "-m", "supervisor"]
+    line += ["run", "--plain", "--", sys.executable, "train.py"]
+    done = subprocess.run(
+        line, cwd=tmp_path, env=make_environment(tmp_path), capture_output=True, text=True,
+        timeout=90, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "trained" in RunPaths(tmp_path / "runs" / "train").train_log.read_text()

@@ -4,7 +4,6 @@ Trainers such as HF's name their output directory as training begins. Until then
 whether a second command would save into the same one.
 """
 
-import signal
 import time
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from supervisor.cli.start.shared_output import (
     refuse_shared_output,
     runs_beside_of,
 )
-from supervisor.cli.start.start_lock import StartLock
+from supervisor.cli.start.start_lock import StartLock, is_stop_pending
 from supervisor.cli.start.typed_line import TypedLine
 from supervisor.config.model import RunConfig
 from supervisor.core.vocabulary import ExitCode
@@ -28,7 +27,6 @@ from supervisor.rundir.status_file import read_status
 
 PATIENCE_S = 300.0
 _LOOK_S = 0.5
-_STOPS = frozenset({signal.SIGTERM, signal.SIGUSR1})
 
 
 def start_alone(start: Start, line: TypedLine, *, quiet: bool) -> StartLock:
@@ -48,7 +46,7 @@ def start_alone(start: Start, line: TypedLine, *, quiet: bool) -> StartLock:
         if other is None:
             return lock
         lock.release()
-        is_stopped = bool(_STOPS & signal.sigpending())
+        is_stopped = is_stop_pending()
         if is_stopped or time.monotonic() > deadline:
             raise _refusal(run_dir, other, is_stopped=is_stopped)
         if not is_told and not quiet:
