@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +12,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from supervisor.cli.commands.run import _hand_over
+from supervisor.cli.start.command_run import claim, command_run
+from supervisor.cli.start.correction import refuse_changed, write_correction
+from supervisor.cli.start.handover import Start, take_lock
+from supervisor.cli.start.typed_line import TypedLine
+from supervisor.cli.start.untrained import is_untrained
 from supervisor.config.load import load_config
 from supervisor.core.entries.attempt import AttemptEndedEntry, FirstStepEntry
 from supervisor.core.entries.entry import Entry, UnknownEntry
 from supervisor.core.entries.saves import CheckpointVerdictEntry
 from supervisor.core.entries.trainer import DescribedEntry
 from supervisor.core.vocabulary import Failure, Intent
+from supervisor.errors import SupervisorError
 from supervisor.rundir.intent import write_intent
 from supervisor.rundir.ledger import LedgerWriter, read_ledger
 from supervisor.rundir.lock import RunLock
 from supervisor.rundir.paths import RunPaths
+from supervisor.slurm.submission import remember
 from tests.cli.conftest import make_environment
 
 if TYPE_CHECKING:
@@ -53,7 +62,7 @@ def test_the_corrected_line_takes_the_name(command: Command, paths: RunPaths) ->
     before = config.read_text()
     done = command(*WORDS, "--lr", "3")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "nothing was trained under this name, so runs/train/config.yaml has" in done.stdout
+    assert "nothing was trained under this name, so runs/train/config.yaml gets" in done.stdout
     assert config.read_text() == before.replace("--lrr", "--lr")
     assert config.stat().st_mode & 0o777 == 0o600
     assert load_config(config).config.command == (*WORDS[3:], "--lr", "3")
@@ -113,6 +122,37 @@ def _edit(paths: RunPaths) -> None:
     config.write_text(config.read_text().replace("\ncommand: [", "\ncommand:  [ "))
 
 
+def _edit_words(paths: RunPaths) -> None:
+    config = paths.run_dir / "config.yaml"
+    config.write_text(config.read_text().replace("--lrr, '3'", "--lr, '7'"))
+
+
+def _damage(paths: RunPaths) -> None:
+    paths.ledger.write_bytes(
+        paths.ledger.read_bytes().replace(b"daemon_started", b"daemon_stirred")
+    )
+
+
+def _forget(paths: RunPaths, *last: str) -> None:
+    """Cut the ledger off after the entries of these kinds."""
+    lines = paths.ledger.read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if any(f'"type":"{one}"'.encode() in line for one in last)]
+    paths.ledger.write_bytes(b"".join(kept))
+
+
+def _show(**fields: object) -> Callable[[RunPaths], object]:
+    def write(paths: RunPaths) -> None:
+        paths.status.write_text(json.dumps({**json.loads(paths.status.read_bytes()), **fields}))
+
+    return write
+
+
+def _lose_all_but_the_state(paths: RunPaths) -> None:
+    paths.ledger.unlink()
+    paths.status.unlink()
+    paths.train_log.unlink()
+
+
 @pytest.mark.parametrize(
     "keep",
     [
@@ -147,6 +187,107 @@ def test_what_is_worth_keeping_keeps_the_name(
         os.close(kept.fd)
 
 
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a run that is held, since its first line had a mistyped option."""
+    folder = tmp_path_factory.mktemp("held")
+    (folder / "train.py").write_text(SCRIPT)
+    line = [sys.executable, "-m", "supervisor", *WORDS, "--lrr", "3"]
+    done = subprocess.run(
+        line, cwd=folder, env=make_environment(folder), capture_output=True, timeout=90, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        _edit_words,
+        lambda paths: remember(paths.submission, "17", None),
+        lambda paths: paths.submission.write_text("{"),
+        _damage,
+        lambda paths: os.truncate(paths.ledger, 40),
+        lambda paths: paths.ledger.write_bytes(b""),
+        _lose_all_but_the_state,
+        lambda paths: _forget(paths, "run_created", "supervisor_started", "daemon_started"),
+        _show(step=90000),
+        _show(checkpoint={"path": "/x/step-1.pt"}),
+        lambda paths: paths.status.write_text("{"),
+        lambda paths: (paths.run_dir / "result.pt").write_bytes(b"weights"),
+        lambda paths: (paths.run_dir / "out").mkdir(),
+        lambda paths: paths.set_aside.mkdir(),
+    ],
+    ids=["words", "job", "job unreadable", "damaged", "cut", "empty", "state alone", "rolled back",
+         "step", "checkpoint", "status damaged", "result", "folder", "set aside"],
+)  # fmt: skip
+def test_what_is_not_known_to_be_worthless_keeps_the_name(
+    held: Path, tmp_path: Path, keep: Callable[[RunPaths], object]
+) -> None:
+    """A person's edit, a job in the queue, a record that is not whole, a file that is not ours."""
+    run_dir = shutil.copytree(held, tmp_path / "copy") / "runs" / "train"
+    assert is_untrained(load_config(run_dir / "config.yaml").config)
+    keep(RunPaths(run_dir))
+    assert not is_untrained(load_config(run_dir / "config.yaml").config)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _edit_words,
+        _with(FirstStepEntry(attempt=1, step=1)),
+        _save,
+        lambda paths: remember(paths.submission, "17", None),
+        lambda paths: write_intent(paths.intent, Intent.HOLD),
+        lambda paths: (paths.run_dir / "config.yaml").write_text("command: ["),
+    ],
+    ids=["words", "step", "file", "job", "hold", "broken"],
+)
+def test_what_changes_before_the_lock_is_taken_keeps_the_name(
+    held: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[RunPaths], object],
+) -> None:
+    """It is asked again under the lock: the hold stays, and the words stay."""
+    paths = RunPaths(shutil.copytree(held, tmp_path / "copy") / "runs" / "train")
+    monkeypatch.chdir(tmp_path / "copy")
+    line = TypedLine("run", (), (sys.executable, "train.py", "--lr", "3"))
+    run = command_run(line, None)
+    assert claim(run, line)
+    start = Start(
+        paths, run.loaded.config.resolved(Path.cwd()), run.loaded, "none", break_lock=False,
+        corrects=run.corrects,
+    )  # fmt: skip
+    change(paths)
+    before = (paths.run_dir / "config.yaml").read_bytes(), paths.ledger.read_bytes()
+    lock = take_lock(start)
+    with pytest.raises(SupervisorError, match="the run has changed since") as refused:
+        _hand_over(start, lock, again=False, quiet=True)
+    os.close(lock.fd)
+    assert refused.value.code == 75
+    assert ((paths.run_dir / "config.yaml").read_bytes(), paths.ledger.read_bytes()) == before
+
+
+def test_the_holder_of_the_lock_may_write_the_words(
+    held: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own lock is not in its way. Until then the file has the old words."""
+    paths = RunPaths(shutil.copytree(held, tmp_path / "copy") / "runs" / "train")
+    monkeypatch.chdir(tmp_path / "copy")
+    line = TypedLine("run", (), (sys.executable, "train.py", "--lr", "3"))
+    run = command_run(line, None)
+    assert claim(run, line)
+    config = run.loaded.config.resolved(Path.cwd())
+    start = Start(paths, config, run.loaded, "none", break_lock=False, corrects=run.corrects)
+    assert load_config(run.loaded.path) == run.corrects
+    lock = take_lock(start)
+    refuse_changed(start)
+    write_correction(start)
+    os.close(lock.fd)
+    assert load_config(run.loaded.path) == run.loaded
+
+
 def test_a_run_that_ended_well_keeps_the_name(command: Command, tmp_path: Path) -> None:
     """No step of it was seen: it may have trained all the same."""
     (tmp_path / "a.py").write_text("print(1)\n")
@@ -168,7 +309,7 @@ def test_of_two_corrections_at_once_one_runs(paths: RunPaths, tmp_path: Path) ->
         for line in lines
     ]  # fmt: skip
     said = [process.communicate(timeout=90)[1] for process in started]
-    assert sorted(process.returncode for process in started) in ([0, 69], [0, 78]), said
+    assert sorted(process.returncode for process in started) in ([0, 69], [0, 75], [0, 78]), said
     log = paths.train_log.read_text()
     assert log.count("\nlr ") == 1
     rate = load_config(paths.run_dir / "config.yaml").config.command[-1]

@@ -27,6 +27,7 @@ from supervisor.cli.start.bare import without_adapters
 from supervisor.cli.start.changed_variables import changed_variables
 from supervisor.cli.start.command_run import CommandRun, claim, command_run
 from supervisor.cli.start.command_words import refuse_words
+from supervisor.cli.start.correction import refuse_changed, write_correction
 from supervisor.cli.start.directory_owner import refuse_others_directory, take_over_unseen
 from supervisor.cli.start.existing import CHOICES, decide, with_existing
 from supervisor.cli.start.handover import (
@@ -132,7 +133,7 @@ def run_command(
             break_lock=break_lock,
             from_nothing=from_nothing,
             take_over=take_over,
-            is_corrected=run.corrects is not None,
+            corrects=run.corrects,
             existing=existing,
         )
         try:
@@ -199,7 +200,7 @@ def _admission(start: Start, *, again: bool) -> Admission:
         start.config,
         again=again,
         from_nothing=start.from_nothing,
-        is_corrected=start.is_corrected,
+        is_corrected=start.corrects is not None,
     )
 
 
@@ -207,6 +208,7 @@ def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoRe
     """Check again under the lock, since nobody else changes the record now; become the launcher."""
     refuse_living(start.paths.run_dir)
     refuse_living_original(start.paths, read_history(start.paths)[0])
+    refuse_changed(start)
     admission = _admission(start, again=again)
     _leave_unless_admitted(start, admission, quiet=quiet)
     if start.from_nothing:
@@ -217,6 +219,7 @@ def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoRe
         found.append(changed)
         if not quiet:
             echo(f"{start.config.name}: {changed.text}")
+    write_correction(start)
     record(start, admission, found)
     become_launcher(start, lock)
 

@@ -54,8 +54,9 @@ def admit(
     """Decide from what is on record.
 
     `from_nothing`: `--from-nothing` was given. It lets a run go on that is held because its
-    checkpoints are missing or unseen. `is_corrected`: the run has a new command, which answers its
-    hold. Raises SupervisorError if the directory belongs to a run of another name, and OSError.
+    checkpoints are missing or unseen. `is_corrected`: the run is to have a new command, which
+    answers its hold; the lock's holder asks first whether it still may. Raises SupervisorError if
+    the directory belongs to a run of another name, and OSError.
     """
     history, ledger = read_history(paths)
     if history.name is not None and history.name != config.name:

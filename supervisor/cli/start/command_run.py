@@ -14,6 +14,7 @@ from supervisor.cli.show.advice import shell_word, shown_config, shown_path
 from supervisor.cli.start.admission import refuse_bad_place
 from supervisor.cli.start.arguments import difference_text, name_from, numbered
 from supervisor.cli.start.command_name import command_name
+from supervisor.cli.start.correction import corrected
 from supervisor.cli.start.handover import write_refusal
 from supervisor.cli.start.shared_output import shared_output
 from supervisor.cli.start.typed_line import TypedLine
@@ -29,7 +30,7 @@ from supervisor.daemon.look.surroundings.variables import masked
 from supervisor.errors import SupervisorError
 from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.status_file import read_status
-from supervisor.system.durable import create_durably, make_durably, write_durably
+from supervisor.system.durable import create_durably, make_durably
 
 AUTO = "auto"
 _RUNS = Path("runs")
@@ -46,18 +47,18 @@ class CommandRun:
 
     @property
     def is_to_be_written(self) -> bool:
-        """Whether `claim` writes the configuration."""
+        """Whether this start writes the configuration."""
         return self.is_new or self.corrects is not None
 
     @property
     def told(self) -> str:
-        """What `claim` has done, for the terminal."""
+        """What this start does about it, for the terminal."""
         path = shown_path(self.loaded.path)
         if self.corrects is None:
             return f"wrote {path}"
         before, now = self.corrects.config.command, self.loaded.config.command
         difference = difference_text(before, now).replace("\n", ", ")
-        return f"nothing was trained under this name, so {path} has the new words: {difference}"
+        return f"nothing was trained under this name, so {path} gets the new words: {difference}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +116,11 @@ def command_run(line: TypedLine, name: str | None) -> CommandRun:
 def claim(run: CommandRun, line: TypedLine) -> bool:
     """Write the configuration of a new run, and a `.gitignore`; False where another just did.
 
-    The same for a run whose words are corrected. Only the holder of the StartLock may call it.
-    Raises SupervisorError where it cannot be written.
+    A run whose words are corrected is only looked at again: they are written under its lock
+    (correction.py). Raises SupervisorError where the configuration cannot be written.
     """
     if run.corrects is not None:
-        return _correct(run, line)
+        return _look(run.loaded.path.parent.name, line, may_correct=True) == run
     if not run.is_new:
         return True
     path, is_first = run.loaded.path, not os.path.lexists(_RUNS)
@@ -132,17 +133,6 @@ def claim(run: CommandRun, line: TypedLine) -> bool:
             create_durably(folder / ".gitignore", b"*\n", mode=0o600)
     except OSError as error:
         raise write_refusal(error, f"{error.filename}: cannot be written", _elsewhere()) from None
-    return True
-
-
-def _correct(run: CommandRun, line: TypedLine) -> bool:
-    path = run.loaded.path
-    if _look(path.parent.name, line, may_correct=True) != run:
-        return False  # another start has just corrected it, or begun it
-    try:
-        write_durably(path, run.loaded.text.encode())
-    except OSError as error:
-        raise write_refusal(error, f"{path}: cannot be written", _elsewhere()) from None
     return True
 
 
@@ -208,9 +198,9 @@ def _look(name: str, line: TypedLine, *, may_correct: bool = False) -> CommandRu
     if known.cwd is not None and not _is_here(Path(known.cwd)):
         return _Taken(f"{path}: its command runs in {known.cwd}, not here", go_on)
     if known.command != line.command:
-        corrected = _corrected(loaded, line) if may_correct else None
-        if corrected is not None and is_untrained(known):
-            return CommandRun(corrected, is_new=False, corrects=loaded)
+        found = corrected(loaded, line) if may_correct else None
+        if found is not None and is_untrained(known):
+            return CommandRun(found, is_new=False, corrects=loaded)
         text = difference_text(known.command, line.command).replace("\n", "\n  ")
         what = f"{path.parent}: this run has other arguments:\n  {text}"
         # A line with a secret is not printed again.
@@ -226,18 +216,6 @@ def _new(name: str, path: Path, line: TypedLine) -> LoadedConfig:
         path=shell_word(str(path)), name=name, command=line.command, cwd=_cwd(path.parent)
     )
     return parse_config(text, path)
-
-
-def _corrected(known: LoadedConfig, line: TypedLine) -> LoadedConfig | None:
-    """The configuration with the command of this line; None where the file's is written by hand."""
-    old = f"\ncommand: {command_text(known.config.command)}\n"
-    if known.text.count(old) != 1:
-        return None
-    text = known.text.replace(old, f"\ncommand: {command_text(line.command)}\n")
-    try:
-        return parse_config(text, known.path)
-    except ConfigError:
-        return None
 
 
 def _refuse_missing_program(line: TypedLine) -> None:

@@ -47,8 +47,8 @@ class Start:
     break_lock: bool
     from_nothing: bool = False
     take_over: bool = False
-    is_corrected: bool = False
-    """The command is new, and nothing was trained under the run's name."""
+    corrects: LoadedConfig | None = None
+    """What `loaded` replaces: the configuration of a run under whose name nothing was trained."""
     existing: str | None = None
     """What to do with checkpoints from before the run, where that is decided by this start."""
 

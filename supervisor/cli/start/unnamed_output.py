@@ -1,15 +1,14 @@
 """Lets a start wait while a run beside it has not yet named the directory that both may share.
 
 Trainers such as HF's name their output directory as training begins. Until then no record tells
-whether a second command would save into the same one.
+whether a second command would save into the same one. What is not known refuses no start: the run
+warns once its directory is known to be another's.
 """
 
-import signal
 import time
 from pathlib import Path
 
 from supervisor.cli.preflight.expected_trainer import expected_trainer
-from supervisor.cli.show.advice import shown_path
 from supervisor.cli.show.terminal import echo
 from supervisor.cli.start.handover import Start
 from supervisor.cli.start.shared_output import (
@@ -18,43 +17,54 @@ from supervisor.cli.start.shared_output import (
     refuse_shared_output,
     runs_beside_of,
 )
-from supervisor.cli.start.start_lock import StartLock
+from supervisor.cli.start.start_lock import StartLock, is_stop_pending
 from supervisor.cli.start.typed_line import TypedLine
 from supervisor.config.model import RunConfig
-from supervisor.core.vocabulary import ExitCode
+from supervisor.core.vocabulary import ExitCode, RunState
 from supervisor.errors import SupervisorError
 from supervisor.rundir.lock import is_held
 from supervisor.rundir.status_file import read_status
 
-PATIENCE_S = 300.0
+PATIENCE_S = 30.0
 _LOOK_S = 0.5
-_STOPS = frozenset({signal.SIGTERM, signal.SIGUSR1})
+# Such a run names nothing before its next attempt, which may be hours away.
+_PAUSES = (RunState.BACKOFF, RunState.WAITING)
 
 
-def start_alone(start: Start, line: TypedLine, *, quiet: bool) -> StartLock:
+def start_alone(
+    start: Start, line: TypedLine, *, quiet: bool, patience_s: float = PATIENCE_S
+) -> StartLock:
     """The lock for a new run's start, once it is known whether another run saves where it would.
 
-    Where the user allowed that, nothing is waited for. Raises SupervisorError: 78 where one does,
-    75 where that stays unknown or a stop is asked for.
+    Where the user allowed that, nothing is waited for. After `patience_s` the start goes on, and
+    says so. Raises SupervisorError: 78 where another run saves there, 75 where a stop is asked for.
     """
     if start.take_over or start.existing == "use":
         return StartLock.acquire(Path.cwd())
     run_dir = start.paths.run_dir
-    deadline, is_told = time.monotonic() + PATIENCE_S, False
+    deadline, is_told = time.monotonic() + patience_s, False
     while True:
         lock = StartLock.acquire(Path.cwd())
         refuse_shared_output(run_dir, line)
         other = starting_beside(run_dir, line)
         if other is None:
             return lock
+        if is_stop_pending():
+            lock.release()
+            raise _refusal(run_dir, other)
+        if time.monotonic() >= deadline:
+            if not quiet:
+                echo(
+                    f"{run_dir.name}: the run {other.name!r} has not named its output directory"
+                    f" after {patience_s:g} s, so this run starts beside it; if the directory is"
+                    " the same, the terminal and `supervisor status` warn"
+                )
+            return lock
         lock.release()
-        is_stopped = bool(_STOPS & signal.sigpending())
-        if is_stopped or time.monotonic() > deadline:
-            raise _refusal(run_dir, other, is_stopped=is_stopped)
         if not is_told and not quiet:
             echo(
-                f"{run_dir.name}: waits until the run {other.name!r} has named its output"
-                " directory: it may be the same"
+                f"{run_dir.name}: waits up to {patience_s:g} s until the run {other.name!r} has"
+                " named its output directory: it may be the same"
             )
         is_told = True
         time.sleep(_LOOK_S)
@@ -66,24 +76,25 @@ def starting_beside(run_dir: Path, line: TypedLine) -> RunBeside | None:
         if other.places or not may_save_alike(other, line.command) or not is_held(other.paths):
             continue
         trainer = expected_trainer(RunConfig(command=other.command, cwd=other.cwd))
-        if trainer is not None and trainer.is_adapted and not _has_begun(other):
+        if trainer is not None and trainer.is_adapted and _names_soon(other):
             return other
     return None
 
 
-def _has_begun(other: RunBeside) -> bool:
-    """Whether it has made a step: a trainer that names a directory has named it by then."""
+def _names_soon(other: RunBeside) -> bool:
+    """Whether its attempt has made no step: a trainer that names a directory has done so by then.
+
+    Not of a run that pauses before its next attempt.
+    """
     status = read_status(other.paths.status)
-    return status is not None and status.step is not None
+    return status is None or (status.step is None and status.state not in _PAUSES)
 
 
-def _refusal(run_dir: Path, other: RunBeside, *, is_stopped: bool) -> SupervisorError:
-    where = shown_path(other.paths.run_dir)
-    why = "a stop was asked for" if is_stopped else f"after {PATIENCE_S:g} s it has not"
+def _refusal(run_dir: Path, other: RunBeside) -> SupervisorError:
     return SupervisorError(
-        f"{run_dir.name}: waited until the run {other.name!r} names its output directory, which may"
-        f" be the same, and {why}; nothing was started",
-        hint=f"type the line again when `supervisor status {where}` shows a step, or give the"
-        " command another output directory by the trainer's own option, such as `--output_dir`",
+        f"{run_dir.name}: a stop was asked for while this start waited until the run"
+        f" {other.name!r} names its output directory, which may be the same; nothing was started",
+        hint="type the line again, or give the command another output directory by the trainer's"
+        " own option, such as `--output_dir`",
         code=ExitCode.PREEMPTED,
     )
