@@ -79,11 +79,11 @@ def _earlier(lines: Lines, attempt: int) -> list[dict[str, Any]]:
 
 
 def _form(place: str, began: float) -> str:
-    from .time_in_path import without_time  # its expressions take milliseconds to compile
-
     try:
+        from .time_in_path import without_time  # its expressions take milliseconds to compile
+
         return without_time(place, began)
-    except (OverflowError, OSError, ValueError):  # no time of a clock
+    except (ImportError, OverflowError, OSError, ValueError):  # upgraded, or no time of a clock
         return place
 
 

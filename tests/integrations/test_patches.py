@@ -276,7 +276,7 @@ def test_importlib_says_so_here_too() -> None:
 @pytest.mark.parametrize(
     ("said", "wanted"),
     [
-        ("auto", {"accelerate", "huggingface", "lightning", "torch"}),
+        ("auto", {"accelerate", "huggingface", "lightning", "torch", "wandb"}),
         ("none", set()),
         ("accelerate", {"accelerate", "torch"}),
         ("lightning", {"lightning", "torch"}),

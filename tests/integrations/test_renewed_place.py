@@ -151,6 +151,13 @@ def test_what_else_has_to_be_the_same(runs: Runs, code: str) -> None:
     assert refused(runs, begins(runs, 0), code)
 
 
+def test_a_file_that_an_upgrade_took_away(runs: Runs) -> None:
+    """What would compare the names is gone while the trainer runs: it begins anew, unharmed."""
+    gone = runs.installation.package / "integrations" / "time_in_path.py"
+    first = begins(runs, 0)
+    assert refused(runs, first, f"os.unlink({str(gone)!r}); ")
+
+
 def test_several_ranks_are_never_guessed(runs: Runs) -> None:
     """Ranks could come to different answers."""
     ranks = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}

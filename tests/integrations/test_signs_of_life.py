@@ -225,7 +225,7 @@ print(len(sys.modules["torch.optim.optimizer"]._global_optimizer_post_hooks))
     if how == "none":
         environment["SUPERVISOR_INTEGRATE"] = "none"
     if how == "others":
-        environment["SUPERVISOR_INTEGRATE"] = "huggingface,accelerate"
+        environment["SUPERVISOR_INTEGRATE"] = "huggingface,wandb"
     if how == "replaced":
         environment["PYTHONPATH"] = str(loops.installation.library)
     if how == "unsupervised":

@@ -63,6 +63,7 @@ MAY_BE_GONE = {
     ("supervisor.integrations.factories", "supervisor.integrations.following"),
     ("supervisor.integrations.entry_points", "supervisor.integrations.factories"),
     ("supervisor.integrations.store_agreement", "supervisor.integrations.world_store"),
+    ("supervisor.integrations.renewed_place", "supervisor.integrations.time_in_path"),
 }
 
 
