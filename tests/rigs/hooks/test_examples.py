@@ -36,15 +36,14 @@ def begun(example: Example, **more: object) -> Path:
     return example.configure("bucket", env={**env, **more})
 
 
-def stopped_with_a_copy(example: Example, bucket: Bucket) -> Path:
-    """A run that was stopped at step 25 and is in the bucket; its configuration."""
+def stop_with_a_copy(example: Example, bucket: Bucket) -> None:
+    """Have a run stopped at step 25, and in the bucket."""
     path = begun(example, HOLD=25)
     process = example.start(path)
     wait_until(lambda: "checkpoint-20" in bucket.copies(), 120, story=example.log.read_text)
     process.terminate()
     assert example.finish(process) == 75
     assert "checkpoint-25" in bucket.copies()
-    return path
 
 
 def lose_the_disk(example: Example) -> None:
@@ -61,7 +60,7 @@ def resumed_from(example: Example) -> list[int | None]:
 
 def test_a_new_disk_goes_on_from_the_bucket(example: Example, bucket: Bucket) -> None:
     """To the same weights as a run that nothing befell."""
-    stopped_with_a_copy(example, bucket)
+    stop_with_a_copy(example, bucket)
     assert not example.entries("hook_failed")
     lose_the_disk(example)
     path = begun(example)
@@ -77,13 +76,12 @@ def test_a_new_disk_goes_on_from_the_bucket(example: Example, bucket: Bucket) ->
 
 
 def test_a_copy_without_its_marker_or_a_file_is_not_taken(example: Example, bucket: Bucket) -> None:
-    """The newest that is whole is taken; if none is, the launch is refused."""
-    stopped_with_a_copy(example, bucket)
-    copies = bucket.copies()
-    bucket.remove(f"{copies.pop('checkpoint-25')}.complete")
-    for name, number in copies.items():
-        bucket.remove(f"{number}.files/{name}/model.pt")
-    lose_the_disk(example)
+    """If no copy is whole, the launch is refused."""
+    push(example, saved(example, "checkpoint-20", "first", 2e9))
+    push(example, saved(example, "checkpoint-25", "second", 2e9))
+    bucket.remove("000001.files/checkpoint-20/model 1.pt")
+    bucket.remove("000002.complete")
+    shutil.rmtree(example.folder / "outputs")
     process = example.start(begun(example))
     wait_until(lambda: example.state() == "waiting", 60, story=example.log.read_text)
     status = read_status(example.paths.status)
