@@ -1,6 +1,7 @@
 """Output directories that are named by the time: each attempt has another one."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,10 @@ from .conftest import Installation
 from .test_training import Runs
 
 # A directory as a script makes it that begins so many seconds after the first of the test.
-NAMED = """
+NAMED = f"""
 import time
 def named(later=0, form="%Y-%m-%d/%H-%M-%S"):
-    return "out/" + time.strftime(form, time.localtime(time.time() - 3600 + later))
+    return "out/" + time.strftime(form, time.localtime({time.time() - 3600} + later))
 """
 ASK = "t = begin(named({later})); print(*t.resume_path({asked}))"
 
