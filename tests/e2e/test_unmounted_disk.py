@@ -58,6 +58,9 @@ def test_what_a_hook_brings_to_the_bare_mount_point_is_not_trained_on(
             if start == 1:
                 process.send_signal(signal.SIGTERM)
                 assert run.finish() == 75
+                checked = " ".join(run.raw("check", str(run.config)).stdout.split())
+                assert f"nothing is mounted on {scratch}, which held them" in checked
+                assert "the run resumes from" not in checked
         subprocess.run(["mount", "--bind", str(held), str(scratch)], check=True)
         assert run.finish() == 0
     finally:

@@ -181,6 +181,10 @@ def _newest(
         yield _missing(found.missing, path)
         if newest_valid is None:
             return
+    elif found.unmounted is not None and config.hooks.before_launch is not None:
+        text = f"nothing is mounted on {found.unmounted}, which held them: the run would wait"
+        yield Finding("checkpoint", Level.WARN, text, f"mount {found.unmounted}")
+        return
     for entry in entries:
         if newest_valid is not None and entry.path == newest_valid.path:
             break
