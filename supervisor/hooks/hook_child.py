@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from supervisor.system.anonymous_file import anonymous_file
+from supervisor.system.child_end import end_child
 
 # The child ends the hook at its deadline, and needs a moment for that.
 _LONGER_S = 15.0
@@ -101,8 +102,4 @@ class HookChild:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_S)
-        if self._process.poll() is None:
-            self._process.kill()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(0.1)
-        self._pipe.close()
+        end_child(self._process)

@@ -77,7 +77,7 @@ def runs_beside(run_dir: Path) -> Sequence[Path]:
             found = sorted(one.path for one in entries if not one.name.startswith("."))
     except OSError:
         return ()
-    # A mounted file server that does not answer would keep whoever asks it.
+    # A mounted file server may not answer, and would then keep this process.
     passed = {own, *map(str, remote_mount_points())}
     there = (Path(one) for one in found if one not in passed)
     return [one for one in there if RunPaths(one).state_dir.is_dir()][:_MOST_RUNS]

@@ -15,7 +15,7 @@ from supervisor.system.clock import monotonic_s
 
 
 def enriched(entry: Entry, state: State, attempt: RunningAttempt | None, intent: Path) -> Entry:
-    """The entry as it is recorded; `attempt` is the one that runs or has just ended."""
+    """Return the entry as it is recorded. `attempt` runs, or has just ended."""
     match entry:
         case AttemptEndedEntry() if attempt is not None:
             ran_s = round(monotonic_s() - attempt.started_at, 3)

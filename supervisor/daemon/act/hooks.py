@@ -36,7 +36,7 @@ class Hooks:
         self._running: dict[HookName, tuple[HookOccasion, HookChild]] = {}
         self._waiting: dict[HookName, HookOccasion] = {}
         self._attempt = 0
-        # Whoever removes the directory in memory has hooks run twice, not lost.
+        # If that directory is removed, hooks run twice; none is lost.
         self._record = run.runtime.root / "hooks.json"
         self._done: dict[str, Any] = {}
         self._failing: dict[str, str] = {}

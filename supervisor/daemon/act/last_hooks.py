@@ -94,7 +94,7 @@ def hooks_end_at(state: State, grace_s: float, now: float) -> float:
     stop = state.stop
     is_withdrawn = stop is not None and stop.by is StopSource.INTENT and stop.besides is None
     if stop is not None and not (is_withdrawn and state.intent is Intent.RUN):
-        # Whoever asked for the stop waits for the grace, and no longer, however the run has ended.
+        # After a stop the supervisor waits for the grace at most, however the run has ended.
         return min(limit, stop.until)
     is_stopped = state.run in (RunState.PREEMPTED, RunState.STOPPED)
     return min(limit, now + grace_s) if is_stopped else limit
