@@ -1,8 +1,9 @@
 """The daemon: the process that decides what becomes of a run.
 
-The launcher starts it (`__main__.py`, `main.py`) and gives it one end of a socket pair. The daemon
-reads the kept configuration and the ledger, hears the launcher's hello, and builds the core's
-first state from both (`takeover.py`). Then `loop.py` turns: one thread, one selector.
+The launcher starts it (`__main__.py`, `light_imports.py`, `main.py`) and gives it one end of a
+socket pair. The daemon reads the kept configuration and the ledger, hears the launcher's hello, and
+builds the core's first state from both (`takeover.py`). Then `loop.py` turns: one thread, one
+selector.
 
 Each turn collects events, passes each one to `core.step`, and performs the effects that come back.
 `look/` makes the events: it reads heartbeat pages, the log, processes, checkpoints and the

@@ -28,7 +28,10 @@ def _tell_launcher(error: BaseException) -> None:
 
 def _main() -> int:
     # Imported here: an upgrade may have left modules whose import fails, and that must be told.
-    from supervisor.daemon.main import main
+    from supervisor.daemon.light_imports import light_imports
+
+    with light_imports():
+        from supervisor.daemon.main import main
 
     return main(sys.argv[1:])
 

@@ -89,20 +89,26 @@ def test_a_held_run_tells_at_once_even_if_it_is_young(run: Supervised, hook: Web
 
 
 def test_a_hang_and_the_recovery_are_told_once(run: Supervised, hook: Webhook) -> None:
-    """Also if the daemon is killed in between; the last ping comes at the end."""
+    """Also if the daemon is killed in between; the last ping comes at the end.
+
+    A quick relaunch trains again before its restart was told: the two may be one message.
+    """
     begun(run, hook, {"2": [15, "stall"]}, hold=30)
     run.start()
-    run.wait(lambda: [title for title in hook.titles if title.endswith(": hung")])
+    run.wait(lambda: ends(hook) == ["hung"])
     run.wait_step(30, 3)
-    run.wait(lambda: [title for title in hook.titles if title.endswith("trains again")])
-    run.wait(lambda: len(run.entries("notified")) >= 3)
+    run.wait(lambda: "recovered-1" in told(run))
     daemon = run.status["pids"]["daemon"]
     os.kill(daemon, signal.SIGKILL)
     run.wait(lambda: run.status["pids"]["daemon"] not in (daemon, None))
     run.let_go()
     assert run.finish() == 0
     run.wait(lambda: hook.titles[-1].endswith(": finished"))
-    assert ends(hook) == ["hung", "died and was started again", "trains again", "finished"]
+    assert told(run) == ["hang-1", "first_restart-1", "recovered-1", "finished-1"]
+    assert ends(hook) in (
+        ["hung", "died and was started again", "trains again", "finished"],
+        ["hung", "trains again (2 messages in one)", "finished"],
+    )
     assert hook.pings[0] == "/ping"
     assert hook.pings[-1] == "/ping"
     assert without_secrets(run)

@@ -25,10 +25,11 @@ NOTES = frozenset({
 # Left out: time decides whether an attempt comes to them (tests/e2e/test_recovery_told.py).
 UNCOMPARED = frozenset({"recovery", "interval_hint"})
 MEMORY = "/dev/shm/"
+_INCIDENT_NUMBER = r'("type":"incident","id":|/incidents/)\d+'
 
 
-def hold_ledger(run: Supervised, name: str) -> None:
-    """Compare the ledger of a scenario that has ended."""
+def hold_ledger(run: Supervised, name: str, *, by_time: bool = True) -> None:
+    """Compare the ledger of a scenario that has ended; `by_time` as in `hold_record`."""
     normal = Normal(run.folder)
     entries = [one for one in read_ledger(run.paths.ledger) if one["type"] not in UNCOMPARED]
     whole = [normal.line(entry) + "\n" for entry in entries if entry["type"] not in NOTES]
@@ -41,6 +42,8 @@ def hold_ledger(run: Supervised, name: str) -> None:
     for path in sorted(verdicts):
         last = {key: one for key, one in verdicts[path].items() if key not in ("progress", "kept")}
         whole.append(normal.line(last) + "\n")
+    if not by_time:
+        whole = sorted(re.sub(_INCIDENT_NUMBER, r"\1<number>", line) for line in whole)
     hold_against(f"records/{name}/ledger.jsonl", "".join(whole))
     notes = [normal.shape(entry) for entry in entries if entry["type"] in NOTES]
     hold_within("records/notes.jsonl", map(json.dumps, notes))
@@ -61,13 +64,14 @@ def hold_status(run: Supervised, name: str, moment: str = "end") -> dict[str, An
     return status
 
 
-def hold_record(run: Supervised, name: str) -> None:
+def hold_record(run: Supervised, name: str, *, by_time: bool = True) -> None:
     """Compare ledger and status.json at the end, and all output until then.
 
+    `by_time` False: two processes at work decide what comes first, so the lines are compared sorted.
     Of a traceback only the exception is kept: its other lines are of the present program. The
     paragraph on what a kill would cost is left out: time decides whether an attempt comes to it.
     """
-    hold_ledger(run, name)
+    hold_ledger(run, name, by_time=by_time)
     hold_status(run, name)
     printed = Normal(run.folder).text(run.text).splitlines()
     kept = [
@@ -75,7 +79,7 @@ def hold_record(run: Supervised, name: str) -> None:
         for line in printed
         if not re.match("    |  File|Traceback|<clock> recovery:", line)
     ]
-    hold_against(f"records/{name}/output.txt", "".join(kept))
+    hold_against(f"records/{name}/output.txt", "".join(kept if by_time else sorted(kept)))
 
 
 def hold_messages(run: Overheard, name: str) -> None:

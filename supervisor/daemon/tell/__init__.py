@@ -10,7 +10,6 @@ periodic work writes it to status.json. After a death `changes.py` tells what is
 last good attempt, in the words of `change_words.py`. `console.py` prints lines for the user,
 `tee.py` copies the trainer's output, and `systemd.py` sends signs of life to systemd and to the
 launcher. `metrics_file.py` has the metrics written, by the child process of `metrics_writer.py`.
-`light_structlog.py` imports structlog for supervisor.log without its heavy imports.
 
 What always holds: nothing here decides. A reader that stalls or has gone costs lines, never time.
 A full disk keeps entries waiting in memory; it never ends the run.

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
+import structlog
+
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.run import TimeEntry
 from supervisor.core.rules.goodput import spend
 from supervisor.core.states import State
-from supervisor.daemon.tell.light_structlog import structlog
 from supervisor.rundir.ledger import LedgerWriter
 from supervisor.system.clock import monotonic_s
 
