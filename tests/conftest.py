@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, settings
 
 # Two test workers have one thread each: torch's own pools would fight over two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Hundreds of interpreters are started: each would compile what a container forbids to keep.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # On a busy machine an example may take longer than hypothesis's 200 ms, and so may making one.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")

@@ -1,5 +1,6 @@
 """The daemon's imports without the megabytes that libraries load and a daemon never uses."""
 
+import gc
 import importlib
 import importlib.util
 import sys
@@ -19,6 +20,8 @@ def light_imports() -> Iterator[None]:
     asyncio, with ssl, is used by structlog's asynchronous methods alone, and structlog.dev works
     without rich. hashlib takes Python's own functions where OpenSSL's are not there. pydantic looks
     through all installed packages for plugins of its own, and would import what they bring.
+
+    What is imported stays, so the garbage collector looks at none of it, neither now nor later.
     """
     later = {"asyncio": _stand_in("asyncio")}
     plugins = ModuleType("pydantic.plugin._loader")
@@ -28,9 +31,12 @@ def light_imports() -> Iterator[None]:
         made["_hashlib"] = None
     made = {name: module for name, module in made.items() if name not in sys.modules}
     sys.modules.update(made)
+    gc.disable()
     try:
         yield
     finally:
+        gc.enable()
+        gc.freeze()
         for name, module in made.items():
             if module is not plugins and sys.modules.get(name) is module:
                 del sys.modules[name]

@@ -67,7 +67,7 @@ def hold_status(run: Supervised, name: str, moment: str = "end") -> dict[str, An
 def hold_record(run: Supervised, name: str, *, by_time: bool = True) -> None:
     """Compare ledger and status.json at the end, and all output until then.
 
-    `by_time` False: two processes at work decide what comes first, so the lines are compared sorted.
+    `by_time` False: two processes at work decide what comes first, so lines are compared sorted.
     Of a traceback only the exception is kept: its other lines are of the present program. The
     paragraph on what a kill would cost is left out: time decides whether an attempt comes to it.
     """

@@ -32,6 +32,7 @@ PROCESSES = {
 AT_ITS_START = {
     ("supervisor.launcher.__main__", "supervisor.launcher.children.daemon"),
     ("supervisor.launcher.__main__", "supervisor.launcher.loop"),
+    ("supervisor.daemon.__main__", "supervisor.daemon.light_imports"),
     ("supervisor.daemon.__main__", "supervisor.daemon.main"),
     ("supervisor.survey.__main__", "supervisor.checkpoint.prune"),
     ("train.__main__", "train.session"),

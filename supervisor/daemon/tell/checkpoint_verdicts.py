@@ -1,7 +1,7 @@
 """Verdicts on checkpoints as the ledger has them: written once, read back by the next daemon."""
 
 from collections.abc import Iterable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from supervisor.checkpoint.records import CheckpointEntry, Proof, Remembered
 from supervisor.core.entries.entry import Entry, Stamped
@@ -12,9 +12,11 @@ from supervisor.core.entries.saves import (
     CheckpointVerdictEntry,
 )
 from supervisor.core.vocabulary import Tier
-from supervisor.daemon.tell.journal import Journal
 from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.survey.answer import Survey
+
+if TYPE_CHECKING:
+    from supervisor.daemon.tell.journal import Journal  # structlog is not for commands
 
 
 def remember(memory: dict[str, Remembered], entry: Entry) -> None:
@@ -76,7 +78,7 @@ def entry_of(
     )
 
 
-def record_unsettled(journal: Journal, survey: Survey | None) -> None:
+def record_unsettled(journal: "Journal", survey: Survey | None) -> None:
     """Record valid checkpoints too young for a kept verdict: the history should name them too."""
     entries = survey.entries if survey is not None else ()
     journal.record(
