@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -67,8 +68,13 @@ def sources(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Yield every module that a file imports, inside functions too, with its line."""
+@cache
+def imports(path: Path) -> list[tuple[str, int]]:
+    """Return every module that a file imports, inside functions too, with its line."""
+    return list(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[str, int]]:
     package = module_name(path).split(".")
     if path.name != "__init__.py":
         package = package[:-1]
@@ -259,6 +265,7 @@ def test_the_start_of_a_trainer_imports_nothing(tmp_path: Path) -> None:
     assert imported_at_once(planted) == {"torch", "lightning", "accelerate"}
 
 
+@cache
 def closure(module: str) -> dict[str, Path]:
     """The modules of `supervisor` that importing this module brings in, itself included."""
     found: dict[str, Path] = {}

@@ -32,6 +32,8 @@ _ACKNOWLEDGED_S = 1.0
 # Only a store whose host has stopped takes so long.
 _VERDICT_S = 10.0
 _EVERYONE_S = 60.0
+# A look takes milliseconds, on a busy machine seconds. Python aborts where it meets one at its end.
+_CLOSED_S = 10.0
 _GO, _AGAIN, _REFUSED = "go", "again", "refused: "
 
 
@@ -118,7 +120,7 @@ class StoreAgreement:
         """End the looks."""
         self._is_closed = True
         self._wake.set()
-        self._thread.join(_ACKNOWLEDGED_S)
+        self._thread.join(_CLOSED_S)
         atexit.unregister(self.close)
 
     def _run(self) -> None:

@@ -18,7 +18,8 @@ reads from its board how that ended. If memory has no room, the save goes straig
 (`streaming.py`), and training waits.
 
 When a save is due says `save_pace.py`, by what saves cost; `save_telling.py` tells the supervisor
-of it, and `save_agreement.py` other ranks.
+of it, and `save_agreement.py` other ranks. What works beside training is a thread of
+`background.py`, for which the end of the process waits.
 
 These things always hold. The only whole slot is never written. A snapshot whose weights are seen to
 change during the copies is given up. Only one process of a run writes. Without a supervisor this

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from supervisor.memory.space import room, used_bytes
+from supervisor.torch.background import BackgroundThread
 from supervisor.torch.layout import Layout, build
 from supervisor.torch.pages import Pages, be_nice, populate
 from supervisor.torch.slot import Slot
@@ -56,7 +57,7 @@ class Preparation:
                 self._contents[name] = copy_containers(content)
             except UnknownError:
                 self._build(name, content)
-        self._thread = threading.Thread(target=self._run, name="snapshot-memory", daemon=True)
+        self._thread = BackgroundThread("snapshot-memory", self._run, self._ask_to_stop)
         self._thread.start()
 
     @property
@@ -76,8 +77,11 @@ class Preparation:
 
     def stop(self) -> None:
         """Stop it, and return when it has ended."""
-        self._is_stopping = True
+        self._ask_to_stop()
         self._thread.join()
+
+    def _ask_to_stop(self) -> None:
+        self._is_stopping = True
 
     def _run(self) -> None:
         try:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 from supervisor.memory.seal import Snapshot
+from supervisor.torch.background import BackgroundThread
 from supervisor.torch.inflight import InFlight
 
 CHANGED = (
@@ -40,7 +41,7 @@ class Sealing:
     def begin(self) -> None:
         """Do it in the background, or at once if no thread can be started."""
         try:
-            threading.Thread(target=self._work, name="snapshot-seal", daemon=True).start()
+            BackgroundThread("snapshot-seal", self._work, lambda: None).start()
         except RuntimeError:
             self._work()
 

@@ -187,13 +187,13 @@ def test_without_another_thread_training_waits(
     problem = KeyboardInterrupt() if is_interrupted else RuntimeError("can't start new thread")
 
     class NoThread:
-        def __init__(self, **_: object) -> None:
+        def __init__(self, *_: object) -> None:
             """The thread will not start."""
 
         def start(self) -> None:
             raise problem
 
-    monkeypatch.setattr(sealing.threading, "Thread", NoThread)
+    monkeypatch.setattr(sealing, "BackgroundThread", NoThread)
     streams.gate.set()
     if is_interrupted:
         with pytest.raises(KeyboardInterrupt):
