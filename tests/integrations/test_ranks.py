@@ -148,9 +148,12 @@ class World:
             self.processes[rank].send_signal(signal.SIGTERM)
 
     def codes(self) -> list[int]:
-        """The exit codes."""
+        """The exit codes; none of them is of an abort."""
         until = time.monotonic() + PATIENCE_S
-        return [one.wait(max(until - time.monotonic(), 0.1)) for one in self.processes]
+        codes = [one.wait(max(until - time.monotonic(), 0.1)) for one in self.processes]
+        texts = [self.output(rank).read_text()[-2000:] for rank in range(len(codes))]
+        assert -signal.SIGABRT not in codes, (codes, texts)
+        return codes
 
     def close(self) -> None:
         """Kill what is left."""
