@@ -11,12 +11,7 @@ exec 9>>"$last"
 flock 9
 attempt=${SUPERVISOR_HOOK_ATTEMPT:-0}
 case $SUPERVISOR_HOOK_EVENT in
-checkpoint_proven)
-    text="saved at step $SUPERVISOR_HOOK_STEP"
-    # This hook is not told the attempt.
-    status=$SUPERVISOR_HOOK_RUN_DIR/.supervisor/status.json
-    attempt=$(grep -o '"attempt":[0-9]*' "$status" | head -n 1 | cut -d : -f 2)
-    ;;
+checkpoint_proven) text="saved at step $SUPERVISOR_HOOK_STEP" ;;
 attempt_ended) text="attempt $attempt ended: $SUPERVISOR_HOOK_FAILURE" ;;
 held) text="held: $SUPERVISOR_HOOK_REASON" ;;
 *) text=$SUPERVISOR_HOOK_EVENT ;;

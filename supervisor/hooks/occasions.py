@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from supervisor.config.hook_section import HookName
-from supervisor.core.entries.attempt import AttemptEndedEntry, AttemptUnwatchedEntry
+from supervisor.core.entries.attempt import (
+    AttemptEndedEntry,
+    AttemptStartedEntry,
+    AttemptUnwatchedEntry,
+)
 from supervisor.core.entries.decision import DecisionEntry
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.run import SupervisorStartedEntry
@@ -36,7 +40,8 @@ class HookOccasions:
         """Why hooks of the present supervisor failed, as first recorded."""
         self._proven: dict[str, int | None] = {}
         self._fingerprints: dict[str, str | None] = {}
-        self._attempt: int | None = None
+        self._started: int | None = None
+        self._ended: int | None = None
         self._counts: Counter[str] = Counter()
 
     def note(self, entry: Entry) -> None:
@@ -46,8 +51,10 @@ class HookOccasions:
                 self.last, self.failures = {}, {}
             case HookFailedEntry():
                 self.failures.setdefault(entry.hook, entry.reason)
+            case AttemptStartedEntry():
+                self._started = entry.attempt
             case AttemptEndedEntry():
-                self._attempt = entry.attempt
+                self._ended = entry.attempt
                 self._keep("attempt_ended", f"attempt {entry.attempt}", _of_end(entry))
             case AttemptUnwatchedEntry(attempt=int(number)) if entry.how != "survives":
                 facts: dict[str, Fact] = {"attempt": number, "step": entry.step}
@@ -69,7 +76,12 @@ class HookOccasions:
         self._fingerprints[path] = print_
         if is_known or not self._is_newest(path, entry.step):
             return  # the verdict of a young checkpoint is written down again
-        facts: dict[str, Fact] = {"checkpoint": path, "step": entry.step, "proof": entry.proof}
+        facts: dict[str, Fact] = {
+            "attempt": self._started,
+            "checkpoint": path,
+            "step": entry.step,
+            "proof": entry.proof,
+        }
         self._keep("checkpoint_proven", f"{path} {print_}", facts)
 
     def _is_newest(self, path: str, step: int | None) -> bool:
@@ -82,7 +94,7 @@ class HookOccasions:
         self._counts[hook] += 1
         failure = None if entry.failure is None else entry.failure.value
         facts: dict[str, Fact] = {
-            "attempt": self._attempt,
+            "attempt": self._ended,
             "state": None if entry.state is None else str(entry.state),
             "failure": failure,
             "reason": entry.reason,

@@ -88,7 +88,7 @@ def test_each_hook_is_told_what_happened(run: Supervised, tmp_path: Path) -> Non
     assert (ends[0]["failure"], ends[0]["exit_code"], ends[0]["step"]) == ("exception", 1, 15)
     assert ends[-1]["exit_code"] == 0
     proven = notes(tmp_path / "checkpoint_proven")
-    assert proven[-1]["step"] == 40
+    assert (proven[-1]["step"], proven[-1]["attempt"]) == (40, 2)
     assert proven[-1]["checkpoint"] == str(run.run_dir / "checkpoint-40")
     assert [one["step"] for one in proven] == sorted({one["step"] for one in proven})
     (end,) = notes(tmp_path / "finished")

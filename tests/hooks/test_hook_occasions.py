@@ -1,6 +1,10 @@
 """What in a ledger hooks are run for."""
 
-from supervisor.core.entries.attempt import AttemptEndedEntry, AttemptUnwatchedEntry
+from supervisor.core.entries.attempt import (
+    AttemptEndedEntry,
+    AttemptStartedEntry,
+    AttemptUnwatchedEntry,
+)
 from supervisor.core.entries.decision import DecisionEntry
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.run import SupervisorStartedEntry
@@ -25,6 +29,14 @@ def valid(step: int | None, fingerprint: str = "a", path: str = "", **more: bool
     return CheckpointVerdictEntry(
         path=path or f"/run/checkpoint-{step}", step=step, fingerprint=fingerprint,
         proof="hashes", **facts,
+    )  # fmt: skip
+
+
+def started(attempt: int) -> AttemptStartedEntry:
+    """An attempt that was launched from nothing."""
+    return AttemptStartedEntry(
+        attempt=attempt, pid=1, start_ticks=1, command=("a",), checkpoint=None, log_offset=0,
+        log_inode=0,
     )  # fmt: skip
 
 
@@ -55,13 +67,25 @@ def test_each_proven_checkpoint_is_an_occasion_once() -> None:
     """One that is written anew is another; a verdict that is repeated is not."""
     first = told(valid(10))
     assert first.last["checkpoint_proven"].facts == {
-        "checkpoint": "/run/checkpoint-10", "step": 10, "proof": "hashes",
+        "attempt": None, "checkpoint": "/run/checkpoint-10", "step": 10, "proof": "hashes",
     }  # fmt: skip
     before = first.last["checkpoint_proven"]
     first.note(valid(10))
     assert first.last["checkpoint_proven"] is before
     first.note(valid(10, "b"))
     assert first.last["checkpoint_proven"].key != before.key
+
+
+def test_a_checkpoint_is_told_with_the_last_attempt() -> None:
+    """Also where it is proven after that attempt's end."""
+    occasions = told(started(2), valid(10))
+    assert occasions.last["checkpoint_proven"].facts["attempt"] == 2
+    occasions.note(END)
+    occasions.note(valid(20))
+    assert occasions.last["checkpoint_proven"].facts["attempt"] == 2
+    occasions.note(started(3))
+    occasions.note(valid(30))
+    assert occasions.last["checkpoint_proven"].facts["attempt"] == 3
 
 
 def test_only_valid_checkpoints_of_this_run_are_occasions() -> None:

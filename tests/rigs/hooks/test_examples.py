@@ -279,27 +279,23 @@ def test_no_other_hook_writes_over_the_end_of_a_run(example: Example) -> None:
         example, "scontrol", f"touch '{begun_at}'; {wait}; printf '%s\\n' \"$3\" >>'{said}'"
     )
     example.environ |= {"SLURM_JOB_ID": "7"}
-    status = example.folder / ".supervisor" / "status.json"
-    status.parent.mkdir()
-    status.write_text('{"run":"r","attempt":2,"restarts":1}')
 
     def told(event: str, **facts: object) -> int:
         given = {"event": event, "run_dir": example.folder, "reason": "why", "failure": "hang"}
         return hook(example, "slurm_comment.sh", **given, **facts).returncode
 
     with ThreadPoolExecutor(3) as pool:
-        proven = pool.submit(told, "checkpoint_proven", step=20)
+        proven = pool.submit(told, "checkpoint_proven", step=20, attempt=2)
         wait_until(begun_at.exists, 30)
         others = [pool.submit(told, name, attempt=2) for name in ("held", "attempt_ended")]
         gate.touch()
         assert [one.result() for one in (proven, *others)] == [0, 0, 0]
     assert said.read_text().splitlines()[-1] == "Comment=bucket: held: why"
     said.unlink()
-    assert told("checkpoint_proven", step=20) == 0
+    assert told("checkpoint_proven", step=20, attempt=2) == 0
     assert told("attempt_ended", attempt=2) == 0
     assert not said.exists()
-    status.write_text('{"run":"r","attempt":3,"restarts":1}')
-    assert told("checkpoint_proven", step=30) == 0
+    assert told("checkpoint_proven", step=30, attempt=3) == 0
     assert told("finished", attempt=3) == 0
     assert told("attempt_ended", attempt=3) == 0
     texts = ["saved at step 30", "finished"]
