@@ -43,7 +43,7 @@ def hold_ledger(run: Supervised, name: str, *, by_time: bool = True) -> None:
         last = {key: one for key, one in verdicts[path].items() if key not in ("progress", "kept")}
         whole.append(normal.line(last) + "\n")
     if not by_time:
-        whole = sorted(re.sub(_INCIDENT_NUMBER, r"\1<number>", line) for line in whole)
+        whole = sorted(re.sub(_INCIDENT_NUMBER, r"\g<1>0", line) for line in whole)
     hold_against(f"records/{name}/ledger.jsonl", "".join(whole))
     notes = [normal.shape(entry) for entry in entries if entry["type"] in NOTES]
     hold_within("records/notes.jsonl", map(json.dumps, notes))
