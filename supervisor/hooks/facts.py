@@ -14,7 +14,8 @@ FACTS: dict[str, str] = {
     "run_id": "the run's id",
     "run_dir": "the run directory",
     "checkpoint_dir": "where the supervisor looks for checkpoints",
-    "attempt": "the attempt that ended; for `before_launch` the one to be launched",
+    "attempt": "the attempt that ended; for `before_launch` the one to be launched, for"
+    " `checkpoint_proven` the last one that was started",
     "step": "the step of the checkpoint, or the last one that the attempt was seen at",
     "checkpoint": "for `checkpoint_proven`: the path of the checkpoint",
     "proof": "how it was found valid: `hashes`, `structure`, `files`",
