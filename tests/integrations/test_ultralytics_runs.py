@@ -39,6 +39,8 @@ def run(tmp_path: Path) -> Iterator[TypedRun]:
     folders = [PACE] if has_torchvision(python) else [PACE, STAND_INS]
     made.environ["PYTHONPATH"] = ":".join(map(str, folders))
     made.alone(*made.script("yolo_data.py", "."), folder=tmp_path)
+    # It would save in the root of the git repository that it is installed in, if there is one.
+    made.alone("yolo", "settings", "runs_dir=runs", folder=tmp_path)
     yield made
     made.close()
 
