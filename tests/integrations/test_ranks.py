@@ -33,10 +33,11 @@ pytestmark = pytest.mark.timeout(240)
 PATIENCE_S = 120.0
 # Several trainings of a rank: steps that wait for all ranks, and evaluations of `EVALUATE` batches.
 RANK = """
-import os, signal, sys, time, torch, torch.distributed as dist
+import atexit, os, signal, sys, time, torch, torch.distributed as dist
 rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 if os.environ.get("GROUP") != "none":
     dist.init_process_group("gloo")
+    atexit.register(dist.destroy_process_group)  # else torch's own threads may abort at the end
 if os.environ.get("HANDLER") == str(rank):
     signal.signal(signal.SIGTERM, lambda *_: print("mine", flush=True))
 if os.environ.get("BEFORE"):
