@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,15 +51,20 @@ def cpu_ns(pid: int) -> int:
 
 
 def measure(pids: Mapping[str, int], seconds: float) -> dict[str, Cost]:
-    """CPU and peak memory of each process over `seconds`. Raises OSError if a process ends."""
+    """CPU and peak memory of each process over `seconds`.
+
+    The CPU time of a process that ends meanwhile is its parent's: reaped children count there.
+    """
     began, before = time.monotonic(), {name: cpu_ns(pid) for name, pid in pids.items()}
+    used = dict.fromkeys(pids, 0)
     peaks = dict.fromkeys(pids, (0, 0))
     while (left := began + seconds - time.monotonic()) > 0:
         time.sleep(min(SAMPLE_S, left))
         for name, pid in pids.items():
-            peaks[name] = max(peaks[name], memory_bytes(pid))
+            with suppress(ProcessLookupError, FileNotFoundError):
+                peaks[name] = max(peaks[name], memory_bytes(pid))
     elapsed_s = time.monotonic() - began
-    return {
-        name: Cost(*peaks[name], (cpu_ns(pid) - before[name]) / elapsed_s / 1e7)
-        for name, pid in pids.items()
-    }
+    for name, pid in pids.items():
+        with suppress(OSError, psutil.NoSuchProcess):
+            used[name] = cpu_ns(pid) - before[name]
+    return {name: Cost(*peaks[name], used[name] / elapsed_s / 1e7) for name in pids}

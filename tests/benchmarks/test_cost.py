@@ -59,6 +59,16 @@ def test_work_costs_cpu_and_waiting_does_not(start: object) -> None:
     wait_until(is_told_apart)
 
 
+def test_a_process_that_ends_meanwhile_costs_what_was_seen(start: object) -> None:
+    """A child that sends a message may end while its supervisor is measured."""
+    assert callable(start)
+    pids = {"idle": start(IDLE), "short": start("import time; time.sleep(6.5)")}
+    wait_until(lambda: is_at_rest(pids["short"]))
+    costs = measure(pids, 7.0)
+    assert costs["idle"].rss_bytes > 0
+    assert costs["short"].cpu_percent < 10
+
+
 def test_work_of_ended_threads_and_children_counts(start: object, tmp_path: Path) -> None:
     """The work of an ended thread or child still counts."""
     assert callable(start)
