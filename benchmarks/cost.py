@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,10 +50,13 @@ def cpu_ns(pid: int) -> int:
     return own + int((times.children_user + times.children_system) * 1e9)
 
 
-def measure(pids: Mapping[str, int], seconds: float) -> dict[str, Cost]:
+def measure(
+    pids: Mapping[str, int], seconds: float, *, brief: Collection[str] = ()
+) -> dict[str, Cost]:
     """CPU and peak memory of each process over `seconds`.
 
-    The CPU time of a process that ends meanwhile is its parent's: reaped children count there.
+    `brief`: the names of those that may end meanwhile. The CPU time of such a process is counted
+    with its parent's reaped children. Raises OSError or psutil.NoSuchProcess if another one ends.
     """
     began, before = time.monotonic(), {name: cpu_ns(pid) for name, pid in pids.items()}
     used = dict.fromkeys(pids, 0)
@@ -61,10 +64,14 @@ def measure(pids: Mapping[str, int], seconds: float) -> dict[str, Cost]:
     while (left := began + seconds - time.monotonic()) > 0:
         time.sleep(min(SAMPLE_S, left))
         for name, pid in pids.items():
-            with suppress(ProcessLookupError, FileNotFoundError):
+            with suppress(*_gone(name, brief)):
                 peaks[name] = max(peaks[name], memory_bytes(pid))
     elapsed_s = time.monotonic() - began
     for name, pid in pids.items():
-        with suppress(OSError, psutil.NoSuchProcess):
+        with suppress(*_gone(name, brief)):
             used[name] = cpu_ns(pid) - before[name]
     return {name: Cost(*peaks[name], used[name] / elapsed_s / 1e7) for name in pids}
+
+
+def _gone(name: str, brief: Collection[str]) -> tuple[type[Exception], ...]:
+    return (OSError, psutil.NoSuchProcess) if name in brief else ()

@@ -23,10 +23,13 @@ def light_imports() -> Iterator[None]:
 
     What is imported stays, so the garbage collector looks at none of it, neither now nor later.
     """
-    later = {"asyncio": _stand_in("asyncio")}
     plugins = ModuleType("pydantic.plugin._loader")
     plugins.get_plugins = tuple  # type: ignore[attr-defined]
-    made: dict[str, Any] = {**later, plugins.__name__: plugins, "rich": None}
+    made: dict[str, Any] = {
+        "asyncio": _stand_in("asyncio"),
+        "rich": None,
+        plugins.__name__: plugins,
+    }
     if _has_own_hashes():
         made["_hashlib"] = None
     made = {name: module for name, module in made.items() if name not in sys.modules}

@@ -32,7 +32,8 @@ _ACKNOWLEDGED_S = 1.0
 # Only a store whose host has stopped takes so long.
 _VERDICT_S = 10.0
 _EVERYONE_S = 60.0
-# A look takes milliseconds, on a busy machine seconds. Python aborts where it meets one at its end.
+# A look takes milliseconds, on a busy machine seconds. If one is under way as Python ends, C++
+# makes an abort of it (supervisor/torch/background.py).
 _CLOSED_S = 10.0
 _GO, _AGAIN, _REFUSED = "go", "again", "refused: "
 

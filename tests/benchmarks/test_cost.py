@@ -64,7 +64,7 @@ def test_a_process_that_ends_meanwhile_costs_what_was_seen(start: object) -> Non
     assert callable(start)
     pids = {"idle": start(IDLE), "short": start("import time; time.sleep(6.5)")}
     wait_until(lambda: is_at_rest(pids["short"]))
-    costs = measure(pids, 7.0)
+    costs = measure(pids, 7.0, brief=["short"])
     assert costs["idle"].rss_bytes > 0
     assert costs["short"].cpu_percent < 10
 

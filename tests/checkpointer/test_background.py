@@ -39,10 +39,10 @@ ENDS = {"raise ValueError('mine')": 1, "sys.exit(75)": 75, "pass": 0}
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("work", [THREAD, LAYING_OUT], ids=["a thread", "the first snapshot"])
-def test_the_exit_code_is_the_scripts(tmp_path: Path, work: str, end: str) -> None:
+def test_the_exit_code_is_the_scripts(out: Path, work: str, end: str) -> None:
     """Python's end waits for the thread; without that it aborts nearly always."""
     done = subprocess.run(
-        [sys.executable, "-c", f"{BUSY}{work}{end}", str(tmp_path / "out")],
+        [sys.executable, "-c", f"{BUSY}{work}{end}", str(out)],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == ENDS[end], done.stderr

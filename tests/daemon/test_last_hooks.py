@@ -18,7 +18,7 @@ ENDS = [
 
 @pytest.mark.parametrize("run", ENDS)
 def test_after_a_stop_until_its_grace_is_over(run: RunState) -> None:
-    """However the run has ended: whoever asked for the stop kills all after the grace."""
+    """The grace ends hooks, too: after it, whoever asked for the stop kills all processes."""
     stop = Stop(StopSource.SIGTERM, NOW - 5.0, until=NOW + 5.0)
     state = State(policy=Policy(), run=run, stop=stop)
     assert hooks_end_at(state, GRACE_S, NOW) == NOW + 5.0

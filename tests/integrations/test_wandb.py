@@ -325,7 +325,7 @@ def test_a_version_that_does_not_fit(scripts: Scripts) -> None:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_init_can_be_sent_to_another_process(scripts: Scripts, python: str) -> None:
-    """pickle finds it where W&B has it, and each place has the one that is followed."""
+    """The wrapped `wandb.init` stands in each of W&B's places, so pickle finds it by its name."""
     code = """
     import multiprocessing, pickle, wandb.sdk.wandb_init
     if __name__ == "__main__":

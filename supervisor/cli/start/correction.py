@@ -1,6 +1,6 @@
 """The words of a corrected line, for a run under whose name nothing was trained.
 
-They are written under the run's lock, which nobody else's start has then.
+They are written by the start that holds the run's lock. No other start can write them meanwhile.
 """
 
 from supervisor.cli.start.handover import Start, write_refusal
